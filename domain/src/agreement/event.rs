@@ -1,0 +1,63 @@
+//! What can happen to an agreement, in the past tense.
+
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::Timestamp;
+use crate::agreement::{AgreementKind, Role};
+use crate::context::Actor;
+use crate::ids::{AgreementId, UserId};
+
+/// What can happen to an agreement.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[expect(missing_docs, reason = "the fields are the words of the glossary; each variant says what happened")]
+pub enum AgreementEvent {
+    /// It came into being.
+    AgreementOpened {
+        agreement_id: AgreementId,
+        number: String,
+        name: String,
+        kind: AgreementKind,
+        at: Timestamp,
+    },
+    /// Another agreement administers it from now on, or none does.
+    AdministrationChanged { administered_by: Option<AgreementId>, at: Timestamp },
+    /// A person was linked to it.
+    UserLinked { user_id: UserId, role: Role, at: Timestamp },
+    /// A linked person's role changed.
+    UserRoleChanged { user_id: UserId, role: Role, at: Timestamp },
+    /// A person is no longer linked to it.
+    UserUnlinked { user_id: UserId, at: Timestamp },
+    /// Two-factor was made a requirement, or is one no more, or has another deadline.
+    EnforcementToggled {
+        enforced: bool,
+        deadline: Option<Timestamp>,
+        reason: Option<String>,
+        by: Actor,
+        at: Timestamp,
+    },
+    /// It was closed.
+    AgreementClosed { at: Timestamp },
+}
+
+impl AgreementEvent {
+    /// The name under which it is stored and searched.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::AgreementOpened { at, .. }
+            | Self::AdministrationChanged { at, .. }
+            | Self::UserLinked { at, .. }
+            | Self::UserRoleChanged { at, .. }
+            | Self::UserUnlinked { at, .. }
+            | Self::EnforcementToggled { at, .. }
+            | Self::AgreementClosed { at } => *at,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Every stored event version has a golden file: what was written once must be read for ever.
+//!
+//! A changed shape is a new version with a file and an upcaster of its own. No file here is ever
+//! edited.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use cqrs_es::DomainEvent;
+use strum::VariantNames;
+
+use crate::agreement::{AgreementEvent, AgreementKind, Role};
+use crate::context::Actor;
+use crate::instance::{InstanceEvent, Scope};
+use crate::testing::*;
+use crate::user::enrolment::Starter;
+use crate::user::*;
+
+fn golden_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
+}
+
+fn compare<Event: DomainEvent + VariantNames>(samples: &[Event]) {
+    for sample in samples {
+        let name = format!("{}.v{}.json", sample.event_type(), sample.event_version());
+        let golden =
+            fs::read_to_string(golden_dir().join(&name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let written = serde_json::to_string_pretty(sample).unwrap();
+        assert_eq!(golden.trim_end(), written, "{name} is what is stored");
+        assert_eq!(serde_json::from_str::<Event>(&golden).unwrap(), *sample, "{name} is read back");
+    }
+    let given: BTreeSet<String> = samples.iter().map(DomainEvent::event_type).collect();
+    let all: BTreeSet<String> = Event::VARIANTS.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(given, all, "every event has a sample");
+}
+
+#[test]
+fn user_events_are_stored_as_they_always_were() {
+    let at = at_minute(0);
+    let factor = Factor::Totp;
+    compare(&[
+        user_registered(),
+        UserEvent::PasswordSet { password_id: password_id(1), at },
+        UserEvent::PasswordFailed { unrecorded: 2, at },
+        UserEvent::EnrolmentDemanded {
+            token: token_digest(1),
+            agreement_id: Some(agreement_id(1)),
+            required_by: vec![agreement_id(2)],
+            deadline: Some(at_minute(9)),
+            expires_at: at_minute(10),
+            at,
+        },
+        enrolment_started_by(1, Starter::ApiKey(api_key_id(1))),
+        UserEvent::TwoFactorEnrolmentFailed { enrolment_id: enrolment_id(1), at },
+        authenticator_added(1, 100, 0),
+        UserEvent::TwoFactorEnabled { at },
+        UserEvent::RecoveryCodeIssued {
+            recovery_code_id: recovery_code_id(2),
+            replaces: Some(recovery_code_id(1)),
+            at,
+        },
+        UserEvent::RecoveryCodeSaved { recovery_code_id: recovery_code_id(1), at },
+        UserEvent::RecoveryCodeUsed { recovery_code_id: recovery_code_id(1), at },
+        second_factor_passed(100, 0),
+        UserEvent::SecondFactorFailed { factor: Factor::RecoveryCode, reason: FailureReason::Wrong, at },
+        UserEvent::SecondFactorRefused { factor, at },
+        UserEvent::SecondFactorLocked { factor, until: at_minute(30), at },
+        UserEvent::AuthenticatorDisabled { authenticator_id: authenticator_id(1), at },
+        UserEvent::AuthenticatorRemoved { authenticator_id: authenticator_id(1), replaced: true, at },
+        UserEvent::TwoFactorDisabled { at },
+        UserEvent::TwoFactorReset { pass: token_digest(1), reason: "phone lost".to_owned(), at },
+        challenged(1, PasswordJudge::Countersign),
+        UserEvent::LoginSucceeded {
+            challenge: Some(token_digest(1)),
+            agreement_id: None,
+            method: LoginMethod::RecoveryCode,
+            at,
+        },
+        session_started(1, 0, Some(at)),
+        UserEvent::SessionEnded { session_id: session_id(1), reason: SessionEndReason::PasswordChanged, at },
+    ]);
+}
+
+#[test]
+fn agreement_events_are_stored_as_they_always_were() {
+    let at = at_minute(0);
+    compare(&[
+        AgreementEvent::AgreementOpened {
+            agreement_id: agreement_id(1),
+            number: "1001".to_owned(),
+            name: "Nordlys Regnskab".to_owned(),
+            kind: AgreementKind::Administrator,
+            at,
+        },
+        AgreementEvent::AdministrationChanged { administered_by: Some(agreement_id(2)), at },
+        AgreementEvent::UserLinked { user_id: user_id(1), role: Role::Superuser, at },
+        AgreementEvent::UserRoleChanged { user_id: user_id(1), role: Role::User, at },
+        AgreementEvent::UserUnlinked { user_id: user_id(1), at },
+        AgreementEvent::EnforcementToggled {
+            enforced: true,
+            deadline: Some(at_minute(9)),
+            reason: Some("audit".to_owned()),
+            by: Actor::user(user_id(1)),
+            at,
+        },
+        AgreementEvent::AgreementClosed { at },
+    ]);
+}
+
+#[test]
+fn instance_events_are_stored_as_they_always_were() {
+    let at = at_minute(0);
+    let (id, name) = (api_key_id(1), "app".to_owned());
+    compare(&[
+        InstanceEvent::ApiKeyIssued {
+            id,
+            name: name.clone(),
+            scopes: vec![Scope::UsersRead, Scope::Login],
+            token: token_digest(1),
+            expires_at: None,
+            at,
+        },
+        InstanceEvent::ApiKeyRevoked { id, name, at },
+    ]);
+}

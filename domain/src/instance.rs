@@ -1,0 +1,222 @@
+//! What belongs to the installation rather than to a person or an agreement: API keys, each a
+//! stream of its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::Timestamp;
+use crate::ids::ApiKeyId;
+use crate::sealed::TokenDigest;
+
+/// One API key, folded from its events.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Instance {
+    api_key: Option<ApiKey>,
+    latest_at: Option<Timestamp>,
+}
+
+/// An API key of an application.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What the operator calls it.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// The digest of its token.
+    pub token: TokenDigest,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What an API key may do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "a scope's name says what it allows")]
+pub enum Scope {
+    #[serde(rename = "users:read")]
+    UsersRead,
+    #[serde(rename = "users:write")]
+    UsersWrite,
+    #[serde(rename = "agreements:read")]
+    AgreementsRead,
+    #[serde(rename = "agreements:write")]
+    AgreementsWrite,
+    #[serde(rename = "login")]
+    Login,
+    #[serde(rename = "audit:read")]
+    AuditRead,
+    #[serde(rename = "webhooks:write")]
+    WebhooksWrite,
+}
+
+impl Scope {
+    /// Every scope there is.
+    pub const ALL: [Self; 7] = [
+        Self::UsersRead,
+        Self::UsersWrite,
+        Self::AgreementsRead,
+        Self::AgreementsWrite,
+        Self::Login,
+        Self::AuditRead,
+        Self::WebhooksWrite,
+    ];
+
+    /// The name by which it is given and stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UsersRead => "users:read",
+            Self::UsersWrite => "users:write",
+            Self::AgreementsRead => "agreements:read",
+            Self::AgreementsWrite => "agreements:write",
+            Self::Login => "login",
+            Self::AuditRead => "audit:read",
+            Self::WebhooksWrite => "webhooks:write",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or(UnknownScope)
+    }
+}
+
+/// There is no such scope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "the scopes are users:read, users:write, agreements:read, agreements:write, login, audit:read, webhooks:write"
+)]
+pub struct UnknownScope;
+
+/// What can be asked.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are those of ApiKey")]
+pub enum InstanceCommand {
+    /// Issue an API key.
+    IssueApiKey {
+        id: ApiKeyId,
+        name: String,
+        scopes: Vec<Scope>,
+        token: TokenDigest,
+        expires_at: Option<Timestamp>,
+        at: Timestamp,
+    },
+    /// Revoke it.
+    RevokeApiKey { at: Timestamp },
+}
+
+/// What can happen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[expect(missing_docs, reason = "the fields are those of ApiKey")]
+pub enum InstanceEvent {
+    /// An API key was issued.
+    ApiKeyIssued {
+        id: ApiKeyId,
+        name: String,
+        scopes: Vec<Scope>,
+        token: TokenDigest,
+        expires_at: Option<Timestamp>,
+        at: Timestamp,
+    },
+    /// An API key was revoked.
+    ApiKeyRevoked { id: ApiKeyId, name: String, at: Timestamp },
+}
+
+impl InstanceEvent {
+    /// The name under which it is stored and searched.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::ApiKeyIssued { at, .. } | Self::ApiKeyRevoked { at, .. } => *at,
+        }
+    }
+}
+
+/// Why nothing happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InstanceRefusal {
+    /// That id is in use.
+    #[error("this API key exists already")]
+    AlreadyIssued,
+    /// There is no such key.
+    #[error("there is no such API key")]
+    NotIssued,
+}
+
+impl Instance {
+    /// The API key, if this stream is one's.
+    #[must_use]
+    pub const fn api_key(&self) -> Option<&ApiKey> {
+        self.api_key.as_ref()
+    }
+
+    /// When the latest event was recorded.
+    #[must_use]
+    pub const fn latest_at(&self) -> Option<Timestamp> {
+        self.latest_at
+    }
+
+    /// Decides what a command brings about. Revoking twice is one revocation.
+    ///
+    /// # Errors
+    /// An [`InstanceRefusal`] says why nothing happens.
+    pub fn decide(&self, command: InstanceCommand) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
+        match (command, &self.api_key) {
+            (InstanceCommand::IssueApiKey { .. }, Some(_)) => Err(InstanceRefusal::AlreadyIssued),
+            (InstanceCommand::IssueApiKey { id, name, scopes, token, expires_at, at }, None) => {
+                Ok(vec![InstanceEvent::ApiKeyIssued { id, name, scopes, token, expires_at, at }])
+            }
+            (InstanceCommand::RevokeApiKey { .. }, None) => Err(InstanceRefusal::NotIssued),
+            (InstanceCommand::RevokeApiKey { at }, Some(key)) => Ok(match key.revoked_at {
+                Some(_) => Vec::new(),
+                None => vec![InstanceEvent::ApiKeyRevoked { id: key.id, name: key.name.clone(), at }],
+            }),
+        }
+    }
+
+    /// Folds one event into the state.
+    pub fn apply(&mut self, event: &InstanceEvent) {
+        self.latest_at = Some(event.at());
+        match event {
+            InstanceEvent::ApiKeyIssued { id, name, scopes, token, expires_at, at } => {
+                self.api_key = Some(ApiKey {
+                    id: *id,
+                    name: name.clone(),
+                    scopes: scopes.clone(),
+                    token: token.clone(),
+                    issued_at: *at,
+                    expires_at: *expires_at,
+                    revoked_at: None,
+                });
+            }
+            InstanceEvent::ApiKeyRevoked { at, .. } => {
+                if let Some(key) = &mut self.api_key {
+                    key.revoked_at = Some(*at);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What holds after any sequence of commands.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::enrolment::{ConfirmEnrolment, StartEnrolment};
+use super::proof::{Proof, ProvePresence};
+use super::sign_in::{SignIn, SignInAttempt, VerifySecondFactor};
+use super::two_factor::{CodeMatch, DisableTwoFactor, IssueRecoveryCode, Shown};
+use super::*;
+use crate::ids::RecoveryCodeId;
+use crate::testing::*;
+
+/// One step of a generated history. Numbers are small, so that histories collide with themselves.
+#[derive(Clone, Debug)]
+enum Step {
+    SignIn { challenge: u128 },
+    Verify { challenge: u128, shown: Guess },
+    Prove { shown: Guess },
+    Disable { shown: Guess, enforced: bool },
+    NewRecoveryCode { shown: Guess },
+    Enrol { shown: Guess, replace: bool },
+    Confirm { right: bool },
+    Wait { minutes: i64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Guess {
+    WrongCode,
+    CodeAt(u64),
+    RecoveryCode { current: bool },
+}
+
+fn guesses() -> impl Strategy<Value = Guess> {
+    prop_oneof![
+        4 => Just(Guess::WrongCode),
+        3 => (100_u64..140).prop_map(Guess::CodeAt),
+        1 => any::<bool>().prop_map(|current| Guess::RecoveryCode { current }),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (0_u128..40).prop_map(|challenge| Step::SignIn { challenge }),
+        6 => (0_u128..40, guesses()).prop_map(|(challenge, shown)| Step::Verify { challenge, shown }),
+        6 => guesses().prop_map(|shown| Step::Prove { shown }),
+        1 => (guesses(), any::<bool>()).prop_map(|(shown, enforced)| Step::Disable { shown, enforced }),
+        1 => guesses().prop_map(|shown| Step::NewRecoveryCode { shown }),
+        1 => (guesses(), any::<bool>()).prop_map(|(shown, replace)| Step::Enrol { shown, replace }),
+        1 => any::<bool>().prop_map(|right| Step::Confirm { right }),
+        1 => (0_i64..40).prop_map(|minutes| Step::Wait { minutes }),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+/// A history as it unfolds, with a fresh number for whatever needs one.
+struct History {
+    user: User,
+    events: Vec<UserEvent>,
+    at: Timestamp,
+    drawn: u128,
+}
+
+impl History {
+    fn new() -> Self {
+        let events = enrolled_user();
+        Self { user: replay(events.clone()), events, at: at_minute(100), drawn: 1_000 }
+    }
+
+    fn draw(&mut self) -> u128 {
+        self.drawn += 1;
+        self.drawn
+    }
+
+    fn shown(&mut self, guess: Guess) -> Shown {
+        match guess {
+            Guess::WrongCode => Shown::Code { matches: Vec::new() },
+            Guess::CodeAt(step) => {
+                let ids =
+                    self.user.two_factor().authenticators().iter().map(|authenticator| authenticator.id);
+                Shown::Code {
+                    matches: ids.map(|authenticator_id| CodeMatch { authenticator_id, step }).collect(),
+                }
+            }
+            Guess::RecoveryCode { current } => {
+                let issued = self.user.two_factor().recovery_code().map(|issued| issued.id);
+                let matches = if current { issued } else { None };
+                Shown::RecoveryCode { matches, replacement: recovery_code_id(self.draw()) }
+            }
+        }
+    }
+
+    fn proof(&mut self, guess: Guess) -> Proof {
+        proof_with(self.shown(guess))
+    }
+
+    fn command(&mut self, step: &Step) -> Option<UserCommand> {
+        let at = self.at;
+        Some(match step {
+            Step::SignIn { challenge } => UserCommand::SignIn(SignIn {
+                password_id: password_id(1),
+                attempt: SignInAttempt {
+                    challenge: token_digest(*challenge),
+                    enrolment_token: token_digest(self.draw()),
+                    agreement_id: None,
+                    required_by: vec![],
+                    at,
+                },
+                session: new_session(self.draw()),
+            }),
+            Step::Verify { challenge, shown } => UserCommand::VerifySecondFactor(VerifySecondFactor {
+                challenge: token_digest(*challenge),
+                shown: self.shown(*shown),
+                session: new_session(self.draw()),
+                at,
+            }),
+            Step::Prove { shown } => {
+                UserCommand::ProvePresence(ProvePresence { proof: self.proof(*shown), at })
+            }
+            Step::Disable { shown, enforced } => UserCommand::DisableTwoFactor(DisableTwoFactor {
+                proof: self.proof(*shown),
+                required_by: if *enforced { vec![requirement()] } else { vec![] },
+                at,
+            }),
+            Step::NewRecoveryCode { shown } => UserCommand::IssueRecoveryCode(IssueRecoveryCode {
+                recovery_code_id: recovery_code_id(self.draw()),
+                proof: self.proof(*shown),
+                at,
+            }),
+            Step::Enrol { shown, replace } => UserCommand::StartEnrolment(StartEnrolment {
+                enrolment_id: enrolment_id(self.draw()),
+                authenticator_id: authenticator_id(self.draw()),
+                label: "phone".to_owned(),
+                replace: *replace,
+                started_by: starter(),
+                proof: Some(self.proof(*shown)),
+                pass: None,
+                at,
+            }),
+            Step::Confirm { right } => UserCommand::ConfirmEnrolment(ConfirmEnrolment {
+                enrolment_id: self.user.enrolments.last()?.id,
+                started_by: starter(),
+                matched_step: right.then_some(120),
+                recovery_code_id: recovery_code_id(self.draw()),
+                session: new_session(self.draw()),
+                at,
+            }),
+            Step::Wait { minutes } => {
+                self.at += chrono::TimeDelta::minutes(*minutes);
+                return None;
+            }
+        })
+    }
+
+    /// Runs one step and gives what it brought about, with the state before it.
+    fn run(&mut self, step: &Step) -> (User, Vec<UserEvent>) {
+        let before = self.user.clone();
+        let Some(command) = self.command(step) else { return (before, Vec::new()) };
+        let events = before.decide(command).unwrap_or_default();
+        for event in &events {
+            self.user.apply(event);
+        }
+        self.events.extend(events.iter().cloned());
+        (before, events)
+    }
+}
+
+proptest! {
+    #[test]
+    fn s01_no_time_step_of_an_authenticator_is_accepted_twice(steps in steps()) {
+        let mut history = History::new();
+        let mut accepted = BTreeSet::new();
+        for step in &steps {
+            for event in history.run(step).1 {
+                if let UserEvent::SecondFactorPassed { authenticator_id, step, .. } = event {
+                    prop_assert!(accepted.insert((authenticator_id, step)), "{step} twice");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn s07_an_emergency_code_is_used_once_and_there_is_always_exactly_one(steps in steps()) {
+        let mut history = History::new();
+        let mut used: BTreeSet<RecoveryCodeId> = BTreeSet::new();
+        for step in &steps {
+            for event in history.run(step).1 {
+                if let UserEvent::RecoveryCodeUsed { recovery_code_id, .. } = event {
+                    prop_assert!(used.insert(recovery_code_id));
+                }
+            }
+            let two_factor = history.user.two_factor();
+            prop_assert_eq!(two_factor.recovery_code().is_some(), two_factor.is_enabled());
+        }
+    }
+
+    #[test]
+    fn s04_a_locked_user_never_passes_with_a_code(steps in steps()) {
+        let mut history = History::new();
+        for step in &steps {
+            let (before, events) = history.run(step);
+            let locked = before.two_factor().failures(Factor::Totp).locked_at(history.at).is_some();
+            let passed = events.iter().any(|event| matches!(event, UserEvent::SecondFactorPassed { .. }));
+            prop_assert!(!(locked && passed));
+        }
+    }
+
+    #[test]
+    fn s04_no_more_than_ten_failures_in_a_row_are_judged_without_a_lock(steps in steps()) {
+        let mut history = History::new();
+        let mut in_a_row = 0;
+        for step in &steps {
+            for event in history.run(step).1 {
+                // Any success starts the count anew, as does a new binding.
+                let anew = matches!(
+                    event,
+                    UserEvent::SecondFactorPassed { .. }
+                        | UserEvent::RecoveryCodeUsed { .. }
+                        | UserEvent::AuthenticatorAdded { .. }
+                        | UserEvent::TwoFactorDisabled { .. }
+                );
+                if anew {
+                    in_a_row = 0;
+                }
+                if let UserEvent::SecondFactorFailed { factor: Factor::Totp, .. } = event {
+                    in_a_row += 1;
+                }
+                if let UserEvent::SecondFactorLocked { factor: Factor::Totp, .. } = event {
+                    prop_assert_eq!(in_a_row, 10);
+                    in_a_row = 0;
+                }
+                prop_assert!(in_a_row <= 10);
+            }
+        }
+    }
+
+    #[test]
+    fn s11_an_enforced_user_cannot_disable(steps in steps()) {
+        let mut history = History::new();
+        for step in &steps {
+            let (_, events) = history.run(step);
+            if let Step::Disable { enforced: true, .. } = step {
+                prop_assert_eq!(events, vec![]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_state_is_bounded_and_names_each_vault_row_once(steps in steps()) {
+        let mut history = History::new();
+        for step in &steps {
+            history.run(step);
+            let user = &history.user;
+            prop_assert!(user.challenges.len() <= sign_in::CHALLENGES_MAX);
+            prop_assert!(user.sessions.len() <= session::SESSIONS_MAX);
+            prop_assert!(user.enrolments.len() <= enrolment::ENROLMENTS_MAX);
+            let rows = user.vault_rows();
+            prop_assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len());
+        }
+    }
+
+    #[test]
+    fn replay_equals_the_live_state_and_both_survive_serialisation(steps in steps()) {
+        let mut history = History::new();
+        for step in &steps {
+            history.run(step);
+        }
+        let stored: Vec<String> =
+            history.events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+        let read = stored.iter().map(|json| serde_json::from_str::<UserEvent>(json).unwrap());
+        prop_assert_eq!(&replay(read), &history.user);
+        let snapshot = serde_json::to_string(&history.user).unwrap();
+        prop_assert_eq!(serde_json::from_str::<User>(&snapshot).unwrap(), history.user);
+    }
+}

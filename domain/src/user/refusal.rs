@@ -1,0 +1,63 @@
+//! Why a command on a user is refused. A refusal is an answer: nothing happened, nothing is stored.
+
+use crate::Timestamp;
+use crate::requirement::Requirement;
+
+/// Why a command on a user is refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum UserRefusal {
+    /// There is no such user.
+    #[error("there is no such user")]
+    NotRegistered,
+    /// That id is in use.
+    #[error("this user is registered already")]
+    AlreadyRegistered,
+    /// A first password can only be set once; after that its owner changes it.
+    #[error("this person has a password; only they can change it")]
+    PasswordAlreadySet,
+    /// The password that was judged is no longer the person's password.
+    #[error("the password changed meanwhile")]
+    PasswordChanged,
+    /// A wrong password, but enough of those are on record for this hour.
+    #[error("wrong password, beyond what is recorded in an hour")]
+    PasswordFailureNotRecorded,
+    /// This needs the password, and the second factor where it is on.
+    #[error("the password, and the second factor where it is on, must be given")]
+    StepUpRequired,
+    /// A second factor of this kind is not judged now.
+    #[error("the second factor is locked")]
+    Locked {
+        /// Until when; none when the authenticators are disabled until bound anew.
+        until: Option<Timestamp>,
+    },
+    /// Two-factor is off.
+    #[error("two-factor authentication is not on")]
+    TwoFactorNotEnabled,
+    /// An agreement requires two-factor.
+    #[error("two-factor authentication is required")]
+    TwoFactorRequired {
+        /// By whom; never empty.
+        required_by: Vec<Requirement>,
+    },
+    /// There is no such authenticator.
+    #[error("there is no such authenticator")]
+    AuthenticatorNotFound,
+    /// A person can have only so many.
+    #[error("no more than {limit} authenticators can be added", limit = crate::user::two_factor::AUTHENTICATORS_MAX)]
+    TooManyAuthenticators,
+    /// The enrolment has ended, or its token has.
+    #[error("this enrolment has ended")]
+    EnrolmentExpired,
+    /// The enrolment is somebody else's.
+    #[error("there is no such enrolment")]
+    EnrolmentNotFound,
+    /// An operator reset this person's two-factor; the pass they handed over must be given.
+    #[error("the pass from the operator is needed")]
+    PassRequired,
+    /// The challenge has ended or was never given.
+    #[error("this login challenge has ended")]
+    ChallengeExpired,
+    /// There is no such session.
+    #[error("there is no such session")]
+    SessionNotFound,
+}
