@@ -1,1 +1,35 @@
-//! x
+//! The countersign program: event store, vault, REST and command line.
+//!
+//! Reading order:
+//! 1. [`app`]: what a running program consists of; [`server`]: how it answers;
+//! 2. [`router`] and [`auth`]: every route, and who may call it;
+//! 3. [`rest`]: the routes themselves;
+//! 4. [`execute`]: one command, from its turn to its committed events;
+//! 5. [`event_store`], [`vault`]: where events and secrets are kept;
+//! 6. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod email;
+pub mod entropy;
+pub mod event_store;
+pub mod execute;
+pub mod operator;
+pub mod passwords;
+pub mod people;
+pub mod problem;
+pub mod queue;
+pub mod request;
+pub mod rest;
+pub mod router;
+pub mod server;
+pub mod throttle;
+pub mod token;
+pub mod vault;
+
+pub use clock::Clock;
+pub use config::Config;
+pub use server::Server;

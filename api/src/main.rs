@@ -1,2 +1,8 @@
-//! x
-fn main() {}
+//! The `countersign` program.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    countersign::cli::run().await
+}

@@ -1,0 +1,285 @@
+//! Who asks, and whether they may: decided here for every route, before its handler runs.
+//!
+//! What a route allows stands in one table, [`crate::router::ROUTES`]. A route that is not in the
+//! table allows nobody. An object of another tenant looks like one that is not there.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::TimeDelta;
+use countersign_domain::Timestamp;
+use countersign_domain::agreement::Role;
+use countersign_domain::ids::{AgreementId, ApiKeyId, UserId};
+use countersign_domain::instance::Scope;
+use countersign_domain::user::{User, UserRefusal};
+use subtle::ConstantTimeEq;
+
+use crate::app::App;
+use crate::event_store::Loaded;
+use crate::problem::{Problem, ProblemCode};
+use crate::request::{Caller, Request, forbidden};
+use crate::router::{self, Access, SessionAccess};
+use crate::token::{PresentedToken, TokenKind, session_id_of};
+
+/// The last use of a session is written down when it is older than this.
+const LAST_USE_PRECISION: TimeDelta = TimeDelta::minutes(1);
+/// Longer user agents are cut.
+const USER_AGENT_LENGTH_MAX: usize = 512;
+
+/// The id of the request, set by the outermost layer.
+#[derive(Clone)]
+pub struct RequestId(pub String);
+
+/// Lets the request pass to its handler, as the [`Request`] that its handler asks for.
+pub async fn authorise(
+    State(app): State<Arc<App>>,
+    path: MatchedPath,
+    params: RawPathParams,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match admit(&app, path.as_str(), &params, &parts).await {
+        Ok(admitted) => {
+            parts.extensions.insert(admitted);
+            next.run(axum::extract::Request::from_parts(parts, body)).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn admit(app: &App, path: &str, params: &RawPathParams, parts: &Parts) -> Result<Request, Problem> {
+    let access = router::access(effective_method(&parts.method), path).ok_or_else(forbidden)?;
+    let id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let headers = &parts.headers;
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let params: HashMap<&str, &str> = params.iter().collect();
+    let caller = match access {
+        Access::Open => Caller::Nobody,
+        Access::Only(rule) => {
+            let token = bearer(headers)?;
+            match token.kind {
+                TokenKind::ApiKey => api_key(app, &token, rule.api_key).await?,
+                TokenKind::Session => session(app, &token, rule.session, &params).await?,
+                TokenKind::Enrolment => enrolment(app, &token, rule.enrolment_token, &params).await?,
+                TokenKind::Challenge | TokenKind::Pass => return Err(unauthenticated()),
+            }
+        }
+    };
+    let (address, user_agent) = origin(app, &caller, peer, headers)?;
+    Ok(Request { id, caller, address, user_agent })
+}
+
+/// axum answers HEAD with the handler of GET.
+fn effective_method(method: &Method) -> &Method {
+    if method == Method::HEAD { &Method::GET } else { method }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<PresentedToken, Problem> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(|(_, token)| PresentedToken::parse(token.trim()))
+        .ok_or_else(unauthenticated)
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(
+        ProblemCode::Unauthenticated,
+        "Send a live API key, session token or enrolment token as Authorization: Bearer.",
+    )
+}
+
+async fn api_key(app: &App, token: &PresentedToken, needed: Option<Scope>) -> Result<Caller, Problem> {
+    let rows = app
+        .database
+        .read(
+            "SELECT name, token_sha256, scopes, expires_at, revoked_at FROM api_keys WHERE key_id = $1",
+            &[token.owner.to_string().into()],
+        )
+        .await?;
+    let row = rows.first().ok_or_else(unauthenticated)?;
+    let digest: String = row.get("token_sha256")?;
+    let expires_at: Option<Timestamp> = row.get("expires_at")?;
+    let revoked_at: Option<Timestamp> = row.get("revoked_at")?;
+    let right: bool = digest.as_bytes().ct_eq(token.digest.as_str().as_bytes()).into();
+    let expired = expires_at.is_some_and(|expires_at| expires_at <= app.clock.now());
+    if !right || revoked_at.is_some() || expired {
+        return Err(unauthenticated());
+    }
+    let scopes: String = row.get("scopes")?;
+    let scopes: Vec<Scope> = scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect();
+    match needed {
+        Some(needed) if scopes.contains(&needed) => {
+            Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: row.get("name")?, scopes })
+        }
+        Some(needed) => {
+            let detail = format!("This API key lacks the scope {needed}.");
+            Err(Problem::new(ProblemCode::Forbidden, detail))
+        }
+        None => Err(forbidden()),
+    }
+}
+
+async fn session(
+    app: &App,
+    token: &PresentedToken,
+    access: SessionAccess,
+    params: &HashMap<&str, &str>,
+) -> Result<Caller, Problem> {
+    let user_id = UserId::from_uuid(token.owner);
+    let session_id = session_id_of(&token.digest);
+    let loaded = app.store.load::<User>(user_id, Some(&session_id.to_string())).await?;
+    let now = app.clock.now();
+    let last_used_at = loaded.facts.last_used_at;
+    loaded
+        .state
+        .live_session(&token.digest, last_used_at, &loaded.required_by(), now)
+        .ok_or_else(unauthenticated)?;
+    let key = loaded.data_key(&app.vault)?;
+    may(app, &loaded, access, params).await?;
+    if last_used_at.is_none_or(|used_at| now - used_at >= LAST_USE_PRECISION) {
+        app.database
+            .write(
+                "INSERT INTO session_uses (session_id, user_id, last_used_at) VALUES ($1, $2, $3) \
+                 ON CONFLICT (session_id) DO UPDATE SET last_used_at = excluded.last_used_at",
+                &[session_id.to_string().into(), user_id.to_string().into(), now.into()],
+            )
+            .await?;
+    }
+    Ok(Caller::Session { user_id, session_id, key })
+}
+
+async fn may(
+    app: &App,
+    loaded: &Loaded<User>,
+    access: SessionAccess,
+    params: &HashMap<&str, &str>,
+) -> Result<(), Problem> {
+    match access {
+        SessionAccess::Nobody => Err(forbidden()),
+        SessionAccess::Anybody => Ok(()),
+        SessionAccess::Oneself => {
+            let user_id: UserId = id_of(params, "user_id", "user")?;
+            if user_id == loaded.id { Ok(()) } else { Err(Problem::not_found("user")) }
+        }
+        SessionAccess::Member => {
+            let agreement_id = id_of(params, "agreement_id", "agreement")?;
+            let linked = loaded.facts.links.iter().any(|link| link.agreement_id == agreement_id);
+            if linked || administers(app, loaded, agreement_id).await? {
+                return Ok(());
+            }
+            Err(Problem::not_found("agreement"))
+        }
+        SessionAccess::Superuser => {
+            let agreement_id = id_of(params, "agreement_id", "agreement")?;
+            if is_superuser(loaded, agreement_id) || administers(app, loaded, agreement_id).await? {
+                return Ok(());
+            }
+            let linked = loaded.facts.links.iter().any(|link| link.agreement_id == agreement_id);
+            if linked {
+                return Err(Problem::new(
+                    ProblemCode::Forbidden,
+                    "Only superusers of the agreement may do this.",
+                ));
+            }
+            Err(Problem::not_found("agreement"))
+        }
+    }
+}
+
+/// Superusers of an agreement have its routes, and those of the agreements that it administers.
+async fn administers(app: &App, loaded: &Loaded<User>, agreement_id: AgreementId) -> Result<bool, Problem> {
+    if !loaded.facts.links.iter().any(|link| link.role == Role::Superuser && !link.closed) {
+        return Ok(false);
+    }
+    let rows = app
+        .database
+        .read(
+            "SELECT administered_by FROM login_check_agreements WHERE agreement_id = $1",
+            &[agreement_id.to_string().into()],
+        )
+        .await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    let administrator: Option<String> = row.get("administered_by")?;
+    let administrator = administrator.and_then(|id| id.parse().ok());
+    Ok(administrator.is_some_and(|id| is_superuser(loaded, id)))
+}
+
+fn is_superuser(loaded: &Loaded<User>, agreement_id: AgreementId) -> bool {
+    let mut links = loaded.facts.links.iter();
+    links.any(|link| link.agreement_id == agreement_id && link.role == Role::Superuser)
+}
+
+async fn enrolment(
+    app: &App,
+    token: &PresentedToken,
+    allowed: bool,
+    params: &HashMap<&str, &str>,
+) -> Result<Caller, Problem> {
+    if !allowed {
+        return Err(unauthenticated());
+    }
+    let user_id = UserId::from_uuid(token.owner);
+    if id_of::<UserId>(params, "user_id", "user")? != user_id {
+        return Err(Problem::not_found("user"));
+    }
+    let loaded = app.store.load::<User>(user_id, None).await?;
+    match loaded.state.live_enrolment_token(&token.digest, app.clock.now()) {
+        Some(_) => Ok(Caller::Enrolment { user_id, token: token.digest.clone() }),
+        None => Err(UserRefusal::EnrolmentExpired.into()),
+    }
+}
+
+/// An id that is none is an id of nothing.
+fn id_of<Id: FromStr>(params: &HashMap<&str, &str>, name: &str, what: &str) -> Result<Id, Problem> {
+    params.get(name).and_then(|text| text.parse().ok()).ok_or_else(|| Problem::not_found(what))
+}
+
+/// Where the request comes from: what an application says of the person it speaks for, else the
+/// connection's address, or what a proxy that is configured says of it.
+fn origin(
+    app: &App,
+    caller: &Caller,
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+) -> Result<(Option<String>, Option<String>), Problem> {
+    let text =
+        |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let told = |name: &str| if let Caller::ApiKey { .. } = caller { text(name) } else { None };
+    let address = match told("countersign-client-address") {
+        Some(address) => Some(address.trim().parse::<IpAddr>().map_err(|_| {
+            Problem::new(
+                ProblemCode::MalformedRequest,
+                "Countersign-Client-Address must be one IPv4 or IPv6 address.",
+            )
+        })?),
+        None => peer.map(|peer| client_address(app, peer, text("x-forwarded-for").as_deref())),
+    };
+    let user_agent = told("countersign-client-user-agent").or_else(|| text("user-agent"));
+    let user_agent = user_agent.map(|agent| agent.chars().take(USER_AGENT_LENGTH_MAX).collect());
+    Ok((address.map(|address| address.to_string()), user_agent))
+}
+
+/// The last address that no trusted proxy has: what stands before it can be made up.
+fn client_address(app: &App, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
+    let trusted = |address: &IpAddr| app.config.trusted_proxies.iter().any(|net| net.contains(address));
+    let mut client = peer;
+    for hop in forwarded_for.unwrap_or_default().rsplit(',') {
+        if !trusted(&client) {
+            break;
+        }
+        let Ok(address) = hop.trim().parse() else { break };
+        client = address;
+    }
+    client
+}

@@ -1,0 +1,249 @@
+//! The command line. Results go to standard output, everything else to standard error; the exit
+//! status is 0 when it did, 1 when it did not, and 2 when it was called wrongly.
+
+pub mod demo;
+mod print;
+mod settings;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use countersign_domain::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::app::{App, connect};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::operator;
+use crate::server::Server;
+
+/// Two-factor authentication, enforcement, and one question at sign-in.
+///
+/// Every option is also an environment variable (COUNTERSIGN_DATABASE, ...) and a key in
+/// countersign.toml; an option comes before the environment, and the environment before the file.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Global {
+    /// postgres://… or sqlite:PATH; without it, countersign.db in the data directory
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// Where keys and the embedded database are kept [default: ./countersign-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The configuration file [default: ./countersign.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Migrates the database and serves
+    Serve {
+        /// Where to listen [default: 127.0.0.1:8080]
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Walks the whole journey on a server of its own, in a temporary directory
+    Demo {
+        /// Stop afterwards, with exit status 0 only if every step held
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Issues, lists and revokes the keys of applications
+    #[command(subcommand)]
+    ApiKey(ApiKey),
+    /// Helps people
+    #[command(subcommand)]
+    User(User),
+    /// Applies migrations and stops
+    Migrate,
+}
+
+#[derive(Subcommand)]
+enum ApiKey {
+    /// Issues a key and prints it, this once, alone on standard output
+    Create {
+        /// What to call it
+        #[arg(long)]
+        name: String,
+        /// What it may do: users:read, users:write, agreements:read, agreements:write, login, audit:read, webhooks:write
+        #[arg(long = "scope", value_name = "SCOPE", required = true, num_args = 1..)]
+        scopes: Vec<String>,
+        /// When it ends by itself (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<Timestamp>,
+    },
+    /// Lists all keys
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revokes a key
+    Revoke {
+        /// Its id, as `list` prints it
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum User {
+    /// Takes two-factor away from somebody who lost everything, and prints a one-time pass for the next enrolment
+    ResetTwoFactor {
+        /// The user's id
+        id: String,
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Runs the command line.
+pub async fn run() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version are results; anything else is a wrong call.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    log_to_standard_error();
+    match dispatch(line).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&format!("countersign: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_standard_error() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+async fn dispatch(line: CommandLine) -> anyhow::Result<()> {
+    let listen = match &line.command {
+        Command::Serve { listen } => listen.clone(),
+        Command::Demo { exit } => return demo::run(*exit).await,
+        Command::ApiKey(_) | Command::User(_) | Command::Migrate => None,
+    };
+    let config = settings::read(&line.global, listen)?;
+    match line.command {
+        Command::Serve { .. } => serve(config).await,
+        Command::Demo { .. } => Ok(()),
+        Command::ApiKey(command) => api_key(&open(config).await?, command).await,
+        Command::User(User::ResetTwoFactor { id, reason }) => {
+            confirm(&format!("Take two-factor away from {id} and end all their sessions?"))?;
+            let pass = operator::reset_two_factor(&open(config).await?, &id, &reason).await?;
+            print::result(&pass)?;
+            print::note(
+                "Hand this pass to the person; their next enrolment must give it. It is not shown again.",
+            );
+            Ok(())
+        }
+        Command::Migrate => migrate(&config).await,
+    }
+}
+
+async fn open(config: Config) -> anyhow::Result<Arc<App>> {
+    Ok(App::open(config, Clock::system()).await?)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let server = Server::start(config, Clock::system()).await?;
+    print::note(&format!("listening on http://{}", server.address()));
+    until_told_to_stop().await?;
+    print::note("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+async fn until_told_to_stop() -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for SIGINT")?,
+        _ = terminated.recv() => {}
+    }
+    Ok(())
+}
+
+async fn api_key(app: &Arc<App>, command: ApiKey) -> anyhow::Result<()> {
+    match command {
+        ApiKey::Create { name, scopes, expires_at } => {
+            let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+            let key = operator::issue_api_key(app, &name, &scopes, expires_at).await?;
+            print::result(&key)?;
+            print::note("Keep this key; it is not shown again.");
+        }
+        ApiKey::List { json: true } => {
+            let keys = operator::list_api_keys(app).await?;
+            print::result(&serde_json::to_string_pretty(&keys)?)?;
+        }
+        ApiKey::List { json: false } => {
+            for key in operator::list_api_keys(app).await? {
+                print::result(&listed(&key, app.clock.now()))?;
+            }
+        }
+        ApiKey::Revoke { id } => {
+            operator::revoke_api_key(app, &id).await?;
+            print::note("revoked");
+        }
+    }
+    Ok(())
+}
+
+fn listed(key: &operator::ListedKey, now: Timestamp) -> String {
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("revoked {}", at.format("%Y-%m-%d")),
+        (None, Some(at)) if at <= now => format!("expired {}", at.format("%Y-%m-%d")),
+        (None, Some(at)) => format!("until {}", at.format("%Y-%m-%d")),
+        (None, None) => "live".to_owned(),
+    };
+    format!("{}  {:<18}  {:<24}  {}", key.id, state, key.name, key.scopes.join(" "))
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let database = connect(config).await?;
+    let applied = database.migrate(Clock::system().now()).await?;
+    match applied.as_slice() {
+        [] => print::note("nothing to migrate"),
+        names => {
+            for name in names {
+                print::result(name)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks on a terminal, and only there: a script has decided already.
+fn confirm(question: &str) -> anyhow::Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    print::note(&format!("{question} Type yes to go on:"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    anyhow::ensure!(answer.trim() == "yes", "nothing was changed");
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Settings: an option comes before the environment, and the environment before the file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::Global;
+use crate::config::Config;
+
+const DEFAULT_FILE: &str = "countersign.toml";
+const DEFAULT_DATA_DIR: &str = "./countersign-data";
+
+/// Every key of the file; in the environment in upper case behind `COUNTERSIGN_`.
+const KEYS: &[&str] = &[
+    "database",
+    "data_dir",
+    "listen",
+    "master_key",
+    "trusted_proxies",
+    "issuer",
+    "password_length_min",
+    "connections_max",
+];
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    database: Option<String>,
+    data_dir: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    master_key: Option<String>,
+    trusted_proxies: Option<Vec<IpNet>>,
+    issuer: Option<String>,
+    password_length_min: Option<usize>,
+    connections_max: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Options {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+}
+
+/// Reads the settings from the command line, the environment and the file.
+pub(super) fn read(global: &Global, listen: Option<String>) -> anyhow::Result<Config> {
+    let file = match &global.config {
+        Some(file) => {
+            anyhow::ensure!(file.is_file(), "there is no configuration file {}", file.display());
+            file.as_path()
+        }
+        None => Path::new(DEFAULT_FILE),
+    };
+    let options = Options { database: global.database.clone(), data_dir: global.data_dir.clone(), listen };
+    let settings: Settings = Figment::new()
+        .merge(Toml::file_exact(file))
+        .merge(Env::prefixed("COUNTERSIGN_").only(KEYS))
+        .merge(Serialized::defaults(options))
+        .extract()
+        .context("the settings do not read")?;
+    Ok(config(settings))
+}
+
+fn config(settings: Settings) -> Config {
+    let data_dir = settings.data_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+    let database = settings.database.unwrap_or_else(|| Config::embedded_database(&data_dir));
+    let default = Config::new(database, data_dir);
+    Config {
+        listen: settings.listen.unwrap_or(default.listen),
+        master_key: settings.master_key,
+        trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
+        issuer: settings.issuer.unwrap_or(default.issuer),
+        password_length_min: settings.password_length_min.unwrap_or(default.password_length_min),
+        connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
+        database: default.database,
+        data_dir: default.data_dir,
+    }
+}

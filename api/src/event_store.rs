@@ -1,0 +1,229 @@
+//! The event store: `cqrs_es`'s trait over our own journal.
+//!
+//! `cqrs_es` 0.5's own stores do not do: their snapshots apply events twice, and they cannot
+//! write what must be written in the same transaction. So a stream is loaded by one query that
+//! brings its facts along, and an append is one transaction that takes its rows along.
+
+pub mod journal;
+mod postgres;
+mod sqlite;
+pub mod stream;
+
+use std::collections::HashMap;
+
+use countersign_projections::database::DatabaseError;
+use countersign_projections::table::{Change, timestamp_text};
+use cqrs_es::{Aggregate, AggregateContext, AggregateError, DomainEvent, EventEnvelope};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::entropy;
+use journal::{Append, EventRow, Journal, LoadedRow};
+pub use stream::Stream;
+
+/// Appends and loads, for every aggregate.
+#[derive(Clone)]
+pub struct EventStore {
+    journal: Journal,
+    clock: Clock,
+}
+
+/// A stream as one query found it: the state, the facts looked up in the same moment, and what
+/// is to be written with its next events.
+pub struct Loaded<A: Stream> {
+    /// Whose stream it is.
+    pub id: A::Id,
+    /// The state, to which a command's events are applied.
+    pub state: A,
+    /// The state as it was loaded.
+    pub before: A,
+    /// The sequence of its last event; 0 when there is none.
+    pub sequence: i64,
+    /// What was looked up in the same moment.
+    pub facts: A::Facts,
+    /// Rows to write in the same transaction as the events, beside those that the events bring.
+    pub changes: Vec<Change>,
+}
+
+impl<A: Stream> AggregateContext<A> for Loaded<A> {
+    fn aggregate(&mut self) -> &mut A {
+        &mut self.state
+    }
+}
+
+/// What is stored does not read.
+#[derive(Debug, thiserror::Error)]
+#[error("the {what} of {stream_type} {stream_id} does not read: {reason}")]
+pub struct Corrupt {
+    what: &'static str,
+    stream_type: &'static str,
+    stream_id: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct TailEvent {
+    sequence: i64,
+    payload: String,
+}
+
+impl EventStore {
+    /// A store over this journal.
+    #[must_use]
+    pub const fn new(journal: Journal, clock: Clock) -> Self {
+        Self { journal, clock }
+    }
+
+    /// The journal, for loads that are no stream's.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Loads a stream and its facts in one query. The subject is whom or what else the facts
+    /// are about.
+    ///
+    /// # Errors
+    /// `DatabaseConnectionError` when the database does not answer, `DeserializationError` when
+    /// what is stored does not read.
+    pub async fn load<A: Stream>(
+        &self,
+        id: A::Id,
+        subject: Option<&str>,
+    ) -> Result<Loaded<A>, AggregateError<A::Error>> {
+        let stream_id = id.to_string();
+        let row = self.journal.load(A::LOAD, &stream_id, subject).await.map_err(boxed)?;
+        let (state, sequence) = fold::<A>(&stream_id, &row).map_err(unreadable)?;
+        let facts =
+            parse(A::TYPE, &stream_id, "facts", row.facts.as_deref().unwrap_or("{}")).map_err(unreadable)?;
+        Ok(Loaded { id, before: state.clone(), state, sequence, facts, changes: Vec::new() })
+    }
+}
+
+/// The snapshot, and the events after it. Every append writes the snapshot, so there are none,
+/// unless the snapshot was deleted to be made anew.
+fn fold<A: Stream>(stream_id: &str, row: &LoadedRow) -> Result<(A, i64), Corrupt> {
+    let mut state = match &row.snapshot {
+        Some(snapshot) => parse(A::TYPE, stream_id, "snapshot", snapshot)?,
+        None => A::default(),
+    };
+    let mut sequence = row.sequence.unwrap_or_default();
+    let tail: Vec<TailEvent> = parse(A::TYPE, stream_id, "tail", row.tail.as_deref().unwrap_or("[]"))?;
+    for event in tail {
+        Aggregate::apply(&mut state, parse(A::TYPE, stream_id, "event", &event.payload)?);
+        sequence = event.sequence;
+    }
+    Ok((state, sequence))
+}
+
+fn parse<T: DeserializeOwned>(
+    stream_type: &'static str,
+    stream_id: &str,
+    what: &'static str,
+    json: &str,
+) -> Result<T, Corrupt> {
+    serde_json::from_str(json).map_err(|error| Corrupt {
+        what,
+        stream_type,
+        stream_id: stream_id.to_owned(),
+        // Where and what kind, never the text: it may hold what must not be logged.
+        reason: format!("{:?} at column {}", error.classify(), error.column()),
+    })
+}
+
+impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
+    type AC = Loaded<A>;
+
+    async fn load_events(
+        &self,
+        aggregate_id: &str,
+    ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
+        let stored = self.journal.events_of::<A>(aggregate_id).await.map_err(boxed)?;
+        let read = stored.into_iter().map(|event| EventEnvelope::<A>::try_from(event).map_err(unreadable));
+        read.collect()
+    }
+
+    async fn load_aggregate(&self, aggregate_id: &str) -> Result<Loaded<A>, AggregateError<A::Error>> {
+        let id = aggregate_id.parse::<A::Id>().map_err(|error| {
+            unreadable(Corrupt {
+                what: "id",
+                stream_type: A::TYPE,
+                stream_id: aggregate_id.to_owned(),
+                reason: error.to_string(),
+            })
+        })?;
+        self.load(id, None).await
+    }
+
+    async fn commit(
+        &self,
+        events: Vec<A::Event>,
+        context: Loaded<A>,
+        metadata: HashMap<String, String>,
+    ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
+        let stream_id = context.id.to_string();
+        let snapshot = serde_json::to_string(&context.state).map_err(unreadable)?;
+        let mut changes = A::changes(&context, &events);
+        let mut event_ids = (0..events.len())
+            .map(|_| entropy::id(self.clock.now()))
+            .collect::<Result<Vec<Uuid>, _>>()
+            .map_err(unreadable)?;
+        // Events of one command happen at one moment; their ids keep their order.
+        event_ids.sort_unstable();
+        let mut rows = Vec::with_capacity(events.len());
+        let mut envelopes = Vec::with_capacity(events.len());
+        for ((sequence, payload), event_id) in (context.sequence + 1..).zip(events).zip(event_ids) {
+            let mut metadata = metadata.clone();
+            let event_id = event_id.to_string();
+            let recorded_at = A::happened_at(&payload);
+            metadata.insert("event_id".to_owned(), event_id.clone());
+            metadata.insert("recorded_at".to_owned(), timestamp_text(recorded_at));
+            let about = A::about(context.id, &payload);
+            rows.push(EventRow {
+                event_id,
+                sequence,
+                event_type: payload.event_type(),
+                event_version: payload.event_version(),
+                payload: serde_json::to_string(&payload).map_err(unreadable)?,
+                metadata: serde_json::to_string(&metadata).map_err(unreadable)?,
+                recorded_at,
+                user_id: about.user_id,
+                agreement_id: about.agreement_id.or_else(|| metadata.get("agreement_id").cloned()),
+                actor_id: metadata.get("actor_id").cloned(),
+            });
+            let sequence = usize::try_from(sequence).unwrap_or_default();
+            envelopes.push(EventEnvelope { aggregate_id: stream_id.clone(), sequence, payload, metadata });
+        }
+        changes.extend(context.changes);
+        let append = Append {
+            stream_type: A::TYPE,
+            stream_id,
+            expected_sequence: context.sequence,
+            events: rows,
+            snapshot,
+            changes,
+        };
+        self.journal.append(append).await.map_err(|error| match error {
+            journal::AppendError::Conflict => AggregateError::AggregateConflict,
+            journal::AppendError::Taken { .. }
+            | journal::AppendError::Busy
+            | journal::AppendError::Unavailable(_)
+            | journal::AppendError::Database(_) => AggregateError::DatabaseConnectionError(Box::new(error)),
+        })?;
+        Ok(envelopes)
+    }
+}
+
+fn boxed<E: std::error::Error>(error: DatabaseError) -> AggregateError<E> {
+    AggregateError::DatabaseConnectionError(Box::new(error))
+}
+
+fn unreadable<E, R>(error: E) -> AggregateError<R>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    R: std::error::Error,
+{
+    AggregateError::DeserializationError(Box::new(error))
+}

@@ -1,0 +1,269 @@
+//! What each aggregate's stream brings along when it is loaded, and writes along when it is
+//! appended to.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use countersign_domain::Timestamp;
+use countersign_domain::agreement::{Agreement, AgreementEvent, AgreementKind, Role};
+use countersign_domain::ids::{AgreementId, ApiKeyId, UserId};
+use countersign_domain::instance::{Instance, InstanceEvent};
+use countersign_domain::requirement::Requirement;
+use countersign_domain::user::{User, UserEvent};
+use countersign_projections::links_of;
+use countersign_projections::login_check::{Link, agreement_row, link_row, required_by, user_row};
+use countersign_projections::table::{API_KEYS, Change, VAULT};
+use cqrs_es::Aggregate;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::event_store::Loaded;
+use crate::event_store::journal::LoadQuery;
+use crate::vault::{DataKey, Purpose, Vault, VaultError, WrappedKey};
+
+/// An aggregate with everything that the store must know of it.
+pub trait Stream: Aggregate + Clone {
+    /// What names a stream.
+    type Id: Copy + Display + FromStr<Err = uuid::Error> + Send + Sync;
+    /// What is looked up in the same query that loads it.
+    type Facts: DeserializeOwned + Send + Sync;
+    /// That query.
+    const LOAD: &'static LoadQuery;
+
+    /// When its latest event was recorded: nothing is recorded before that.
+    fn latest_at(&self) -> Option<Timestamp>;
+    /// When an event happened.
+    fn happened_at(event: &Self::Event) -> Timestamp;
+    /// Whom an event is about.
+    fn about(id: Self::Id, event: &Self::Event) -> About;
+    /// The read-model rows that change with these events.
+    fn changes(context: &Loaded<Self>, events: &[Self::Event]) -> Vec<Change>;
+    /// The vault rows that the state names.
+    fn vault_rows(&self) -> Vec<Uuid> {
+        Vec::new()
+    }
+}
+
+/// Whom an event is about, for the columns by which the trail is searched.
+#[derive(Default)]
+pub struct About {
+    /// A person.
+    pub user_id: Option<String>,
+    /// An agreement.
+    pub agreement_id: Option<String>,
+}
+
+macro_rules! load_query {
+    ($name:literal, $type:literal, $facts:expr) => {
+        &LoadQuery {
+            name: $name,
+            sql: concat!(
+                "SELECT wanted.id AS id, wanted.subject AS subject, s.last_sequence AS sequence, \
+                 CAST(s.payload AS text) AS snapshot, \
+                 CAST((SELECT {array}{object}'sequence', e.sequence, 'payload', CAST(e.payload AS text){/object} \
+                 ORDER BY e.sequence{/array} FROM events e WHERE e.aggregate_type = '",
+                $type,
+                "' AND e.aggregate_id = wanted.id AND e.sequence > coalesce(s.last_sequence, 0)) AS text) AS tail, \
+                 CAST({object}",
+                $facts,
+                "{/object} AS text) AS facts FROM {wanted} LEFT JOIN snapshots s ON s.aggregate_type = '",
+                $type,
+                "' AND s.aggregate_id = wanted.id"
+            ),
+        }
+    };
+}
+
+/// What is looked up with a user; the subject is the session that asks, if one does.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct UserFacts {
+    /// The data key; gone once the user was erased.
+    pub key: Option<WrappedKey>,
+    /// The vault's rows.
+    pub vault: Vec<VaultRow>,
+    /// The agreements.
+    pub links: Vec<Link>,
+    /// When the subject was last used.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// A sealed secret as the vault holds it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct VaultRow {
+    row_id: Uuid,
+    sealed: String,
+}
+
+impl Stream for User {
+    type Id = UserId;
+    type Facts = UserFacts;
+    const LOAD: &'static LoadQuery = load_query!(
+        "user",
+        "user",
+        concat!(
+            "'key', {json}(SELECT {object}'key_id', k.key_id, 'wrapped', k.wrapped, \
+             'master_key_id', k.master_key_id{/object} FROM data_keys k WHERE k.owner_id = wanted.id){/json}, \
+             'vault', {json}(SELECT {array}{object}'row_id', v.row_id, 'sealed', v.sealed{/object}{/array} \
+             FROM vault v WHERE v.user_id = wanted.id){/json}, \
+             'last_used_at', (SELECT last_used_at FROM session_uses WHERE session_id = wanted.subject), \
+             'links', {json}",
+            links_of!("wanted.id"),
+            "{/json}"
+        )
+    );
+
+    fn latest_at(&self) -> Option<Timestamp> {
+        self.latest_at()
+    }
+
+    fn happened_at(event: &UserEvent) -> Timestamp {
+        event.at()
+    }
+
+    fn about(id: UserId, _: &UserEvent) -> About {
+        About { user_id: Some(id.to_string()), agreement_id: None }
+    }
+
+    /// The login-check row, and the vault's rows that nothing names any more.
+    fn changes(context: &Loaded<Self>, _: &[UserEvent]) -> Vec<Change> {
+        let named: BTreeSet<Uuid> = context.state.vault_rows().into_iter().collect();
+        let dropped = context.before.vault_rows().into_iter().filter(|row_id| !named.contains(row_id));
+        let deletes = dropped.map(|row_id| Change::Delete(&VAULT, vec![row_id.to_string().into()]));
+        user_row(context.id, &context.state).into_iter().chain(deletes).collect()
+    }
+
+    fn vault_rows(&self) -> Vec<Uuid> {
+        Self::vault_rows(self)
+    }
+}
+
+impl Loaded<User> {
+    /// Everything that requires two-factor of this user.
+    #[must_use]
+    pub fn required_by(&self) -> Vec<Requirement> {
+        required_by(&self.facts.links)
+    }
+
+    /// The user's data key.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyGone`] once the user was erased.
+    pub fn data_key(&self, vault: &Vault) -> Result<DataKey, VaultError> {
+        vault.data_key(self.id.as_uuid(), self.facts.key.as_ref())
+    }
+
+    /// Opens one of the user's secrets; none when the vault has no such row.
+    ///
+    /// # Errors
+    /// [`VaultError::DoesNotOpen`].
+    pub fn open(
+        &self,
+        key: &DataKey,
+        purpose: Purpose,
+        row_id: Uuid,
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, VaultError> {
+        let row = self.facts.vault.iter().find(|row| row.row_id == row_id);
+        row.map(|row| key.open(purpose, &row_id.to_string(), &row.sealed)).transpose()
+    }
+}
+
+/// What is looked up with an agreement; the subject is the user to be linked, or the agreement
+/// that is to administer it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct AgreementFacts {
+    /// Whether the subject is a user.
+    pub user_exists: bool,
+    /// The subject's role, if linked.
+    pub linked_as: Option<Role>,
+    /// Since when the subject is linked.
+    pub linked_at: Option<DateTime<Utc>>,
+    /// The subject's kind, if it is an open agreement.
+    pub subject_kind: Option<AgreementKind>,
+    /// How many agreements this one administers.
+    pub administers_count: i64,
+}
+
+impl Stream for Agreement {
+    type Id = AgreementId;
+    type Facts = AgreementFacts;
+    const LOAD: &'static LoadQuery = load_query!(
+        "agreement",
+        "agreement",
+        "'user_exists', {boolean}EXISTS (SELECT 1 FROM login_check_users u WHERE u.user_id = wanted.subject){/boolean}, \
+         'linked_as', (SELECT l.role FROM login_check_links l \
+          WHERE l.agreement_id = wanted.id AND l.user_id = wanted.subject), \
+         'linked_at', (SELECT l.linked_at FROM login_check_links l \
+          WHERE l.agreement_id = wanted.id AND l.user_id = wanted.subject), \
+         'subject_kind', (SELECT a.kind FROM login_check_agreements a \
+          WHERE a.agreement_id = wanted.subject AND NOT a.closed), \
+         'administers_count', (SELECT count(*) FROM login_check_agreements a \
+          WHERE a.administered_by = wanted.id AND NOT a.closed)"
+    );
+
+    fn latest_at(&self) -> Option<Timestamp> {
+        self.latest_at()
+    }
+
+    fn happened_at(event: &AgreementEvent) -> Timestamp {
+        event.at()
+    }
+
+    fn about(id: AgreementId, event: &AgreementEvent) -> About {
+        let user_id = match event {
+            AgreementEvent::UserLinked { user_id, .. }
+            | AgreementEvent::UserRoleChanged { user_id, .. }
+            | AgreementEvent::UserUnlinked { user_id, .. } => Some(user_id.to_string()),
+            AgreementEvent::AgreementOpened { .. }
+            | AgreementEvent::AdministrationChanged { .. }
+            | AgreementEvent::EnforcementToggled { .. }
+            | AgreementEvent::AgreementClosed { .. } => None,
+        };
+        About { user_id, agreement_id: Some(id.to_string()) }
+    }
+
+    fn changes(context: &Loaded<Self>, events: &[AgreementEvent]) -> Vec<Change> {
+        let links = events.iter().filter_map(|event| link_row(context.id, event, context.facts.linked_at));
+        agreement_row(context.id, &context.state).into_iter().chain(links).collect()
+    }
+}
+
+/// Nothing is looked up with an API key.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct NoFacts {}
+
+impl Stream for Instance {
+    type Id = ApiKeyId;
+    type Facts = NoFacts;
+    const LOAD: &'static LoadQuery = load_query!("instance", "instance", "");
+
+    fn latest_at(&self) -> Option<Timestamp> {
+        self.latest_at()
+    }
+
+    fn happened_at(event: &InstanceEvent) -> Timestamp {
+        event.at()
+    }
+
+    fn about(_: ApiKeyId, _: &InstanceEvent) -> About {
+        About::default()
+    }
+
+    fn changes(context: &Loaded<Self>, _: &[InstanceEvent]) -> Vec<Change> {
+        let row = context.state.api_key().map(|key| {
+            let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
+            vec![
+                key.id.to_string().into(),
+                key.name.clone().into(),
+                key.token.as_str().to_owned().into(),
+                scopes.join(" ").into(),
+                key.issued_at.into(),
+                key.expires_at.into(),
+                key.revoked_at.into(),
+            ]
+        });
+        row.map(|row| Change::Upsert(&API_KEYS, row)).into_iter().collect()
+    }
+}

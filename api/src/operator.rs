@@ -1,0 +1,202 @@
+//! What an operator does on the command line, also while a server runs on the same database.
+
+use std::sync::Arc;
+
+use countersign_domain::Timestamp;
+use countersign_domain::ids::{ApiKeyId, UserId};
+use countersign_domain::instance::{Instance, InstanceCommand, Scope, UnknownScope};
+use countersign_domain::user::two_factor::ResetTwoFactor;
+use countersign_domain::user::{User, UserCommand};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::app::{App, StartError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::entropy::{self, NoEntropy};
+use crate::execute::Plan;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::token::{DrawnToken, TokenKind};
+
+const NAME_CHARACTERS_MAX: usize = 100;
+const REASON_CHARACTERS_MAX: usize = 500;
+
+/// Why an operator's command did not do.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The program does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is no such scope.
+    #[error("{given:?} is no scope: {unknown}")]
+    Scope {
+        /// What was given.
+        given: String,
+        /// Which there are.
+        unknown: UnknownScope,
+    },
+    /// A key without a scope could do nothing.
+    #[error("give at least one --scope: {UnknownScope}")]
+    NoScope,
+    /// The command was refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The operating system gives no randomness.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+}
+
+impl From<Problem> for OperatorError {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem.for_operator())
+    }
+}
+
+/// An API key as it is listed: without its token, which was shown once.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListedKey {
+    /// Its id.
+    pub id: String,
+    /// What the operator calls it.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Opens the program for this configuration and issues an API key.
+///
+/// # Errors
+/// Says why not.
+pub async fn create_api_key(
+    config: &Config,
+    clock: &Clock,
+    name: &str,
+    scopes: &[&str],
+) -> Result<String, OperatorError> {
+    let app = App::open(config.clone(), clock.clone()).await?;
+    Ok(issue_api_key(&app, name, scopes, None).await?.as_str().to_owned())
+}
+
+/// Issues an API key. Its token is returned this once.
+///
+/// # Errors
+/// Says why not.
+pub async fn issue_api_key(
+    app: &Arc<App>,
+    name: &str,
+    scopes: &[&str],
+    expires_at: Option<Timestamp>,
+) -> Result<Zeroizing<String>, OperatorError> {
+    let name = one_line("--name", name, NAME_CHARACTERS_MAX)?;
+    let mut read = Vec::with_capacity(scopes.len());
+    for given in scopes {
+        let unknown = |unknown| OperatorError::Scope { given: (*given).to_owned(), unknown };
+        read.push(given.parse::<Scope>().map_err(unknown)?);
+    }
+    read.sort_unstable();
+    read.dedup();
+    if read.is_empty() {
+        return Err(OperatorError::NoScope);
+    }
+    let id = ApiKeyId::from_uuid(entropy::id(app.clock.now())?);
+    let token = DrawnToken::draw(TokenKind::ApiKey, id.as_uuid())?;
+    app.execute::<Instance>(&request(app)?, id, None, |_, moment| {
+        let command = InstanceCommand::IssueApiKey {
+            id,
+            name: name.clone(),
+            scopes: read.clone(),
+            token: token.digest.clone(),
+            expires_at,
+            at: moment.at,
+        };
+        Ok(Plan::new(command, app.vault.instance_key().clone()))
+    })
+    .await?;
+    Ok(token.text)
+}
+
+/// Lists all API keys, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_api_keys(app: &Arc<App>) -> Result<Vec<ListedKey>, OperatorError> {
+    let sql = "SELECT key_id, name, scopes, created_at, expires_at, revoked_at FROM api_keys \
+               ORDER BY created_at DESC, key_id DESC";
+    let rows = app.database.read(sql, &[]).await.map_err(Problem::from)?;
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let read = || -> Result<ListedKey, Problem> {
+            let scopes: String = row.get("scopes")?;
+            Ok(ListedKey {
+                id: row.get("key_id")?,
+                name: row.get("name")?,
+                scopes: scopes.split(' ').map(str::to_owned).collect(),
+                created_at: row.get("created_at")?,
+                expires_at: row.get("expires_at")?,
+                revoked_at: row.get("revoked_at")?,
+            })
+        };
+        keys.push(read()?);
+    }
+    Ok(keys)
+}
+
+/// Revokes an API key; revoking it again changes nothing.
+///
+/// # Errors
+/// Says why not.
+pub async fn revoke_api_key(app: &Arc<App>, id: &str) -> Result<(), OperatorError> {
+    let id: ApiKeyId =
+        id.parse().map_err(|_| OperatorError::Refused(format!("{id:?} is not the id of an API key")))?;
+    app.execute::<Instance>(&request(app)?, id, None, |_, moment| {
+        let command = InstanceCommand::RevokeApiKey { at: moment.at };
+        Ok(Plan::new(command, app.vault.instance_key().clone()))
+    })
+    .await?;
+    Ok(())
+}
+
+/// Takes two-factor away from somebody who lost everything, ends their sessions, and gives the
+/// one-time pass that their next enrolment must give.
+///
+/// # Errors
+/// Says why not.
+pub async fn reset_two_factor(
+    app: &Arc<App>,
+    user_id: &str,
+    reason: &str,
+) -> Result<Zeroizing<String>, OperatorError> {
+    let reason = one_line("--reason", reason, REASON_CHARACTERS_MAX)?;
+    let user_id: UserId = user_id
+        .parse()
+        .map_err(|_| OperatorError::Refused(format!("{user_id:?} is not the id of a user")))?;
+    let pass = DrawnToken::draw(TokenKind::Pass, user_id.as_uuid())?;
+    app.execute::<User>(&request(app)?, user_id, None, |loaded, moment| {
+        let key =
+            loaded.data_key(&app.vault).map_err(|_| Problem::not_found(&format!("user as {user_id}")))?;
+        let command = ResetTwoFactor { pass: pass.digest.clone(), reason: reason.clone(), at: moment.at };
+        Ok(Plan::new(UserCommand::ResetTwoFactor(command), key))
+    })
+    .await?;
+    Ok(pass.text)
+}
+
+fn request(app: &App) -> Result<Request, NoEntropy> {
+    Ok(Request::operator(entropy::id(app.clock.now())?.to_string()))
+}
+
+fn one_line(option: &str, text: &str, characters_max: usize) -> Result<String, OperatorError> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > characters_max {
+        let told = format!("{option} must have 1 to {characters_max} characters, on one line");
+        return Err(OperatorError::Refused(told));
+    }
+    Ok(text.to_owned())
+}

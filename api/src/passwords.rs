@@ -1,0 +1,226 @@
+//! Passwords: which are accepted, and how they are hashed (Argon2id, 19 MiB, t=2, p=1).
+//!
+//! Hashing takes some 20 ms of one core and 19 MiB. It never runs on the threads that answer
+//! requests, and only as many at once as there are cores; a bounded number waits.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use chrono::TimeDelta;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use crate::entropy;
+use crate::problem::Problem;
+use crate::problem::refusals::busy;
+
+const MEMORY_KIB: u32 = 19 * 1024;
+const ITERATIONS: u32 = 2;
+const PARALLELISM: u32 = 1;
+const SALT_BYTES: usize = 16;
+/// A password has at most so many bytes.
+pub const LENGTH_MAX_BYTES: usize = 1024;
+/// So many wait for a core; beyond it callers are told to come back.
+const WAITING_MAX: usize = 256;
+/// The estimator's work grows with the square of the length.
+const ESTIMATED_CHARACTERS: usize = 100;
+
+/// Hashes and judges passwords.
+pub struct Passwords {
+    length_min: usize,
+    cores: Arc<Semaphore>,
+    /// Who waits or hashes.
+    places: Arc<Semaphore>,
+    /// Judged in place of a hash that is not there, so that unknown users take as long as others.
+    stand_in: String,
+}
+
+/// Hashing cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("passwords cannot be hashed: {0}")]
+pub struct PasswordError(String);
+
+/// How a password was judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PasswordVerdict {
+    /// It is the password; `outdated` when its hash should be made anew.
+    Right {
+        /// Whether the hash has other parameters than today's.
+        outdated: bool,
+    },
+    /// It is not, or there is none.
+    Wrong,
+}
+
+impl Passwords {
+    /// With this least number of characters.
+    ///
+    /// # Errors
+    /// [`PasswordError`] when Argon2 cannot be set up.
+    pub fn new(length_min: usize) -> Result<Self, PasswordError> {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let stand_in = hash("nobody's password").map_err(|error| PasswordError(error.to_string()))?;
+        Ok(Self {
+            length_min: length_min.max(8),
+            cores: Arc::new(Semaphore::new(cores)),
+            places: Arc::new(Semaphore::new(cores + WAITING_MAX)),
+            stand_in,
+        })
+    }
+
+    /// Whether a new password is accepted: long enough, and not one that guessers try. No
+    /// rules of composition (NIST SP 800-63B §3.1.1.2).
+    ///
+    /// # Errors
+    /// `invalid-field` says what to do.
+    pub fn check_new(&self, field: &str, password: &str, about_the_person: &[&str]) -> Result<(), Problem> {
+        let length = password.chars().count();
+        if length < self.length_min {
+            let detail = format!("Use at least {} characters; a few words do well.", self.length_min);
+            return Err(Problem::invalid_field(field, detail));
+        }
+        if password.len() > LENGTH_MAX_BYTES {
+            return Err(Problem::invalid_field(field, format!("Use at most {LENGTH_MAX_BYTES} bytes.")));
+        }
+        let head: String = password.chars().take(ESTIMATED_CHARACTERS).collect();
+        let head = Zeroizing::new(head);
+        let known = about_the_person.iter().copied().chain(["countersign"]).collect::<Vec<_>>();
+        if zxcvbn::zxcvbn(&head, &known).score() < zxcvbn::Score::Three {
+            return Err(Problem::invalid_field(
+                field,
+                "This password is among the first that guessers try. Use words that belong to nobody else.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Hashes a password, in PHC format.
+    ///
+    /// # Errors
+    /// `busy` when too many wait.
+    pub async fn hash(&self, password: Zeroizing<String>) -> Result<Zeroizing<String>, Problem> {
+        let hashed = self.on_a_core(move || hash(&password)).await?;
+        hashed.map(Zeroizing::new).map_err(|error| Problem::internal(error.to_string()))
+    }
+
+    /// Judges a password against a PHC hash; against a stand-in where there is none, so that it
+    /// takes as long.
+    ///
+    /// # Errors
+    /// `busy` when too many wait.
+    pub async fn judge(
+        &self,
+        password: Zeroizing<String>,
+        phc: Option<Zeroizing<String>>,
+    ) -> Result<PasswordVerdict, Problem> {
+        let nobody = phc.is_none();
+        let phc = phc.unwrap_or_else(|| Zeroizing::new(self.stand_in.clone()));
+        let judged = self.on_a_core(move || judge(&password, &phc)).await?;
+        let verdict = judged.map_err(|error| Problem::internal(error.to_string()))?;
+        Ok(if nobody { PasswordVerdict::Wrong } else { verdict })
+    }
+
+    async fn on_a_core<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let full =
+            || busy("Too many sign-ins at once; nothing was judged.").retry_after(TimeDelta::seconds(1));
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| full())?;
+        let done = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, also when nobody waits for it any more.
+            let _held = (place, core);
+            work()
+        });
+        done.await.map_err(|error| Problem::internal(error.to_string()))
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, argon2::Error> {
+    let params = Params::new(MEMORY_KIB, ITERATIONS, PARALLELISM, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(password: &str) -> Result<String, PasswordError> {
+    let failed = |error: &dyn std::fmt::Display| PasswordError(error.to_string());
+    let salt: [u8; SALT_BYTES] = entropy::bytes().map_err(|error| failed(&error))?;
+    let argon2 = argon2().map_err(|error| failed(&error))?;
+    let hash = argon2.hash_password_with_salt(password.as_bytes(), &salt).map_err(|error| failed(&error))?;
+    Ok(hash.to_string())
+}
+
+fn judge(password: &str, phc: &str) -> Result<PasswordVerdict, PasswordError> {
+    let failed = |error: &dyn std::fmt::Display| PasswordError(error.to_string());
+    let hash = PasswordHash::new(phc).map_err(|error| failed(&error))?;
+    let argon2 = argon2().map_err(|error| failed(&error))?;
+    if argon2.verify_password(password.as_bytes(), &hash).is_err() {
+        return Ok(PasswordVerdict::Wrong);
+    }
+    let today = format!("m={MEMORY_KIB},t={ITERATIONS},p={PARALLELISM}");
+    let outdated = !(phc.starts_with("$argon2id$v=19$") && phc.contains(&format!("${today}$")));
+    Ok(PasswordVerdict::Right { outdated })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::ProblemCode;
+
+    fn secret(text: &str) -> Zeroizing<String> {
+        Zeroizing::new(text.to_owned())
+    }
+
+    #[test]
+    fn s15_the_hash_is_argon2id_with_19_mib_two_passes_and_one_lane() {
+        let phc = hash("correct horse battery").unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        assert_eq!(judge("correct horse battery", &phc).unwrap(), PasswordVerdict::Right { outdated: false });
+        assert_eq!(judge("correct horse batterx", &phc).unwrap(), PasswordVerdict::Wrong);
+    }
+
+    #[test]
+    fn s15_a_hash_with_other_parameters_is_outdated() {
+        let params = Params::new(8 * 1024, 1, 1, None).unwrap();
+        let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let phc = weaker.hash_password_with_salt(b"correct horse battery", &[7; 16]).unwrap().to_string();
+        assert_eq!(judge("correct horse battery", &phc).unwrap(), PasswordVerdict::Right { outdated: true });
+    }
+
+    #[test]
+    fn s15_short_long_and_common_passwords_are_refused() {
+        let passwords = Passwords::new(15).unwrap();
+        let refused = |password: &str| {
+            let problem =
+                passwords.check_new("password", password, &["kari.nordmann@example.com"]).unwrap_err();
+            assert_eq!(problem.code(), ProblemCode::InvalidField, "{password}");
+        };
+        refused("14 characters!");
+        refused(&"x".repeat(1025));
+        for common in ["passwordpassword", "123456789012345", "aaaaaaaaaaaaaaaaaaaa", "qwertyuiopasdfg"] {
+            refused(common);
+        }
+        refused("kari.nordmann@example.com");
+        for good in ["tidlig sne over fjorden", "vapor-lantern-thirteen-oak"] {
+            passwords.check_new("password", good, &[]).unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn s16_without_a_hash_a_stand_in_is_judged_and_never_right() {
+        let passwords = Passwords::new(15).unwrap();
+        let verdict = passwords.judge(secret("nobody's password"), None).await.unwrap();
+        assert_eq!(verdict, PasswordVerdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn s15_a_full_queue_says_busy() {
+        let passwords = Passwords::new(15).unwrap();
+        let all = u32::try_from(passwords.places.available_permits()).unwrap();
+        let _taken = Arc::clone(&passwords.places).acquire_many_owned(all).await.unwrap();
+        let problem = passwords.judge(secret("whatever it may be"), None).await.unwrap_err();
+        assert_eq!(problem.code(), ProblemCode::Busy);
+    }
+}

@@ -1,0 +1,133 @@
+//! Who asks, and from where: known before any handler runs, recorded with every event.
+
+use countersign_domain::context::{Actor, ActorKind, EventContext};
+use countersign_domain::ids::{AgreementId, ApiKeyId, SessionId, UserId};
+use countersign_domain::instance::Scope;
+use countersign_domain::sealed::TokenDigest;
+use countersign_domain::user::enrolment::Starter;
+use countersign_domain::user::proof::Asker;
+
+use crate::problem::{Problem, ProblemCode};
+use crate::vault::{DataKey, Purpose, VaultError};
+
+/// One request or one run of the command line.
+#[derive(Clone)]
+pub struct Request {
+    /// Names it in the log, in answers and in events.
+    pub id: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// The network address it comes from.
+    pub address: Option<String>,
+    /// The user agent it comes from.
+    pub user_agent: Option<String>,
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub enum Caller {
+    /// Nobody in particular, where that is allowed.
+    Nobody,
+    /// An operator on the command line.
+    Operator,
+    /// An application.
+    ApiKey {
+        /// Which key.
+        id: ApiKeyId,
+        /// What the operator calls it.
+        name: String,
+        /// What it may do.
+        scopes: Vec<Scope>,
+    },
+    /// A person.
+    Session {
+        /// Who.
+        user_id: UserId,
+        /// In which session.
+        session_id: SessionId,
+        /// Seals what is recorded of them elsewhere than in their own stream.
+        key: DataKey,
+    },
+    /// A person at sign-in who is setting up two-factor.
+    Enrolment {
+        /// Who.
+        user_id: UserId,
+        /// The digest of their enrolment token.
+        token: TokenDigest,
+    },
+}
+
+impl Request {
+    /// A run of the command line.
+    #[must_use]
+    pub const fn operator(id: String) -> Self {
+        Self { id, caller: Caller::Operator, address: None, user_agent: None }
+    }
+
+    /// Who acts, as events name them.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match &self.caller {
+            Caller::Nobody | Caller::Operator => Actor::operator(),
+            Caller::ApiKey { id, name, .. } => {
+                Actor { kind: ActorKind::ApiKey, id: Some(id.to_string()), name: Some(name.clone()) }
+            }
+            Caller::Session { user_id, .. } | Caller::Enrolment { user_id, .. } => Actor::user(*user_id),
+        }
+    }
+
+    /// Who asks for a change of an account.
+    ///
+    /// # Errors
+    /// `forbidden` for callers that cannot ask for one.
+    pub fn asker(&self) -> Result<Asker, Problem> {
+        match &self.caller {
+            Caller::Session { session_id, .. } => Ok(Asker::Session(*session_id)),
+            Caller::ApiKey { .. } => Ok(Asker::Application),
+            Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(forbidden()),
+        }
+    }
+
+    /// Who starts an enrolment, and alone may confirm it.
+    ///
+    /// # Errors
+    /// `forbidden` for callers that cannot.
+    pub fn starter(&self) -> Result<Starter, Problem> {
+        match &self.caller {
+            Caller::Session { session_id, .. } => Ok(Starter::Session(*session_id)),
+            Caller::ApiKey { id, .. } => Ok(Starter::ApiKey(*id)),
+            Caller::Enrolment { token, .. } => Ok(Starter::EnrolmentToken(token.clone())),
+            Caller::Nobody | Caller::Operator => Err(forbidden()),
+        }
+    }
+
+    /// What surrounds the events of a command, with the address and the user agent sealed.
+    ///
+    /// # Errors
+    /// [`VaultError`] when nothing can be sealed.
+    pub fn context(
+        &self,
+        key: &DataKey,
+        about: Option<UserId>,
+        agreement_id: Option<AgreementId>,
+    ) -> Result<EventContext, VaultError> {
+        let seal = |purpose, text: &Option<String>| {
+            text.as_ref().map(|text| key.seal(purpose, &self.id, text.as_bytes())).transpose()
+        };
+        let speaks_for_others = matches!(self.caller, Caller::ApiKey { .. });
+        Ok(EventContext {
+            actor: self.actor(),
+            on_behalf_of: about.filter(|_| speaks_for_others),
+            agreement_id,
+            request_id: self.id.clone(),
+            address: seal(Purpose::Address, &self.address)?,
+            user_agent: seal(Purpose::UserAgent, &self.user_agent)?,
+        })
+    }
+}
+
+/// What callers without the right are told.
+#[must_use]
+pub fn forbidden() -> Problem {
+    Problem::new(ProblemCode::Forbidden, "Your token does not allow this.")
+}

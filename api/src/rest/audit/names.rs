@@ -1,0 +1,85 @@
+//! The names that a page of entries needs, looked up together.
+
+use std::collections::{BTreeSet, HashMap};
+
+use uuid::Uuid;
+
+use super::Conditions;
+use super::entry::StoredEntry;
+use crate::app::App;
+use crate::people::ERASED;
+use crate::problem::Problem;
+use crate::vault::{DataKey, Purpose, WrappedKey};
+
+/// People's names and keys, and agreements' names.
+pub(super) struct Names {
+    people: HashMap<String, KnownPerson>,
+    agreements: HashMap<String, String>,
+}
+
+struct KnownPerson {
+    name: String,
+    key: DataKey,
+}
+
+impl Names {
+    pub(super) fn person(&self, id: &str) -> String {
+        self.people.get(id).map_or_else(|| ERASED.to_owned(), |person| person.name.clone())
+    }
+
+    pub(super) fn agreement(&self, id: &str) -> String {
+        self.agreements.get(id).cloned().unwrap_or_else(|| id.to_owned())
+    }
+
+    /// Opens something sealed under one of these people's keys, or the installation's.
+    pub(super) fn open(&self, app: &App, purpose: Purpose, row: &str, sealed: &str) -> Option<String> {
+        let keys = self.people.values().map(|person| &person.key).chain([app.vault.instance_key()]);
+        let mut sealing = keys.filter(|key| key.sealed(sealed));
+        sealing.find_map(|key| key.open_text(purpose, row, sealed).ok())
+    }
+}
+
+impl App {
+    pub(super) async fn names_in(&self, entries: &[StoredEntry]) -> Result<Names, Problem> {
+        let people: BTreeSet<&str> = entries.iter().flat_map(StoredEntry::people).collect();
+        let agreements: BTreeSet<&str> =
+            entries.iter().filter_map(|entry| entry.agreement_id.as_deref()).collect();
+        let mut names = Names { people: HashMap::new(), agreements: HashMap::new() };
+        for chunk in people.into_iter().collect::<Vec<_>>().chunks(500) {
+            self.find_people(chunk, &mut names).await?;
+        }
+        for chunk in agreements.into_iter().collect::<Vec<_>>().chunks(500) {
+            let mut conditions = Conditions::default();
+            let ids = conditions.list(chunk);
+            let sql = format!(
+                "SELECT agreement_id, name FROM login_check_agreements WHERE agreement_id IN ({ids})"
+            );
+            for row in self.database.read(&sql, &conditions.params).await? {
+                names.agreements.insert(row.get("agreement_id")?, row.get("name")?);
+            }
+        }
+        Ok(names)
+    }
+
+    async fn find_people(&self, ids: &[&str], names: &mut Names) -> Result<(), Problem> {
+        let mut conditions = Conditions::default();
+        let list = conditions.list(ids);
+        let sql = format!(
+            "SELECT u.user_id, u.display_name, k.key_id, k.wrapped, k.master_key_id \
+             FROM login_check_users u JOIN data_keys k ON k.owner_id = u.user_id WHERE u.user_id IN ({list})"
+        );
+        for row in self.database.read(&sql, &conditions.params).await? {
+            let user_id: String = row.get("user_id")?;
+            let owner: Uuid = user_id.parse().map_err(|_| Problem::internal("a stored user id is no id"))?;
+            let wrapped = WrappedKey {
+                key_id: row.get("key_id")?,
+                wrapped: row.get("wrapped")?,
+                master_key_id: row.get("master_key_id")?,
+            };
+            let key = self.vault.data_key(owner, Some(&wrapped))?;
+            let name = key.open_text(Purpose::DisplayName, "", &row.get::<String>("display_name")?)?;
+            names.people.insert(user_id, KnownPerson { name, key });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! Enforcement: one tick, and every user of every agreement it reaches must have two-factor.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use countersign_domain::agreement::command::ToggleEnforcement;
+use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementRefusal, Enforcement};
+use countersign_domain::context::Actor;
+use countersign_domain::ids::{AgreementId, UserId};
+use countersign_domain::user::UserCommand;
+use countersign_domain::user::proof::ProvePresence;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::proof::ProofBody;
+use super::{Body, OneId, Params, Problems, Shared, Written, next_cursor, page_size, path_id};
+use crate::app::App;
+use crate::execute::Plan;
+use crate::people::Person;
+use crate::problem::Problem;
+use crate::request::{Caller, Request};
+
+const REASON_CHARACTERS_MAX: usize = 500;
+
+/// Who did something.
+#[derive(Serialize, ToSchema)]
+pub struct ActorView {
+    /// `user`, `api_key` or `operator`.
+    kind: String,
+    /// The user's or the API key's id.
+    id: Option<String>,
+    /// The API key's name.
+    name: Option<String>,
+}
+
+impl From<&Actor> for ActorView {
+    fn from(actor: &Actor) -> Self {
+        Self { kind: actor.kind.name().to_owned(), id: actor.id.clone(), name: actor.name.clone() }
+    }
+}
+
+/// Whether an agreement requires two-factor.
+#[derive(Serialize, ToSchema)]
+pub struct EnforcementView {
+    /// Whether it is ticked.
+    enforced: bool,
+    /// Since when it is as it is; null while it was never touched.
+    since: Option<DateTime<Utc>>,
+    /// Who ticked or unticked it.
+    by: Option<ActorView>,
+    /// Until when enrolment may wait.
+    deadline: Option<DateTime<Utc>>,
+    /// Why, for the record.
+    reason: Option<String>,
+}
+
+impl EnforcementView {
+    /// How a state looks from outside.
+    #[must_use]
+    pub fn of(enforcement: &Enforcement) -> Self {
+        Self {
+            enforced: enforcement.enforced,
+            since: enforcement.since,
+            by: enforcement.by.as_ref().map(ActorView::from),
+            deadline: enforcement.deadline,
+            reason: enforcement.reason.clone(),
+        }
+    }
+}
+
+/// What enforcement is to be, with the proof of a superuser flat beside.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnforcementChange {
+    /// Whether two-factor is required from now on.
+    enforced: bool,
+    /// Until when enrolment may wait; now if it is not given.
+    deadline: Option<DateTime<Utc>>,
+    /// Why, for the record; up to 500 characters.
+    reason: Option<String>,
+    /// The password of the superuser who asks.
+    #[schema(value_type = Option<String>)]
+    password: Option<Zeroizing<String>>,
+    /// A six-digit code, once their two-factor is on.
+    #[schema(value_type = Option<String>)]
+    code: Option<Zeroizing<String>>,
+    /// The emergency code, instead of a six-digit code.
+    #[schema(value_type = Option<String>)]
+    recovery_code: Option<Zeroizing<String>>,
+}
+
+/// Enforcement as it is now, and whom it reaches.
+#[derive(Serialize, ToSchema)]
+pub struct EnforcementAnswer {
+    /// What it is now.
+    #[serde(flatten)]
+    enforcement: EnforcementView,
+    /// How many people the agreement and those it administers have, each counted once.
+    affected_users: i64,
+    /// How many of them have no two-factor.
+    without_two_factor: i64,
+    /// Where an emergency code was the proof: the one that replaces it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_code: Option<String>,
+}
+
+/// Ticks or unticks enforcement, or moves its deadline. Once this has answered, every later login check on
+/// every node says so. Unticking only permits removal: it removes nothing.
+#[utoipa::path(
+    put, path = "/v1/agreements/{agreement_id}/enforcement", tag = "enforcement", security(("bearer" = [])),
+    params(("agreement_id" = uuid::Uuid, Path)),
+    request_body = EnforcementChange,
+    responses((status = 200, body = EnforcementAnswer), Problems)
+)]
+pub async fn enforce(
+    State(app): Shared,
+    request: Request,
+    Path(id): OneId,
+    Body(body): Body<EnforcementChange>,
+) -> Result<Response, Problem> {
+    let id: AgreementId = path_id(&id, "agreement")?;
+    let deadline = body.deadline.map(countersign_projections::table::to_microseconds);
+    if deadline.is_some() && !body.enforced {
+        return Err(Problem::invalid_field("deadline", "A deadline goes with enforcement only."));
+    }
+    let reason = body.reason.as_deref();
+    let reason = reason.map(|reason| super::agreements::one_line("reason", reason, REASON_CHARACTERS_MAX));
+    let reason = reason.transpose()?;
+    // What is refused whatever is shown is refused before a code is judged and spent.
+    let loaded = app.store.load::<Agreement>(id, None).await?;
+    loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
+    if loaded.state.closed_at().is_some() {
+        return Err(AgreementRefusal::Closed.into());
+    }
+    let proof = ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
+    let recovery_code = match &request.caller {
+        Caller::Session { user_id, .. } => app.prove_presence(&request, *user_id, &proof).await?,
+        Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => None,
+    };
+    let by = request.actor();
+    let done = app
+        .execute_on_agreement(&request, id, None, None, |_, at| {
+            AgreementCommand::ToggleEnforcement(ToggleEnforcement {
+                enforced: body.enforced,
+                deadline,
+                reason: reason.clone(),
+                by: by.clone(),
+                at,
+            })
+        })
+        .await?;
+    let (affected_users, without_two_factor) = app.reach(id).await?;
+    let enforcement = EnforcementView::of(done.state.enforcement());
+    let answer = EnforcementAnswer { enforcement, affected_users, without_two_factor, recovery_code };
+    Ok(Written { written: done.written, answer: Json(answer) }.into_response())
+}
+
+/// How to page through a preview.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PreviewParams {
+    /// So many people at most, 500 at most; 100 if it is not given.
+    limit: Option<u32>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// Whom enforcement would reach.
+#[derive(Serialize, ToSchema)]
+pub struct Preview {
+    /// How many people the agreement and those it administers have, each counted once.
+    affected_users: i64,
+    /// How many of them have no two-factor.
+    without_two_factor: i64,
+    /// Who they are, each once, in the order of their ids.
+    users: Vec<PreviewedUser>,
+    /// Give this as `cursor` for more of them.
+    next_cursor: Option<String>,
+}
+
+/// A person whom enforcement would reach.
+#[derive(Serialize, ToSchema)]
+pub struct PreviewedUser {
+    /// The person.
+    #[serde(flatten)]
+    person: Person,
+    /// Whether two-factor is on.
+    two_factor_enabled: bool,
+}
+
+/// Says whom enforcement would reach, before it is ticked.
+#[utoipa::path(
+    get, path = "/v1/agreements/{agreement_id}/enforcement/preview", tag = "enforcement",
+    security(("bearer" = [])),
+    params(("agreement_id" = uuid::Uuid, Path), PreviewParams),
+    responses((status = 200, body = Preview), Problems)
+)]
+pub async fn preview(
+    State(app): Shared,
+    _: Request,
+    Path(id): OneId,
+    Params(params): Params<PreviewParams>,
+) -> Result<Json<Preview>, Problem> {
+    let id: AgreementId = path_id(&id, "agreement")?;
+    let loaded = app.store.load::<Agreement>(id, None).await?;
+    loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
+    let limit = page_size(params.limit)?;
+    let (affected_users, without_two_factor) = app.reach(id).await?;
+    let after = params.cursor.unwrap_or_default();
+    let rows =
+        app.database.read(REACHED_USERS, &[id.to_string().into(), after.into(), (limit + 1).into()]).await?;
+    let mut users = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let two_factor_enabled = row.get("two_factor_enabled")?;
+        users.push(PreviewedUser { person: app.person(row)?, two_factor_enabled });
+    }
+    let next_cursor = next_cursor(&mut users, limit, |user| user.person.user_id.to_string());
+    Ok(Json(Preview { affected_users, without_two_factor, users, next_cursor }))
+}
+
+/// The people of the agreement `$1` and of the open ones that it administers, each once.
+macro_rules! reached {
+    () => {
+        "EXISTS (SELECT 1 FROM login_check_links l JOIN login_check_agreements a \
+         ON a.agreement_id = l.agreement_id WHERE l.user_id = u.user_id AND NOT a.closed \
+         AND (a.agreement_id = $1 OR a.administered_by = $1))"
+    };
+}
+
+const REACH: &str = "SELECT count(*) AS affected, \
+     coalesce(sum(CASE WHEN u.two_factor_enabled THEN 0 ELSE 1 END), 0) AS without \
+     FROM login_check_users u WHERE u.user_id IN (SELECT l.user_id FROM login_check_agreements a \
+     JOIN login_check_links l ON l.agreement_id = a.agreement_id \
+     WHERE NOT a.closed AND (a.agreement_id = $1 OR a.administered_by = $1))";
+
+const REACHED_USERS: &str = concat!(
+    "SELECT u.user_id, u.email, u.display_name, u.two_factor_enabled, k.key_id, k.wrapped, k.master_key_id \
+     FROM login_check_users u LEFT JOIN data_keys k ON k.owner_id = u.user_id \
+     WHERE ",
+    reached!(),
+    " AND u.user_id > $2 ORDER BY u.user_id LIMIT $3"
+);
+
+impl App {
+    async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {
+        let rows = self.database.read(REACH, &[id.to_string().into()]).await?;
+        let row = rows.first().ok_or_else(|| Problem::internal("a count returned no row"))?;
+        Ok((row.get("affected")?, row.get("without")?))
+    }
+
+    /// The proof stands in the person's own stream, since it may spend a code there.
+    async fn prove_presence(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        proof: &ProofBody,
+    ) -> Result<Option<String>, Problem> {
+        let proven = self
+            .execute_with_proof(request, user_id, proof, |_, moment, key, proof| {
+                let command = ProvePresence { proof, at: moment.at };
+                Ok(Plan::new(UserCommand::ProvePresence(command), key.clone()))
+            })
+            .await?;
+        Ok(proven.recovery_code)
+    }
+}

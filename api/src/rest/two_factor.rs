@@ -1,0 +1,391 @@
+//! Two-factor: adding authenticators, the emergency code, removing and turning off.
+
+use std::io::Cursor;
+use std::sync::OnceLock;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use countersign_domain::ids::{AuthenticatorId, EnrolmentId, UserId};
+use countersign_domain::user::enrolment::{ConfirmEnrolment, ENROLMENT_LIFETIME, StartEnrolment};
+use countersign_domain::user::session::NewSession;
+use countersign_domain::user::totp::{Code, SECRET_BYTES, TotpSecret};
+use countersign_domain::user::two_factor::{
+    DisableTwoFactor, IssueRecoveryCode, RemoveAuthenticator, SaveRecoveryCode,
+};
+use countersign_domain::user::{User, UserCommand, UserEvent, UserRefusal};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::logins::SessionView;
+use super::proof::{FreshRecoveryCode, ProofBody, Proven};
+use super::users::TwoFactorView;
+use super::{Body, OneId, OptionalBody, Problems, Shared, TwoIds, Written, path_id};
+use crate::app::App;
+use crate::entropy;
+use crate::event_store::Loaded;
+use crate::execute::{Done, Moment, Plan};
+use crate::problem::{Problem, ProblemCode};
+use crate::request::{Caller, Request};
+use crate::token::{DrawnToken, PresentedToken, TokenKind, session_id_of};
+use crate::vault::{DataKey, Purpose};
+
+const LABEL_CHARACTERS_MAX: usize = 100;
+const QR_PIXELS_MIN: u32 = 240;
+
+/// An authenticator to be, with the proof flat beside.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEnrolment {
+    /// The password; not with an enrolment token, nor where there is none.
+    #[schema(value_type = Option<String>)]
+    password: Option<Zeroizing<String>>,
+    /// A six-digit code, once two-factor is on.
+    #[schema(value_type = Option<String>)]
+    code: Option<Zeroizing<String>>,
+    /// The emergency code, instead of a six-digit code.
+    #[schema(value_type = Option<String>)]
+    recovery_code: Option<Zeroizing<String>>,
+    /// What the person calls it; "Authenticator" if it is not given.
+    label: Option<String>,
+    /// Whether the other authenticators give way to it once it is confirmed.
+    #[serde(default)]
+    replace: bool,
+    /// The one-time pass, for a person whose two-factor an operator reset.
+    #[schema(value_type = Option<String>)]
+    pass: Option<Zeroizing<String>>,
+}
+
+/// An authenticator to scan or type, and then to confirm.
+#[derive(Serialize, ToSchema)]
+pub struct EnrolmentView {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    enrolment_id: EnrolmentId,
+    /// The secret: unpadded base32 of 160 bits.
+    secret: String,
+    /// What the QR code says.
+    otpauth_uri: String,
+    /// The QR code, as a PNG data URI.
+    qr_png: String,
+    /// Until when it can be confirmed.
+    expires_at: DateTime<Utc>,
+    /// Where an emergency code was the proof: the one that replaces it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_code: Option<String>,
+}
+
+/// Offers an authenticator. Nothing changes until it is confirmed.
+#[utoipa::path(
+    post, path = "/v1/users/{user_id}/two-factor/enrolments", tag = "two-factor", security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path)),
+    request_body = NewEnrolment,
+    responses((status = 201, body = EnrolmentView), Problems)
+)]
+pub async fn start_enrolment(
+    State(app): Shared,
+    request: Request,
+    Path(user_id): OneId,
+    OptionalBody(body): OptionalBody<NewEnrolment>,
+) -> Result<Response, Problem> {
+    let user_id: UserId = path_id(&user_id, "user")?;
+    let label = label(body.label.as_deref())?;
+    let started_by = request.starter()?;
+    let now = app.clock.now();
+    let enrolment_id = EnrolmentId::from_uuid(entropy::id(now)?);
+    let authenticator_id = AuthenticatorId::from_uuid(entropy::id(now)?);
+    let secret = TotpSecret::from_bytes(entropy::bytes::<SECRET_BYTES>()?);
+    let pass = body.pass.as_deref().map(|pass| match PresentedToken::parse(pass) {
+        Some(pass) if pass.kind == TokenKind::Pass => Ok(pass.digest),
+        Some(_) | None => Err(Problem::from(UserRefusal::PassRequired)),
+    });
+    let pass = pass.transpose()?;
+    let opened = OnceLock::new();
+    let plan = |key: &DataKey, proof, at| -> Result<Plan<User>, Problem> {
+        opened.get_or_init(|| key.clone());
+        let command = StartEnrolment {
+            enrolment_id,
+            authenticator_id,
+            label: label.clone(),
+            replace: body.replace,
+            started_by: started_by.clone(),
+            proof,
+            pass: pass.clone(),
+            at,
+        };
+        let mut plan = Plan::new(UserCommand::StartEnrolment(command), key.clone());
+        let row_id = authenticator_id.as_uuid();
+        plan.secrets.push((row_id, key.vault_row(Purpose::TotpSecret, row_id, secret.expose(), at)?));
+        Ok(plan)
+    };
+    let (done, recovery_code) = match &request.caller {
+        Caller::Enrolment { .. } => {
+            let decide =
+                |loaded: &Loaded<User>, moment: Moment| plan(&loaded.data_key(&app.vault)?, None, moment.at);
+            (app.execute::<User>(&request, user_id, None, decide).await?, None)
+        }
+        Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Session { .. } => {
+            let proof =
+                ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
+            let with_proof = |_: &_, moment: Moment, key: &DataKey, proof| plan(key, Some(proof), moment.at);
+            let proven = app.execute_with_proof(&request, user_id, &proof, with_proof).await?;
+            (proven.done, proven.recovery_code)
+        }
+    };
+    let otpauth_uri = otpauth_uri(&app, &done, opened.get(), &secret)?;
+    let view = EnrolmentView {
+        enrolment_id,
+        secret: secret.to_base32().as_str().to_owned(),
+        qr_png: qr_png(&otpauth_uri)?,
+        otpauth_uri: otpauth_uri.as_str().to_owned(),
+        expires_at: done.moment.at + ENROLMENT_LIFETIME,
+        recovery_code,
+    };
+    Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
+}
+
+fn label(label: Option<&str>) -> Result<String, Problem> {
+    let label = label.map_or("Authenticator", str::trim);
+    let odd = label.chars().any(char::is_control);
+    if label.is_empty() || odd || label.chars().count() > LABEL_CHARACTERS_MAX {
+        return Err(Problem::invalid_field("label", "Give a label of 1 to 100 characters, on one line."));
+    }
+    Ok(label.to_owned())
+}
+
+/// What the QR code says: the account's e-mail address, opened with the key that sealed it.
+fn otpauth_uri(
+    app: &App,
+    done: &Done<User>,
+    key: Option<&DataKey>,
+    secret: &TotpSecret,
+) -> Result<Zeroizing<String>, Problem> {
+    let profile = done.state.profile().ok_or(UserRefusal::NotRegistered)?;
+    let key = key.ok_or_else(|| Problem::internal("a command was committed without a key"))?;
+    let email = key.open_text(Purpose::Email, "", profile.email.as_str())?;
+    Ok(secret.otpauth_uri(&app.config.issuer, &email))
+}
+
+/// Draws the QR code; its modules are whole pixels, so that it stays sharp.
+fn qr_png(text: &str) -> Result<String, Problem> {
+    let internal = |error: &dyn std::fmt::Display| Problem::internal(format!("no QR code: {error}"));
+    let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M)
+        .map_err(|error| internal(&error))?;
+    let image = code.render::<image::Luma<u8>>().min_dimensions(QR_PIXELS_MIN, QR_PIXELS_MIN).build();
+    let mut png = Cursor::new(Vec::new());
+    image.write_to(&mut png, image::ImageFormat::Png).map_err(|error| internal(&error))?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner())))
+}
+
+/// The first code of an authenticator.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The six digits that the app shows.
+    #[schema(value_type = String)]
+    code: Zeroizing<String>,
+}
+
+/// An authenticator that was confirmed.
+#[derive(Serialize, ToSchema)]
+pub struct Confirmed {
+    /// The emergency code, when two-factor went on. It is shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_code: Option<String>,
+    /// The second factors now.
+    two_factor: TwoFactorView,
+    /// With an enrolment token: the session that the sign-in led to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<SessionView>,
+}
+
+/// Confirms an authenticator with its first code.
+#[utoipa::path(
+    post, path = "/v1/users/{user_id}/two-factor/enrolments/{enrolment_id}/confirm", tag = "two-factor",
+    security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path), ("enrolment_id" = uuid::Uuid, Path)),
+    request_body = Confirmation,
+    responses((status = 200, body = Confirmed), Problems)
+)]
+pub async fn confirm_enrolment(
+    State(app): Shared,
+    request: Request,
+    Path((user_id, enrolment_id)): TwoIds,
+    Body(body): Body<Confirmation>,
+) -> Result<Response, Problem> {
+    let user_id: UserId = path_id(&user_id, "user")?;
+    let enrolment_id: EnrolmentId = path_id(&enrolment_id, "enrolment")?;
+    let code: Code = body.code.parse().map_err(|_| {
+        Problem::invalid_field("code", "A code has six digits, as your authenticator app shows them.")
+    })?;
+    let started_by = request.starter()?;
+    let fresh = FreshRecoveryCode::draw(&app)?;
+    let token = DrawnToken::draw(TokenKind::Session, user_id.as_uuid())?;
+    let session = NewSession { session_id: session_id_of(&token.digest), token: token.digest.clone() };
+    let done = app
+        .execute::<User>(&request, user_id, None, |loaded, moment| {
+            let key = loaded.data_key(&app.vault).map_err(|_| Problem::not_found("user"))?;
+            let pending = loaded.state.pending_enrolment(enrolment_id, &started_by, moment.at)?;
+            let row_id = pending.authenticator_id.as_uuid();
+            let secret = loaded.open(&key, Purpose::TotpSecret, row_id)?;
+            let secret = secret
+                .and_then(|secret| TotpSecret::from_slice(&secret))
+                .ok_or_else(|| Problem::internal(format!("the vault has no secret {row_id}")))?;
+            let command = ConfirmEnrolment {
+                enrolment_id,
+                started_by: started_by.clone(),
+                matched_step: secret.matched_step(&code, moment.now),
+                recovery_code_id: fresh.id,
+                session: session.clone(),
+                at: moment.at,
+            };
+            let recovery_code = fresh.row(&app, user_id, &key, moment)?;
+            let mut plan = Plan::new(UserCommand::ConfirmEnrolment(command), key);
+            plan.secrets.push(recovery_code);
+            plan.on_behalf_of = Some(user_id);
+            Ok(plan)
+        })
+        .await?;
+    if let Some(UserEvent::TwoFactorEnrolmentFailed { .. }) = done.events.first() {
+        let detail = "That is not the code the app shows. Check that the app has the right time, and try the next one.";
+        return Err(Problem::new(ProblemCode::WrongConfirmationCode, detail).recorded_as(&done.written));
+    }
+    let view = Confirmed {
+        recovery_code: fresh.if_issued(&done.events),
+        two_factor: TwoFactorView::of(done.state.two_factor()),
+        session: SessionView::if_started(&done, user_id, &token),
+    };
+    Ok(Written { written: done.written, answer: Json(view) }.into_response())
+}
+
+/// Records that the person says that the emergency code is stored safely.
+#[utoipa::path(
+    post, path = "/v1/users/{user_id}/two-factor/recovery-code/saved", tag = "two-factor",
+    security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path)),
+    responses((status = 204), Problems)
+)]
+pub async fn recovery_code_saved(
+    State(app): Shared,
+    request: Request,
+    Path(user_id): OneId,
+) -> Result<Response, Problem> {
+    let user_id: UserId = path_id(&user_id, "user")?;
+    let done = app
+        .execute::<User>(&request, user_id, None, |loaded, moment| {
+            let key = loaded.data_key(&app.vault).map_err(|_| Problem::not_found("user"))?;
+            let command = SaveRecoveryCode { at: moment.at };
+            let mut plan = Plan::new(UserCommand::SaveRecoveryCode(command), key);
+            plan.on_behalf_of = Some(user_id);
+            Ok(plan)
+        })
+        .await?;
+    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
+}
+
+/// A new emergency code. It is shown this once.
+#[derive(Serialize, ToSchema)]
+pub struct NewRecoveryCode {
+    /// `XXXX-XXXX-XXXX-XXXX-XXXX`.
+    recovery_code: String,
+}
+
+/// Gives a new emergency code; the one before is void.
+#[utoipa::path(
+    post, path = "/v1/users/{user_id}/two-factor/recovery-code", tag = "two-factor",
+    security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path)),
+    request_body = ProofBody,
+    responses((status = 200, body = NewRecoveryCode), Problems)
+)]
+pub async fn new_recovery_code(
+    State(app): Shared,
+    request: Request,
+    Path(user_id): OneId,
+    OptionalBody(body): OptionalBody<ProofBody>,
+) -> Result<Response, Problem> {
+    let user_id: UserId = path_id(&user_id, "user")?;
+    let fresh = FreshRecoveryCode::draw(&app)?;
+    let proven = app
+        .execute_with_proof(&request, user_id, &body, |_, moment, key, proof| {
+            let command = IssueRecoveryCode { recovery_code_id: fresh.id, proof, at: moment.at };
+            let mut plan = Plan::new(UserCommand::IssueRecoveryCode(command), key.clone());
+            plan.secrets.push(fresh.row(&app, user_id, key, moment)?);
+            Ok(plan)
+        })
+        .await?;
+    let recovery_code = fresh
+        .if_issued(&proven.done.events)
+        .ok_or_else(|| Problem::internal("a proof passed and no emergency code was issued"))?;
+    let answer = Json(NewRecoveryCode { recovery_code });
+    Ok(Written { written: proven.done.written, answer }.into_response())
+}
+
+/// Removes an authenticator. With the last one, two-factor goes off.
+#[utoipa::path(
+    delete, path = "/v1/users/{user_id}/two-factor/authenticators/{authenticator_id}", tag = "two-factor",
+    security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path), ("authenticator_id" = uuid::Uuid, Path)),
+    request_body = ProofBody,
+    responses(
+        (status = 200, description = "An emergency code was the proof", body = NewRecoveryCode),
+        (status = 204),
+        Problems
+    )
+)]
+pub async fn remove_authenticator(
+    State(app): Shared,
+    request: Request,
+    Path((user_id, authenticator_id)): TwoIds,
+    OptionalBody(body): OptionalBody<ProofBody>,
+) -> Result<Response, Problem> {
+    let user_id: UserId = path_id(&user_id, "user")?;
+    let authenticator_id: AuthenticatorId = path_id(&authenticator_id, "authenticator")?;
+    let proven = app
+        .execute_with_proof(&request, user_id, &body, |loaded, moment, key, proof| {
+            let required_by = loaded.required_by();
+            let command = RemoveAuthenticator { authenticator_id, proof, required_by, at: moment.at };
+            Ok(Plan::new(UserCommand::RemoveAuthenticator(command), key.clone()))
+        })
+        .await?;
+    Ok(after_proof(proven))
+}
+
+/// Turns two-factor off, unless an agreement requires it.
+#[utoipa::path(
+    post, path = "/v1/users/{user_id}/two-factor/disable", tag = "two-factor", security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path)),
+    request_body = ProofBody,
+    responses((status = 204), Problems)
+)]
+pub async fn disable(
+    State(app): Shared,
+    request: Request,
+    Path(user_id): OneId,
+    OptionalBody(body): OptionalBody<ProofBody>,
+) -> Result<Response, Problem> {
+    let user_id: UserId = path_id(&user_id, "user")?;
+    let proven = app
+        .execute_with_proof(&request, user_id, &body, |loaded, moment, key, proof| {
+            let command = DisableTwoFactor { proof, required_by: loaded.required_by(), at: moment.at };
+            Ok(Plan::new(UserCommand::DisableTwoFactor(command), key.clone()))
+        })
+        .await?;
+    Ok(after_proof(proven))
+}
+
+/// Nothing to say, unless an emergency code was the proof and another took its place.
+pub fn after_proof(proven: Proven) -> Response {
+    let written = proven.done.written;
+    match proven.recovery_code {
+        Some(recovery_code) => {
+            Written { written, answer: Json(NewRecoveryCode { recovery_code }) }.into_response()
+        }
+        None => Written { written, answer: StatusCode::NO_CONTENT }.into_response(),
+    }
+}

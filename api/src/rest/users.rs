@@ -1,0 +1,411 @@
+//! Users: opening accounts, finding and showing them, setting passwords.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use countersign_domain::agreement::Role;
+use countersign_domain::ids::{AgreementId, AuthenticatorId, PasswordId, UserId};
+use countersign_domain::sealed::Sealed;
+use countersign_domain::user::command::Register;
+use countersign_domain::user::password::{ChangePassword, SetFirstPassword};
+use countersign_domain::user::two_factor::TwoFactor;
+use countersign_domain::user::{Factor, User, UserCommand, UserRefusal};
+use countersign_projections::table::{Change, EMAIL_CLAIMS};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::proof::ProofBody;
+use super::{Body, OneId, Page, Params, Problems, Shared, Written, page_size, path_id};
+use crate::app::App;
+use crate::email::Email;
+use crate::entropy;
+use crate::event_store::Loaded;
+use crate::execute::Plan;
+use crate::problem::Problem;
+use crate::request::{Caller, Request, forbidden};
+use crate::vault::{DataKey, Purpose};
+
+const DISPLAY_NAME_CHARACTERS_MAX: usize = 200;
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// The e-mail address, which nobody else may have.
+    email: String,
+    /// How the person is called; 1 to 200 characters.
+    display_name: String,
+    /// The first password, of 15 characters at least; it can also be set later.
+    #[schema(value_type = Option<String>)]
+    password: Option<Zeroizing<String>>,
+}
+
+/// An account that was just opened.
+#[derive(Serialize, ToSchema)]
+pub struct RegisteredUser {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: UserId,
+    /// The e-mail address.
+    email: String,
+    /// How the person is called.
+    display_name: String,
+}
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+pub struct UserView {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: UserId,
+    /// The e-mail address.
+    email: String,
+    /// How the person is called.
+    display_name: String,
+    /// The second factors.
+    two_factor: TwoFactorView,
+    /// Who requires two-factor of this person.
+    required_by: Vec<RequirementView>,
+    /// The agreements that the person is linked to.
+    agreements: Vec<LinkedAgreement>,
+    /// Until when codes are locked, if they are.
+    locked_until: Option<DateTime<Utc>>,
+}
+
+/// The second factors of a person.
+#[derive(Serialize, ToSchema)]
+pub struct TwoFactorView {
+    /// Whether two-factor is on.
+    pub enabled: bool,
+    /// Since when.
+    pub enabled_at: Option<DateTime<Utc>>,
+    /// The authenticators.
+    pub authenticators: Vec<AuthenticatorView>,
+    /// How many emergency codes are left: one, or none while two-factor is off.
+    pub recovery_codes_left: u32,
+    /// Whether the person says that the emergency code is stored safely.
+    pub recovery_code_saved: bool,
+}
+
+/// One authenticator.
+#[derive(Serialize, ToSchema)]
+pub struct AuthenticatorView {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: AuthenticatorId,
+    /// What the person calls it.
+    label: String,
+    /// When its first code was given.
+    added_at: DateTime<Utc>,
+    /// When a code of it was last accepted after that.
+    last_used_at: Option<DateTime<Utc>>,
+    /// Whether it is disabled after too many wrong codes.
+    disabled: bool,
+}
+
+/// One agreement that requires two-factor of a person.
+#[derive(Serialize, ToSchema)]
+pub struct RequirementView {
+    /// The agreement whose tick it is.
+    #[schema(value_type = uuid::Uuid)]
+    agreement_id: AgreementId,
+    /// Its name.
+    name: String,
+    /// The linked agreement through which it reaches the person; null when linked to it directly.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    via: Option<AgreementId>,
+    /// Until when enrolment may wait.
+    deadline: Option<DateTime<Utc>>,
+}
+
+impl From<countersign_domain::requirement::Requirement> for RequirementView {
+    fn from(requirement: countersign_domain::requirement::Requirement) -> Self {
+        Self {
+            agreement_id: requirement.agreement_id,
+            name: requirement.name,
+            via: requirement.via,
+            deadline: requirement.deadline,
+        }
+    }
+}
+
+/// One agreement that a person is linked to.
+#[derive(Serialize, ToSchema)]
+pub struct LinkedAgreement {
+    /// The agreement.
+    #[schema(value_type = uuid::Uuid)]
+    agreement_id: AgreementId,
+    /// Its number.
+    number: String,
+    /// Its name.
+    name: String,
+    /// `superuser` or `user`.
+    #[schema(value_type = String)]
+    role: Role,
+}
+
+impl TwoFactorView {
+    /// How a state looks from outside.
+    #[must_use]
+    pub fn of(two_factor: &TwoFactor) -> Self {
+        let authenticators = two_factor.authenticators().iter().map(|authenticator| AuthenticatorView {
+            id: authenticator.id,
+            label: authenticator.label.clone(),
+            added_at: authenticator.added_at,
+            last_used_at: authenticator.last_used_at,
+            disabled: authenticator.disabled,
+        });
+        Self {
+            enabled: two_factor.is_enabled(),
+            enabled_at: two_factor.enabled_at(),
+            authenticators: authenticators.collect(),
+            recovery_codes_left: u32::from(two_factor.recovery_code().is_some()),
+            recovery_code_saved: two_factor.recovery_code().is_some_and(|issued| issued.saved),
+        }
+    }
+}
+
+/// Opens an account.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users", security(("bearer" = [])),
+    request_body = NewUser,
+    responses((status = 201, body = RegisteredUser), Problems)
+)]
+pub async fn register(
+    State(app): Shared,
+    request: Request,
+    Body(body): Body<NewUser>,
+) -> Result<Response, Problem> {
+    let email = Email::parse("email", &body.email)?;
+    let display_name = display_name(&body.display_name)?;
+    let user_id = UserId::from_uuid(entropy::id(app.clock.now())?);
+    let password = match body.password {
+        Some(password) => {
+            app.passwords.check_new("password", &password, &[email.as_str(), &display_name])?;
+            let id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
+            Some((id, app.passwords.hash(password).await?))
+        }
+        None => None,
+    };
+    let (key, key_row) = app.vault.new_data_key(user_id.as_uuid(), app.clock.now())?;
+    let digest = app.vault.email_digest(&email.normalised());
+    let claim = Change::Insert(&EMAIL_CLAIMS, vec![digest.into(), user_id.to_string().into()]);
+    let sealed_email = key.seal(Purpose::Email, "", email.as_str().as_bytes())?;
+    let sealed_name = key.seal(Purpose::DisplayName, "", display_name.as_bytes())?;
+    let done = app
+        .execute::<User>(&request, user_id, None, |_, moment| {
+            let command = Register {
+                user_id,
+                email: sealed_email.clone(),
+                display_name: sealed_name.clone(),
+                password_id: password.as_ref().map(|(id, _)| *id),
+                at: moment.at,
+            };
+            let mut plan = Plan::new(UserCommand::Register(command), key.clone());
+            plan.changes = vec![claim.clone(), key_row.clone()];
+            plan.on_behalf_of = Some(user_id);
+            if let Some((id, phc)) = &password {
+                let row = key.vault_row(Purpose::PasswordHash, id.as_uuid(), phc.as_bytes(), moment.at)?;
+                plan.secrets.push((id.as_uuid(), row));
+            }
+            Ok(plan)
+        })
+        .await?;
+    let view = RegisteredUser { id: user_id, email: email.as_str().to_owned(), display_name };
+    Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
+}
+
+fn display_name(text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    let odd = text.chars().any(char::is_control);
+    if text.is_empty() || odd || text.chars().count() > DISPLAY_NAME_CHARACTERS_MAX {
+        return Err(Problem::invalid_field(
+            "display_name",
+            "Give a name of 1 to 200 characters, on one line.",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// How to find users.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FindUsers {
+    /// Only the user with this e-mail address.
+    email: Option<String>,
+    /// So many users at most, 500 at most; 100 if it is not given.
+    limit: Option<u32>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// Lists users, in the order of their ids, or finds the one with an e-mail address.
+#[utoipa::path(
+    get, path = "/v1/users", tag = "users", security(("bearer" = [])), params(FindUsers),
+    responses((status = 200, body = Page<UserView>), Problems)
+)]
+pub async fn find(
+    State(app): Shared,
+    _: Request,
+    Params(params): Params<FindUsers>,
+) -> Result<Json<Page<UserView>>, Problem> {
+    let limit = page_size(params.limit)?;
+    let rows = match &params.email {
+        Some(email) => {
+            let digest = app.vault.email_digest(&Email::parse("email", email)?.normalised());
+            let sql = "SELECT user_id FROM email_claims WHERE digest = $1 LIMIT 1";
+            app.database.read(sql, &[digest.into()]).await?
+        }
+        None => {
+            let after = params.cursor.unwrap_or_default();
+            let sql = "SELECT user_id FROM login_check_users WHERE user_id > $1 ORDER BY user_id LIMIT $2";
+            app.database.read(sql, &[after.into(), (limit + 1).into()]).await?
+        }
+    };
+    let mut ids = rows.iter().map(|row| row.get("user_id")).collect::<Result<Vec<String>, _>>()?;
+    let next_cursor = super::next_cursor(&mut ids, limit, Clone::clone);
+    let mut items = Vec::with_capacity(ids.len());
+    for id in ids {
+        items.push(app.user_view(path_id(&id, "user")?).await?);
+    }
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// Shows an account.
+#[utoipa::path(
+    get, path = "/v1/users/{user_id}", tag = "users", security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path)),
+    responses((status = 200, body = UserView), Problems)
+)]
+pub async fn show(State(app): Shared, _: Request, Path(user_id): OneId) -> Result<Json<UserView>, Problem> {
+    Ok(Json(app.user_view(path_id(&user_id, "user")?).await?))
+}
+
+impl App {
+    async fn user_view(&self, user_id: UserId) -> Result<UserView, Problem> {
+        let loaded = self.store.load::<User>(user_id, None).await?;
+        let profile = loaded.state.profile().ok_or(UserRefusal::NotRegistered)?;
+        let key = loaded.data_key(&self.vault)?;
+        let two_factor = loaded.state.two_factor();
+        let agreements = loaded.facts.links.iter().map(|link| LinkedAgreement {
+            agreement_id: link.agreement_id,
+            number: link.number.clone(),
+            name: link.name.clone(),
+            role: link.role,
+        });
+        Ok(UserView {
+            id: user_id,
+            email: open(&key, Purpose::Email, &profile.email)?,
+            display_name: open(&key, Purpose::DisplayName, &profile.display_name)?,
+            two_factor: TwoFactorView::of(two_factor),
+            required_by: loaded.required_by().into_iter().map(RequirementView::from).collect(),
+            agreements: agreements.collect(),
+            locked_until: two_factor.failures(Factor::Totp).locked_at(self.clock.now()),
+        })
+    }
+}
+
+fn open(key: &DataKey, purpose: Purpose, sealed: &Sealed) -> Result<String, Problem> {
+    Ok(key.open_text(purpose, "", sealed.as_str())?)
+}
+
+/// A new password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The password so far; an application that sets a first one gives none.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<Zeroizing<String>>,
+    /// A six-digit code, once two-factor is on.
+    #[schema(value_type = Option<String>)]
+    code: Option<Zeroizing<String>>,
+    /// The emergency code, instead of a six-digit code.
+    #[schema(value_type = Option<String>)]
+    recovery_code: Option<Zeroizing<String>>,
+    /// The password from now on, of 15 characters at least.
+    #[schema(value_type = String)]
+    new_password: Zeroizing<String>,
+}
+
+/// Changes one's own password, or sets a first one. Every other session ends.
+#[utoipa::path(
+    put, path = "/v1/users/{user_id}/password", tag = "users", security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path)),
+    request_body = PasswordChange,
+    responses(
+        (status = 200, description = "An emergency code was the proof", body = super::two_factor::NewRecoveryCode),
+        (status = 204),
+        Problems
+    )
+)]
+pub async fn set_password(
+    State(app): Shared,
+    request: Request,
+    Path(user_id): OneId,
+    Body(body): Body<PasswordChange>,
+) -> Result<Response, Problem> {
+    let user_id: UserId = path_id(&user_id, "user")?;
+    let loaded = app.store.load::<User>(user_id, None).await?;
+    let profile = loaded.state.profile().ok_or(UserRefusal::NotRegistered)?;
+    let key = loaded.data_key(&app.vault)?;
+    let email = open(&key, Purpose::Email, &profile.email)?;
+    let name = open(&key, Purpose::DisplayName, &profile.display_name)?;
+    match &request.caller {
+        Caller::ApiKey { .. } => first_password(&app, &request, &loaded, body, &[&email, &name]).await,
+        Caller::Session { session_id, .. } => {
+            app.passwords.check_new("new_password", &body.new_password, &[&email, &name])?;
+            let proof = ProofBody {
+                password: body.current_password,
+                code: body.code,
+                recovery_code: body.recovery_code,
+            };
+            let session_id = *session_id;
+            let password_id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
+            let phc = app.passwords.hash(body.new_password).await?;
+            let proven = app
+                .execute_with_proof(&request, user_id, &proof, |_, moment, key, proof| {
+                    let command = ChangePassword { password_id, proof, session_id, at: moment.at };
+                    let mut plan = Plan::new(UserCommand::ChangePassword(command), key.clone());
+                    let row_id = password_id.as_uuid();
+                    let row = key.vault_row(Purpose::PasswordHash, row_id, phc.as_bytes(), moment.at)?;
+                    plan.secrets.push((row_id, row));
+                    Ok(plan)
+                })
+                .await?;
+            Ok(super::two_factor::after_proof(proven))
+        }
+        Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(forbidden()),
+    }
+}
+
+async fn first_password(
+    app: &App,
+    request: &Request,
+    loaded: &Loaded<User>,
+    body: PasswordChange,
+    known: &[&str],
+) -> Result<Response, Problem> {
+    if loaded.state.password().is_some() {
+        return Err(UserRefusal::PasswordAlreadySet.into());
+    }
+    app.passwords.check_new("new_password", &body.new_password, known)?;
+    let password_id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
+    let phc = app.passwords.hash(body.new_password).await?;
+    let done = app
+        .execute::<User>(request, loaded.id, None, |loaded, moment| {
+            let key = loaded.data_key(&app.vault)?;
+            let command = SetFirstPassword { password_id, at: moment.at };
+            let row_id = password_id.as_uuid();
+            let row = key.vault_row(Purpose::PasswordHash, row_id, phc.as_bytes(), moment.at)?;
+            let mut plan = Plan::new(UserCommand::SetFirstPassword(command), key);
+            plan.secrets.push((row_id, row));
+            plan.on_behalf_of = Some(loaded.id);
+            Ok(plan)
+        })
+        .await?;
+    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
+}

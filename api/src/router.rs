@@ -1,0 +1,279 @@
+//! All routes in one place: who may call them, and which handler answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use countersign_domain::instance::Scope;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth::{self, RequestId};
+use crate::entropy;
+use crate::problem::{Problem, ProblemCode};
+use crate::rest::{
+    BearerToken, agreements, audit, enforcement, health, login_checks, logins, sessions, two_factor, users,
+};
+
+/// A body may have so many bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A route and who may call it.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path, as axum and OpenAPI write it.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    /// Everybody.
+    Open,
+    /// Only these.
+    Only(Rule),
+}
+
+/// Who may call a route that is not open.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// API keys with this scope.
+    pub api_key: Option<Scope>,
+    /// Persons, in a session.
+    pub session: SessionAccess,
+    /// The person of an enrolment token, for their own account.
+    pub enrolment_token: bool,
+}
+
+/// Which persons may call a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionAccess {
+    /// None.
+    Nobody,
+    /// All; the handler shows each what is theirs.
+    Anybody,
+    /// The person whose account it is.
+    Oneself,
+    /// Members of the agreement, and superusers of the one that administers it.
+    Member,
+    /// Superusers of the agreement, or of the one that administers it.
+    Superuser,
+}
+
+const fn open(method: &'static str, path: &'static str) -> Route {
+    Route { method, path, access: Access::Open }
+}
+
+const fn only(method: &'static str, path: &'static str, scope: Scope, session: SessionAccess) -> Route {
+    let rule = Rule { api_key: Some(scope), session, enrolment_token: false };
+    Route { method, path, access: Access::Only(rule) }
+}
+
+const fn enrolling(method: &'static str, path: &'static str) -> Route {
+    let rule =
+        Rule { api_key: Some(Scope::UsersWrite), session: SessionAccess::Oneself, enrolment_token: true };
+    Route { method, path, access: Access::Only(rule) }
+}
+
+/// Every route with who may call it. What is not here is not served.
+pub const ROUTES: &[Route] = {
+    use Scope::{AgreementsRead, AgreementsWrite, AuditRead, Login, UsersRead, UsersWrite};
+    use SessionAccess::{Anybody, Member, Nobody, Oneself, Superuser};
+    &[
+        only("POST", "/v1/users", UsersWrite, Nobody),
+        only("GET", "/v1/users", UsersRead, Nobody),
+        only("GET", "/v1/users/{user_id}", UsersRead, Oneself),
+        only("PUT", "/v1/users/{user_id}/password", UsersWrite, Oneself),
+        enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments"),
+        enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments/{enrolment_id}/confirm"),
+        enrolling("POST", "/v1/users/{user_id}/two-factor/recovery-code/saved"),
+        only("POST", "/v1/users/{user_id}/two-factor/recovery-code", UsersWrite, Oneself),
+        only(
+            "DELETE",
+            "/v1/users/{user_id}/two-factor/authenticators/{authenticator_id}",
+            UsersWrite,
+            Oneself,
+        ),
+        only("POST", "/v1/users/{user_id}/two-factor/disable", UsersWrite, Oneself),
+        only("GET", "/v1/users/{user_id}/sessions", UsersWrite, Oneself),
+        only("DELETE", "/v1/users/{user_id}/sessions", UsersWrite, Oneself),
+        only("GET", "/v1/users/{user_id}/sessions/{session_id}", UsersWrite, Oneself),
+        only("DELETE", "/v1/users/{user_id}/sessions/{session_id}", UsersWrite, Oneself),
+        only("POST", "/v1/agreements", AgreementsWrite, Nobody),
+        only("GET", "/v1/agreements", AgreementsRead, Nobody),
+        only("GET", "/v1/agreements/{agreement_id}", AgreementsRead, Member),
+        only("PUT", "/v1/agreements/{agreement_id}/administration", AgreementsWrite, Nobody),
+        only("POST", "/v1/agreements/{agreement_id}/close", AgreementsWrite, Nobody),
+        only("GET", "/v1/agreements/{agreement_id}/users", AgreementsRead, Superuser),
+        only("PUT", "/v1/agreements/{agreement_id}/users/{user_id}", AgreementsWrite, Superuser),
+        only("DELETE", "/v1/agreements/{agreement_id}/users/{user_id}", AgreementsWrite, Superuser),
+        only("PUT", "/v1/agreements/{agreement_id}/enforcement", AgreementsWrite, Superuser),
+        only("GET", "/v1/agreements/{agreement_id}/enforcement/preview", AgreementsWrite, Superuser),
+        only("POST", "/v1/login-checks", Login, Nobody),
+        only("POST", "/v1/logins", Login, Nobody),
+        only("POST", "/v1/challenges", Login, Nobody),
+        only("POST", "/v1/logins/{challenge_id}/verify", Login, Nobody),
+        only("GET", "/v1/audit/entries", AuditRead, Anybody),
+        open("GET", "/healthz"),
+        open("GET", "/readyz"),
+        open("GET", "/metrics"),
+        open("GET", "/openapi.json"),
+    ]
+};
+
+/// Who may call the route with this method and path; none when it is not in the table.
+#[must_use]
+pub fn access(method: &Method, path: &str) -> Option<Access> {
+    let route = ROUTES.iter().find(|route| route.method == method.as_str() && route.path == path);
+    route.map(|route| route.access)
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Countersign",
+        description = "Two-factor authentication, enforcement and one question at sign-in. \
+                       Errors are RFC 9457 problem details; times are RFC 3339 in UTC."
+    ),
+    components(schemas(crate::problem::ProblemDetails)),
+    modifiers(&BearerToken)
+)]
+struct ApiDoc;
+
+/// The handlers, with their OpenAPI document.
+fn handlers() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .routes(routes!(users::register, users::find))
+        .routes(routes!(users::show))
+        .routes(routes!(users::set_password))
+        .routes(routes!(two_factor::start_enrolment))
+        .routes(routes!(two_factor::confirm_enrolment))
+        .routes(routes!(two_factor::recovery_code_saved))
+        .routes(routes!(two_factor::new_recovery_code))
+        .routes(routes!(two_factor::remove_authenticator))
+        .routes(routes!(two_factor::disable))
+        .routes(routes!(sessions::list, sessions::end_all))
+        .routes(routes!(sessions::show, sessions::end))
+        .routes(routes!(agreements::open, agreements::find))
+        .routes(routes!(agreements::show))
+        .routes(routes!(agreements::change_administration))
+        .routes(routes!(agreements::close))
+        .routes(routes!(agreements::members))
+        .routes(routes!(agreements::link_user, agreements::unlink_user))
+        .routes(routes!(enforcement::enforce))
+        .routes(routes!(enforcement::preview))
+        .routes(routes!(login_checks::check))
+        .routes(routes!(logins::sign_in))
+        .routes(routes!(logins::challenge))
+        .routes(routes!(logins::verify))
+        .routes(routes!(audit::entries))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(health::openapi))
+}
+
+/// The OpenAPI 3.1 document, generated from the handlers.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    handlers().split_for_parts().1
+}
+
+/// The whole program as a router.
+pub fn router(app: Arc<App>) -> Router {
+    let (router, _) = handlers().split_for_parts();
+    router
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::authorise))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal("a handler panicked; see the log line before this one").into_response()
+        }))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), frame))
+        .with_state(app)
+}
+
+/// The outermost layer: names the request, and sees that whatever comes back is ours: a problem
+/// where something failed, and headers that keep secrets out of caches.
+async fn frame(State(app): State<Arc<App>>, mut request: axum::extract::Request, next: Next) -> Response {
+    let id = entropy::id(app.clock.now()).map(|id| id.to_string()).unwrap_or_default();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let (method, path) = (request.method().clone(), request.uri().path().len());
+    let response = if names_nul(&request) {
+        Problem::new(ProblemCode::MalformedRequest, "An address cannot hold a NUL character.").into_response()
+    } else {
+        next.run(request).await
+    };
+    let mut response = as_problem(response, &id);
+    tracing::debug!(request_id = id, %method, path_length = path, status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("countersign-request-id"), id);
+    }
+    response
+}
+
+fn names_nul(request: &axum::extract::Request) -> bool {
+    request.uri().path_and_query().is_some_and(|address| address.as_str().contains("%00"))
+}
+
+fn as_problem(mut response: Response, request_id: &str) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        return problem.render(request_id);
+    }
+    let status = response.status();
+    let own_body = response.extensions().get::<health::OwnBody>().is_some();
+    if own_body || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let mut rendered = Problem::from_status(status).render(request_id);
+    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
+        rendered.headers_mut().insert(header::ALLOW, allow);
+    }
+    rendered
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn s19_the_table_and_the_document_name_the_same_routes() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let documented: BTreeSet<(String, String)> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys().map(|method| method.to_uppercase());
+                methods.map(|method| (method, path.clone())).collect::<Vec<_>>()
+            })
+            .collect();
+        let listed: BTreeSet<(String, String)> =
+            ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+        assert_eq!(listed, documented);
+    }
+
+    #[test]
+    fn the_document_is_openapi_3_1() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Wrong passwords are throttled by e-mail address and network address together, in a table that
+//! all nodes share, before anything is hashed. Unknown addresses count like known ones.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use countersign_domain::Timestamp;
+
+use crate::app::App;
+use crate::problem::{Problem, ProblemCode};
+
+/// So many wrong passwords are judged for one pair in a window.
+const ATTEMPTS_PER_PAIR: i64 = 10;
+/// How long a window is.
+const WINDOW: TimeDelta = TimeDelta::minutes(15);
+/// From so many failures in a window, from wherever they come, a person's attempts are slowed.
+const SLOWED_FROM: i64 = 100;
+/// By so much for each failure beyond that …
+const SLOWED_BY: Duration = Duration::from_millis(20);
+/// … and by no more than this: a flood must not keep the person out.
+const SLOWED_MAX: Duration = Duration::from_secs(2);
+
+/// An attempt that was counted before it was judged, so that parallel attempts cannot slip by.
+pub struct Attempt {
+    pair: String,
+    person: String,
+}
+
+impl App {
+    /// Counts an attempt, or refuses it before anything is hashed.
+    ///
+    /// # Errors
+    /// `throttled`, with when to try again.
+    pub async fn count_password_attempt(
+        &self,
+        email_digest: &str,
+        address: Option<&str>,
+    ) -> Result<Attempt, Problem> {
+        let now = self.clock.now();
+        let pair = self.vault.throttle_bucket(&["pair", email_digest, address.unwrap_or_default()]);
+        let person = self.vault.throttle_bucket(&["person", email_digest]);
+        let rows = self
+            .database
+            .write(
+                "INSERT INTO throttle AS t (bucket, window_started_at, attempts) VALUES ($1, $2, 1) \
+                 ON CONFLICT (bucket) DO UPDATE SET \
+                 attempts = CASE WHEN t.window_started_at <= $3 THEN 1 ELSE t.attempts + 1 END, \
+                 window_started_at = CASE WHEN t.window_started_at <= $3 THEN $2 ELSE t.window_started_at END \
+                 RETURNING attempts, window_started_at",
+                &[pair.clone().into(), now.into(), (now - WINDOW).into()],
+            )
+            .await?;
+        let row = rows.first().ok_or_else(|| Problem::internal("an upsert returned no row"))?;
+        let (attempts, started_at): (i64, Timestamp) = (row.get("attempts")?, row.get("window_started_at")?);
+        if attempts > ATTEMPTS_PER_PAIR {
+            let detail = "Too many wrong passwords. Wait before you try again.";
+            return Err(Problem::new(ProblemCode::Throttled, detail).retry_after(started_at + WINDOW - now));
+        }
+        self.slow_down(&person, now).await?;
+        Ok(Attempt { pair, person })
+    }
+
+    async fn slow_down(&self, person: &str, now: Timestamp) -> Result<(), Problem> {
+        let rows = self
+            .database
+            .read(
+                "SELECT attempts FROM throttle WHERE bucket = $1 AND window_started_at > $2",
+                &[person.to_owned().into(), (now - WINDOW).into()],
+            )
+            .await?;
+        let failures: i64 = rows.first().map(|row| row.get("attempts")).transpose()?.unwrap_or_default();
+        let beyond = u32::try_from(failures - SLOWED_FROM).unwrap_or_default();
+        let wait = SLOWED_BY.saturating_mul(beyond).min(SLOWED_MAX);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// The password was right: the pair starts anew.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn password_was_right(&self, attempt: &Attempt) -> Result<(), Problem> {
+        self.database.write("DELETE FROM throttle WHERE bucket = $1", &[attempt.pair.clone().into()]).await?;
+        Ok(())
+    }
+
+    /// The password was wrong. Gives how many failures of this person were not recorded as
+    /// events since the last that was, counting this one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn password_was_wrong(&self, attempt: &Attempt) -> Result<u64, Problem> {
+        let now = self.clock.now();
+        let rows = self
+            .database
+            .write(
+                "INSERT INTO throttle AS t (bucket, window_started_at, attempts, unrecorded) \
+                 VALUES ($1, $2, 1, 1) \
+                 ON CONFLICT (bucket) DO UPDATE SET unrecorded = t.unrecorded + 1, \
+                 attempts = CASE WHEN t.window_started_at <= $3 THEN 1 ELSE t.attempts + 1 END, \
+                 window_started_at = CASE WHEN t.window_started_at <= $3 THEN $2 ELSE t.window_started_at END \
+                 RETURNING unrecorded",
+                &[attempt.person.clone().into(), now.into(), (now - WINDOW).into()],
+            )
+            .await?;
+        let unrecorded: i64 = rows.first().map(|row| row.get("unrecorded")).transpose()?.unwrap_or(1);
+        Ok(u64::try_from(unrecorded).unwrap_or_default())
+    }
+
+    /// So many failures are in an event now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn password_failures_recorded(&self, attempt: &Attempt, count: u64) -> Result<(), Problem> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.database
+            .write(
+                "UPDATE throttle SET unrecorded = unrecorded - $2 WHERE bucket = $1",
+                &[attempt.person.clone().into(), count.into()],
+            )
+            .await?;
+        Ok(())
+    }
+}

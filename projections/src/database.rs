@@ -1,0 +1,159 @@
+//! One database, PostgreSQL or SQLite, behind statements written once for both.
+//!
+//! Only this module and the event store know which one it is. Statements use `$1`, `$2`, … and, where
+//! the two databases spell something differently, the few tokens of [`Database::sql`].
+
+mod counters;
+mod error;
+mod migrate;
+pub mod postgres;
+mod row;
+mod sql;
+pub mod sqlite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use counters::{StatementCounts, StatementKind};
+pub use error::{DatabaseError, connection_lost};
+pub use postgres::Postgres;
+pub use row::{FromValue, Row};
+pub use sqlite::Sqlite;
+
+use crate::table::Value;
+use counters::Counters;
+use migrate::Flavour;
+
+/// The database of one installation; clones share its connections.
+#[derive(Clone)]
+pub struct Database {
+    engine: Engine,
+    counters: Arc<Counters>,
+}
+
+/// Which database it is, for the event store and the few others that must know.
+#[derive(Clone)]
+pub enum Engine {
+    /// PostgreSQL, which any number of nodes share.
+    Postgres(Postgres),
+    /// SQLite, embedded in the one node.
+    Sqlite(Sqlite),
+}
+
+impl Database {
+    /// Opens the database at `postgres://…`, `postgresql://…`, `sqlite:PATH` or `sqlite://PATH`.
+    ///
+    /// # Errors
+    /// `Query` if the address is none of these, `Unavailable` if nothing answers there.
+    pub async fn connect(url: &str) -> Result<Self, DatabaseError> {
+        let engine = match url.split_once(':') {
+            Some(("postgres" | "postgresql", _)) => Engine::Postgres(Postgres::connect(url).await?),
+            // A database in memory would be another one for each connection.
+            Some(("sqlite", rest)) if rest != ":memory:" => {
+                let path = rest.strip_prefix("//").unwrap_or(rest);
+                Engine::Sqlite(Sqlite::connect(Path::new(path))?)
+            }
+            _ => {
+                let reason = "the database address must be postgres://… or sqlite:PATH";
+                return Err(DatabaseError::Query(reason.to_owned()));
+            }
+        };
+        Ok(Database { engine, counters: Arc::default() })
+    }
+
+    /// Runs a statement that changes nothing.
+    ///
+    /// On SQLite it runs on the calling thread, so it must be short: bounded by a key or a limit.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database cannot be reached, `Query` if the statement is wrong.
+    pub async fn read(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
+        refuse_nul(params)?;
+        self.count(StatementKind::Read);
+        let sql = self.sql(sql);
+        match &self.engine {
+            Engine::Postgres(postgres) => postgres.read(&sql, params).await,
+            Engine::Sqlite(sqlite) => sqlite.read(&sql, params),
+        }
+    }
+
+    /// Runs one statement in a transaction of its own; what it returns (`RETURNING`) is committed.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database cannot be reached or the connection broke, when it is unknown
+    /// whether the statement took effect; `Constraint` if it was refused, `Query` if it is wrong.
+    pub async fn write(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
+        refuse_nul(params)?;
+        self.count(StatementKind::Write);
+        let sql = self.sql(sql);
+        match &self.engine {
+            Engine::Postgres(postgres) => postgres.write(&sql, params).await,
+            Engine::Sqlite(sqlite) => sqlite.write(&sql, params).await,
+        }
+    }
+
+    /// The statement as this database spells it; `read` and `write` do this themselves.
+    ///
+    /// | token | means |
+    /// | --- | --- |
+    /// | `{wanted}` | a table `wanted(id, subject)`: the arrays `$1`, `$2`, or one row on SQLite |
+    /// | `{object}'a', x{/object}` | a JSON object |
+    /// | `{array}x ORDER BY y{/array}` | a JSON array of all rows, `[]` if there are none |
+    /// | `{json}x{/json}` | a stored or computed JSON value, inside an object or array |
+    /// | `{boolean}x{/boolean}` | a boolean inside an object or array |
+    #[must_use]
+    pub fn sql<'s>(&self, text: &'s str) -> Cow<'s, str> {
+        sql::spell(text, self.engine.flavour())
+    }
+
+    /// How many statements this process has sent since it opened the database.
+    #[must_use]
+    pub fn counters(&self) -> StatementCounts {
+        self.counters.read()
+    }
+
+    /// Counts a statement that the event store sends on a connection of its own.
+    pub fn count(&self, kind: StatementKind) {
+        self.counters.count(kind);
+    }
+
+    /// The database behind, for code that cannot be the same on both.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl fmt::Debug for Database {
+    /// Says which database it is; an address could hold a password.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match &self.engine {
+            Engine::Postgres(_) => "PostgreSQL",
+            Engine::Sqlite(_) => "SQLite",
+        };
+        formatter.debug_tuple("Database").field(&name).finish()
+    }
+}
+
+impl Engine {
+    fn flavour(&self) -> Flavour {
+        match self {
+            Engine::Postgres(_) => Flavour::Postgres,
+            Engine::Sqlite(_) => Flavour::Sqlite,
+        }
+    }
+}
+
+/// PostgreSQL cannot store the character, so SQLite must not either.
+fn refuse_nul(params: &[Value]) -> Result<(), DatabaseError> {
+    if params.iter().any(Value::has_nul) {
+        return Err(DatabaseError::Query("a parameter holds a NUL character".to_owned()));
+    }
+    Ok(())
+}

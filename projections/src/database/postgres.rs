@@ -1,0 +1,165 @@
+//! PostgreSQL through sqlx: a bounded pool for single statements.
+//!
+//! The event store's loader and committer own connections outside this pool, since a pool may ping a
+//! connection when it is given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
+};
+use sqlx::{Arguments, Column, ConnectOptions, Connection, Row as _, TypeInfo, ValueRef};
+
+use super::{DatabaseError, Row, connection_lost};
+use crate::table::{Value, to_microseconds};
+
+/// A PostgreSQL database, as one node uses it.
+#[derive(Clone)]
+pub struct Postgres {
+    pool: PgPool,
+    options: Arc<PgConnectOptions>,
+}
+
+impl Postgres {
+    /// Connects once, so that a wrong address or password is known at the start.
+    pub(super) async fn connect(url: &str) -> Result<Self, DatabaseError> {
+        let options: PgConnectOptions = url
+            .parse()
+            .map_err(|_| DatabaseError::Query("the database address is not understood".to_owned()))?;
+        let options = options.application_name("countersign").disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(POOL_CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            // A busy connection is not tested, which would double its round trips; one that has been
+            // idle is, so that a restart of the server is mostly noticed here.
+            .before_acquire(|connection, meta| {
+                Box::pin(
+                    async move { Ok(meta.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok()) },
+                )
+            })
+            .connect_with(options.clone())
+            .await?;
+        Ok(Postgres { pool, options: Arc::new(options) })
+    }
+
+    /// The pool, for libraries that bring their own statements.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// How to connect outside the pool.
+    #[must_use]
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Runs a statement that changes nothing, again if a connection turns out to be dead.
+    pub(super) async fn read(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
+        // After a restart of the server every pooled connection may be dead, each found out once.
+        for _ in 0..POOL_CONNECTIONS_MAX {
+            match sqlx::query_with(sql, arguments(params)?).fetch_all(&self.pool).await {
+                Err(error) if connection_lost(&error) => {}
+                answer => return rows(&answer?),
+            }
+        }
+        let last = sqlx::query_with(sql, arguments(params)?).fetch_all(&self.pool).await?;
+        rows(&last)
+    }
+
+    /// Runs one statement in a transaction of its own. Never again by itself: if the connection
+    /// breaks, nobody knows whether it took effect.
+    pub(super) async fn write(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
+        rows(&sqlx::query_with(sql, arguments(params)?).fetch_all(&self.pool).await?)
+    }
+}
+
+/// The rows of an answer, read into values that no longer depend on the connection.
+///
+/// # Errors
+/// `Query` if a column has a type that the program does not use: cast it in the statement.
+pub fn rows(answer: &[PgRow]) -> Result<Vec<Row>, DatabaseError> {
+    let Some(first) = answer.first() else {
+        return Ok(Vec::new());
+    };
+    let names: Arc<[String]> = first.columns().iter().map(|column| column.name().to_owned()).collect();
+    let read = |row: &PgRow| {
+        let values = (0..row.len()).map(|index| value(row, index)).collect::<Result<_, _>>()?;
+        Ok(Row::new(Arc::clone(&names), values))
+    };
+    answer.iter().map(read).collect()
+}
+
+/// Runs a statement inside a transaction, for what returns nothing.
+pub(super) async fn execute(
+    connection: &mut PgConnection,
+    sql: &str,
+    params: &[Value],
+) -> Result<(), DatabaseError> {
+    sqlx::query_with(sql, arguments(params)?).execute(connection).await?;
+    Ok(())
+}
+
+/// Connections for single statements; loader and committer come on top.
+const POOL_CONNECTIONS_MAX: u32 = 10;
+
+/// How long a statement waits for a connection before the answer is that there is none.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may have been idle and still be used without a ping.
+const UNTESTED_IDLE_MAX: Duration = Duration::from_secs(1);
+
+fn value(row: &PgRow, index: usize) -> Result<Value, DatabaseError> {
+    let raw = row.try_get_raw(index)?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let type_name = raw.type_info().name().to_owned();
+    match type_name.as_str() {
+        "TEXT" | "VARCHAR" | "NAME" | "JSON" => raw
+            .as_str()
+            .map(Value::from)
+            .map_err(|_| DatabaseError::Corrupt("a text is not UTF-8".to_owned())),
+        "INT8" => Ok(Value::Integer(row.try_get(index)?)),
+        "INT4" => Ok(Value::Integer(i64::from(row.try_get::<i32, _>(index)?))),
+        "BOOL" => Ok(Value::Boolean(row.try_get(index)?)),
+        "TIMESTAMPTZ" => Ok(Value::from(row.try_get::<DateTime<Utc>, _>(index)?)),
+        other => Err(DatabaseError::Query(format!("a column of the unused type {other}: cast it"))),
+    }
+}
+
+fn arguments(params: &[Value]) -> Result<PgArguments, DatabaseError> {
+    let mut arguments = PgArguments::default();
+    for param in params {
+        match param {
+            Value::Null => arguments.add(Untyped),
+            Value::Text(text) => arguments.add(text.as_str()),
+            Value::Integer(integer) => arguments.add(integer),
+            Value::Boolean(boolean) => arguments.add(boolean),
+            Value::Timestamp(at) => arguments.add(to_microseconds(*at)),
+        }
+        .map_err(|_| DatabaseError::Query("a parameter is too large".to_owned()))?;
+    }
+    Ok(arguments)
+}
+
+/// A NULL whose type is left to the server, which knows the column it is compared with or put into.
+struct Untyped;
+
+impl sqlx::Type<sqlx::Postgres> for Untyped {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl sqlx::Encode<'_, sqlx::Postgres> for Untyped {
+    fn encode_by_ref(&self, _buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Ok(IsNull::Yes)
+    }
+}

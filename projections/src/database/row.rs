@@ -1,0 +1,107 @@
+//! A row that a statement returned, read by column name whichever database it came from.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::DatabaseError;
+use crate::table::{Value, to_microseconds};
+
+/// A row that a statement returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    names: Arc<[String]>,
+    values: Vec<Value>,
+}
+
+/// What a column can be read as.
+pub trait FromValue: Sized {
+    /// How the type is called when a column turns out to be something else.
+    const EXPECTED: &'static str;
+
+    /// The value, unless it is of another kind.
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+impl Row {
+    /// A row of these columns; `names` is shared by all rows of one answer.
+    pub(super) fn new(names: Arc<[String]>, values: Vec<Value>) -> Self {
+        Row { names, values }
+    }
+
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// `Query` if there is no such column, `Corrupt` if what it holds is of another kind.
+    pub fn get<T: FromValue>(&self, column: &str) -> Result<T, DatabaseError> {
+        let position = self.names.iter().position(|name| name == column);
+        let value = position
+            .and_then(|index| self.values.get(index))
+            .ok_or_else(|| DatabaseError::Query(format!("no column {column} in the answer")))?;
+        T::from_value(value)
+            .ok_or_else(|| DatabaseError::Corrupt(format!("column {column} is not {}", T::EXPECTED)))
+    }
+}
+
+impl FromValue for String {
+    const EXPECTED: &'static str = "a text";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Null | Value::Integer(_) | Value::Boolean(_) | Value::Timestamp(_) => None,
+        }
+    }
+}
+
+impl FromValue for i64 {
+    const EXPECTED: &'static str = "an integer";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Integer(integer) => Some(*integer),
+            Value::Null | Value::Text(_) | Value::Boolean(_) | Value::Timestamp(_) => None,
+        }
+    }
+}
+
+impl FromValue for bool {
+    const EXPECTED: &'static str = "a boolean";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Boolean(boolean) => Some(*boolean),
+            // SQLite has no booleans.
+            Value::Integer(0) => Some(false),
+            Value::Integer(1) => Some(true),
+            Value::Null | Value::Integer(_) | Value::Text(_) | Value::Timestamp(_) => None,
+        }
+    }
+}
+
+impl FromValue for DateTime<Utc> {
+    const EXPECTED: &'static str = "a timestamp";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Timestamp(at) => Some(*at),
+            // SQLite has no timestamps.
+            Value::Text(text) => {
+                let at = DateTime::parse_from_rfc3339(text).ok()?;
+                Some(to_microseconds(at.with_timezone(&Utc)))
+            }
+            Value::Null | Value::Integer(_) | Value::Boolean(_) => None,
+        }
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn from_value(value: &Value) -> Option<Self> {
+        if *value == Value::Null {
+            return Some(None);
+        }
+        T::from_value(value).map(Some)
+    }
+}

@@ -1,0 +1,85 @@
+//! Fresh, migrated databases for tests: a SQLite file always, PostgreSQL where a server is given.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, Utc};
+use sqlx::Executor;
+use tempfile::TempDir;
+
+use super::{Database, DatabaseError};
+
+/// Names the server that tests may make databases on; without it only SQLite is tested.
+pub const TEST_POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES";
+
+/// A database that nothing else uses.
+pub struct FreshDatabase {
+    /// The database, at the newest migration unless it was asked for empty.
+    pub database: Database,
+    /// Its address, to open it once more.
+    pub url: String,
+    /// The SQLite file goes when this does; a test server is thrown away whole.
+    _directory: Option<TempDir>,
+}
+
+/// One fresh, migrated database of each kind that can be tested here.
+///
+/// # Errors
+/// Whatever went wrong; a test unwraps it.
+pub async fn fresh_databases() -> Result<Vec<FreshDatabase>, DatabaseError> {
+    let databases = empty_databases().await?;
+    for fresh in &databases {
+        fresh.database.migrate(DateTime::<Utc>::UNIX_EPOCH).await?;
+    }
+    Ok(databases)
+}
+
+/// One fresh database of each kind that can be tested here, without any table.
+///
+/// # Errors
+/// Whatever went wrong; a test unwraps it.
+pub async fn empty_databases() -> Result<Vec<FreshDatabase>, DatabaseError> {
+    let mut databases = vec![empty_sqlite().await?];
+    databases.extend(empty_postgres().await?);
+    Ok(databases)
+}
+
+/// A fresh SQLite database without any table.
+///
+/// # Errors
+/// Whatever went wrong; a test unwraps it.
+pub async fn empty_sqlite() -> Result<FreshDatabase, DatabaseError> {
+    let directory = tempfile::tempdir().map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+    let url = format!("sqlite:{}", directory.path().join("countersign.db").display());
+    let database = Database::connect(&url).await?;
+    Ok(FreshDatabase { database, url, _directory: Some(directory) })
+}
+
+/// A fresh PostgreSQL database without any table, if a server is given.
+///
+/// # Errors
+/// Whatever went wrong; a test unwraps it.
+pub async fn empty_postgres() -> Result<Option<FreshDatabase>, DatabaseError> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+    let Ok(server) = std::env::var(TEST_POSTGRES) else {
+        say_what_is_left_out();
+        return Ok(None);
+    };
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("countersign_test_{}_{number}", std::process::id());
+    let Some((host, _)) = server.rsplit_once('/') else {
+        return Err(DatabaseError::Query(format!("{TEST_POSTGRES} must end in /DATABASE")));
+    };
+    let administrator = sqlx::PgPool::connect(&server).await?;
+    administrator.execute(format!("DROP DATABASE IF EXISTS {name}").as_str()).await?;
+    administrator.execute(format!("CREATE DATABASE {name}").as_str()).await?;
+    administrator.close().await;
+    let url = format!("{host}/{name}");
+    let database = Database::connect(&url).await?;
+    Ok(Some(FreshDatabase { database, url, _directory: None }))
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not tested")]
+fn say_what_is_left_out() {
+    eprintln!("LEFT OUT: PostgreSQL, since {TEST_POSTGRES} names no server; only SQLite is tested");
+}

@@ -1,0 +1,347 @@
+//! What both databases must do alike, tried on real ones.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::testing::{empty_databases, empty_sqlite, fresh_databases};
+use super::{Database, DatabaseError, Engine, StatementCounts};
+use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
+
+const NOW: &str = "2026-01-02T03:04:05.678901Z";
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+async fn insert_event(database: &Database, sequence: i64) -> Result<(), DatabaseError> {
+    let insert = "INSERT INTO events \
+        (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
+        VALUES ('user', 'u1', $1, 'UserRegistered', '1', '{}', '{}')";
+    database.write(insert, &[sequence.into()]).await.map(drop)
+}
+
+fn constraint(name: &str) -> DatabaseError {
+    DatabaseError::Constraint { name: name.to_owned() }
+}
+
+#[tokio::test]
+async fn migrating_twice_applies_everything_once() {
+    for fresh in empty_databases().await.unwrap() {
+        let database = fresh.database;
+        assert_eq!(database.pending_migrations().await.unwrap(), ["0001_foundation"]);
+        assert_eq!(database.migrate(at(NOW)).await.unwrap(), ["0001_foundation"]);
+        assert!(database.pending_migrations().await.unwrap().is_empty());
+        assert!(database.migrate(at(NOW)).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_start_together_take_turns() {
+    for fresh in empty_databases().await.unwrap() {
+        let mut nodes = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let node = Database::connect(&fresh.url).await.unwrap();
+            nodes.spawn(async move { node.migrate(at(NOW)).await.unwrap().len() });
+        }
+        assert_eq!(nodes.join_all().await.into_iter().sum::<usize>(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        let newer = "INSERT INTO countersign_migrations VALUES (99, 'from_tomorrow', '00', $1)";
+        database.write(newer, &[at(NOW).into()]).await.unwrap();
+        let refused = DatabaseError::Newer { found: 99, known: 1 };
+        assert_eq!(database.migrate(at(NOW)).await.unwrap_err(), refused);
+        assert_eq!(database.pending_migrations().await.unwrap_err(), refused);
+    }
+}
+
+#[tokio::test]
+async fn an_edited_migration_is_refused() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        database.write("UPDATE countersign_migrations SET checksum = 'edited'", &[]).await.unwrap();
+        let refused = database.migrate(at(NOW)).await.unwrap_err();
+        assert!(matches!(refused, DatabaseError::Migration { name, .. } if name == "0001_foundation"));
+    }
+}
+
+#[tokio::test]
+async fn every_described_column_exists() {
+    for fresh in fresh_databases().await.unwrap() {
+        for table in APPEND_TABLES.iter().copied().chain([&EVENTS, &SNAPSHOTS]) {
+            let sql = format!("SELECT {} FROM {}", table.column_names(), table.name);
+            assert!(fresh.database.read(&sql, &[]).await.unwrap().is_empty(), "{}", table.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_are_append_only() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        insert_event(&database, 1).await.unwrap();
+        let mut forbidden = vec!["UPDATE events SET payload = '[]'", "DELETE FROM events"];
+        match database.engine() {
+            Engine::Postgres(_) => forbidden.push("TRUNCATE events"),
+            Engine::Sqlite(_) => forbidden.push("REPLACE INTO events SELECT * FROM events"),
+        }
+        for sql in forbidden {
+            assert_eq!(
+                database.write(sql, &[]).await.unwrap_err(),
+                constraint("events_append_only"),
+                "{sql}"
+            );
+        }
+        let stored = database.read("SELECT payload, event_id, recorded_at FROM events", &[]).await.unwrap();
+        assert_eq!(stored[0].get::<String>("payload").unwrap(), "{}");
+        assert!(!stored[0].get::<String>("event_id").unwrap().is_empty());
+        assert!(stored[0].get::<DateTime<Utc>>("recorded_at").unwrap() > at("2024-01-01T00:00:00Z"));
+    }
+}
+
+#[tokio::test]
+async fn violations_have_the_same_names_on_both() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        insert_event(&database, 1).await.unwrap();
+        assert_eq!(insert_event(&database, 1).await.unwrap_err(), constraint("events_pkey"));
+        assert_eq!(insert_event(&database, 0).await.unwrap_err(), constraint("events_sequence_check"));
+    }
+}
+
+#[tokio::test]
+async fn values_come_back_as_they_were_stored() {
+    let odd = "O'Brien \"Zoë\" 🦀 \\ $1 {object} {}";
+    let moment = at("2026-02-03T04:05:06.123456789Z");
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        let insert = "INSERT INTO login_check_users VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+            RETURNING user_id, email, display_name, two_factor_enabled, totp_usable, codes_locked_until, \
+            recovery_code_locked_until, registered_at";
+        // The first statement is the one whose parameter types are remembered, so nothing comes first.
+        for (id, email, locked) in [("u1", None, None), ("u2", Some(odd), Some(moment))] {
+            let params: [Value; 9] = [
+                id.into(),
+                email.into(),
+                odd.into(),
+                true.into(),
+                false.into(),
+                true.into(),
+                locked.into(),
+                Value::Null,
+                Value::Timestamp(moment),
+            ];
+            let row = &database.write(insert, &params).await.unwrap()[0];
+            assert_eq!(row.get::<Option<String>>("email").unwrap().as_deref(), email);
+            assert_eq!(row.get::<String>("display_name").unwrap(), odd);
+            assert!(row.get::<bool>("two_factor_enabled").unwrap());
+            assert!(!row.get::<bool>("totp_usable").unwrap());
+            assert_eq!(
+                row.get::<Option<DateTime<Utc>>>("codes_locked_until").unwrap(),
+                locked.map(to_microseconds)
+            );
+            assert_eq!(row.get::<Option<DateTime<Utc>>>("recovery_code_locked_until").unwrap(), None);
+            assert_eq!(row.get::<DateTime<Utc>>("registered_at").unwrap(), at("2026-02-03T04:05:06.123456Z"));
+            assert!(matches!(row.get::<i64>("display_name"), Err(DatabaseError::Corrupt(_))));
+            assert!(matches!(row.get::<String>("nothing"), Err(DatabaseError::Query(_))));
+        }
+        let later = "SELECT count(*) AS found FROM login_check_users \
+            WHERE registered_at > $2 AND two_factor_enabled AND user_id = $1";
+        for (than, found) in [(moment - TimeDelta::microseconds(1), 1_i64), (moment, 0)] {
+            let rows = database.read(later, &["u2".into(), than.into()]).await.unwrap();
+            assert_eq!(rows[0].get::<i64>("found").unwrap(), found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_nul_character_is_refused_before_the_database_sees_it() {
+    for fresh in fresh_databases().await.unwrap() {
+        let refused = fresh.database.read("SELECT $1 AS x", &["a\0b".into()]).await.unwrap_err();
+        assert!(matches!(refused, DatabaseError::Query(reason) if reason.contains("NUL")));
+    }
+}
+
+#[tokio::test]
+async fn no_error_quotes_a_value() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        let claim = "INSERT INTO email_claims (digest, user_id) VALUES ($1, $2)";
+        let params = ["hunter2".into(), "u1".into()];
+        database.write(claim, &params).await.unwrap();
+        let mut errors = vec![
+            database.write(claim, &params).await.unwrap_err(),
+            database.write("INSERT INTO nowhere VALUES ($1)", &["hunter2".into()]).await.unwrap_err(),
+        ];
+        if matches!(database.engine(), Engine::Postgres(_)) {
+            let cast = database.read("SELECT $1::text::bigint AS x", &["hunter2".into()]).await;
+            errors.push(cast.unwrap_err());
+        }
+        for error in errors {
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_text_builds_the_same_json_on_both() {
+    let sql = "SELECT {object}'list', (SELECT {array}{object}'n', {json}payload{/json}, \
+        'even', {boolean}sequence % 2 = 0{/boolean}, 'none', {boolean}NULL{/boolean}, \
+        'user', user_id{/object} ORDER BY sequence DESC{/array} FROM events WHERE sequence < $1), \
+        'curly', '{}'{/object} AS found";
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        for sequence in 1..=2 {
+            insert_event(&database, sequence).await.unwrap();
+        }
+        for (limit, list) in [
+            (0_i64, "[]"),
+            (
+                9,
+                r#"[{"n":{},"even":true,"none":null,"user":null},{"n":{},"even":false,"none":null,"user":null}]"#,
+            ),
+        ] {
+            let rows = database.read(sql, &[limit.into()]).await.unwrap();
+            let found: serde_json::Value =
+                serde_json::from_str(&rows[0].get::<String>("found").unwrap()).unwrap();
+            let list: serde_json::Value = serde_json::from_str(list).unwrap();
+            assert_eq!(found, serde_json::json!({ "list": list, "curly": "{}" }));
+        }
+    }
+}
+
+#[tokio::test]
+async fn statements_are_counted_by_kind() {
+    for fresh in fresh_databases().await.unwrap() {
+        let before = fresh.database.counters();
+        fresh.database.read("SELECT 1 AS x", &[]).await.unwrap();
+        insert_event(&fresh.database, 1).await.unwrap();
+        let expected = StatementCounts { read: before.read + 1, write: before.write + 1, ..before };
+        assert_eq!(fresh.database.counters(), expected);
+    }
+}
+
+#[tokio::test]
+async fn one_failing_job_leaves_its_neighbours_alone() {
+    let fresh = empty_sqlite().await.unwrap();
+    fresh.database.migrate(at(NOW)).await.unwrap();
+    let mut claims = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let database = fresh.database.clone();
+        claims.spawn(async move {
+            let claim = "INSERT INTO email_claims (digest, user_id) VALUES ($1, $2)";
+            let digest = format!("digest {}", number / 2);
+            database.write(claim, &[digest.into(), format!("u{number}").into()]).await
+        });
+    }
+    let outcomes = claims.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 100);
+    assert_eq!(
+        outcomes.iter().filter(|outcome| **outcome == Err(constraint("email_claims_pkey"))).count(),
+        100
+    );
+    let stored = fresh.database.read("SELECT count(*) AS found FROM email_claims", &[]).await.unwrap();
+    assert_eq!(stored[0].get::<i64>("found").unwrap(), 100);
+}
+
+#[tokio::test]
+async fn a_batch_that_sqlite_rolled_back_fails_whole() {
+    let fresh = empty_sqlite().await.unwrap();
+    fresh.database.migrate(at(NOW)).await.unwrap();
+    let Engine::Sqlite(sqlite) = fresh.database.engine().clone() else { panic!("opened SQLite") };
+    // The writer is held in its first job until the two that must share a batch are waiting.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (started, holding) = tokio::sync::oneshot::channel();
+    let holder = sqlite.clone();
+    let first = tokio::spawn(async move {
+        let wait = move |_: &rusqlite::Connection| {
+            started.send(()).ok();
+            held.recv().ok();
+            Ok::<_, DatabaseError>(())
+        };
+        holder.submit(wait).await
+    });
+    holding.await.unwrap();
+    let stored = sqlite.submit(|writer| {
+        writer.execute("INSERT INTO email_claims VALUES ('lost', 'u1')", [])?;
+        Ok::<_, DatabaseError>(())
+    });
+    // What SQLite does by itself when the disk is full.
+    let rolled_back = sqlite.submit(|writer| {
+        writer.execute_batch("ROLLBACK")?;
+        Ok::<_, DatabaseError>(())
+    });
+    let releasing = async { release.send(()).unwrap() };
+    let (stored, rolled_back, ()) = tokio::join!(stored, rolled_back, releasing);
+    first.await.unwrap().unwrap();
+    assert!(matches!(stored, Err(DatabaseError::Unavailable(_))));
+    assert!(matches!(rolled_back, Err(DatabaseError::Unavailable(_))));
+    let count = fresh.database.read("SELECT count(*) AS found FROM email_claims", &[]).await.unwrap();
+    assert_eq!(count[0].get::<i64>("found").unwrap(), 0);
+    insert_event(&fresh.database, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_busy() {
+    let fresh = empty_sqlite().await.unwrap();
+    let Engine::Sqlite(sqlite) = fresh.database.engine().clone() else { panic!("opened SQLite") };
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let blocker = tokio::spawn({
+        let sqlite = sqlite.clone();
+        async move {
+            sqlite
+                .submit(move |_| {
+                    held.recv().ok();
+                    Ok::<_, DatabaseError>(())
+                })
+                .await
+        }
+    });
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..2_000 {
+        let sqlite = sqlite.clone();
+        waiting.spawn(async move { sqlite.submit(|_| Ok::<_, DatabaseError>(())).await });
+    }
+    // The first to answer can only be one that was turned away.
+    assert_eq!(waiting.join_next().await.unwrap().unwrap(), Err(DatabaseError::Busy));
+    release.send(()).unwrap();
+    blocker.await.unwrap().unwrap();
+    let outcomes = waiting.join_all().await;
+    assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() >= 1_024);
+}
+
+#[tokio::test]
+async fn a_sqlite_file_is_private_and_durable() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let fresh = empty_sqlite().await.unwrap();
+    fresh.database.migrate(at(NOW)).await.unwrap();
+    let path = fresh.url.strip_prefix("sqlite:").unwrap();
+    for file in [path.to_owned(), format!("{path}-wal")] {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let Engine::Sqlite(sqlite) = fresh.database.engine() else { panic!("opened SQLite") };
+    let (journal, synchronous) = sqlite
+        .submit(|writer| {
+            let journal: String = writer.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+            let synchronous: i64 = writer.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            Ok::<_, DatabaseError>((journal, synchronous))
+        })
+        .await
+        .unwrap();
+    assert_eq!((journal.as_str(), synchronous), ("wal", 2));
+    let changed = fresh.database.read("DELETE FROM countersign_migrations", &[]).await;
+    assert!(changed.is_err(), "readers change nothing");
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused() {
+    for url in ["", "mysql://localhost/x", "/var/lib/countersign.db", "postgres://[::bad", "sqlite::memory:"]
+    {
+        assert!(matches!(Database::connect(url).await, Err(DatabaseError::Query(_))), "{url}");
+    }
+}

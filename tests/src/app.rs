@@ -1,0 +1,126 @@
+//! The product as a test sees it: an address, an API key, a clock and a database.
+
+use std::{
+    ops::Deref,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Client, Place,
+    clock::TestClock,
+    place::{self, Node},
+    product,
+    program::Serving,
+};
+
+/// Every scope that an API key can have.
+pub const SCOPES: [&str; 7] = [
+    "users:write",
+    "users:read",
+    "agreements:write",
+    "agreements:read",
+    "login",
+    "audit:read",
+    "webhooks:write",
+];
+
+/// One node and what a test needs to talk to it. Its HTTP methods are those of [`Client`].
+#[derive(Clone)]
+pub struct TestApp {
+    /// An API key with every scope, named `suites`.
+    pub key: String,
+    /// The clock that all nodes of the test share.
+    pub clock: TestClock,
+    /// The database and the data directory.
+    pub place: Arc<Place>,
+    client: Client,
+    node: Node,
+    data_dir: PathBuf,
+    numbers: Arc<AtomicU32>,
+}
+
+impl Deref for TestApp {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl TestApp {
+    /// Starts a first node in-process.
+    pub async fn start(place: &Arc<Place>) -> Self {
+        let clock = TestClock::manual();
+        let data_dir = place.data_dir();
+        let (client, node) = start_node(place, &data_dir, &clock).await;
+        let key = product::create_api_key(place.url(), &data_dir, clock.product(), "suites", &SCOPES).await;
+        Self { key, clock, place: Arc::clone(place), client, node, data_dir, numbers: Arc::default() }
+    }
+
+    /// The same helpers for the built program that serves.
+    pub fn of_program(place: &Arc<Place>, serving: &Serving, key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            clock: TestClock::Machine,
+            place: Arc::clone(place),
+            client: Client::new(serving.base().to_owned()),
+            node: Arc::new(Mutex::new(None)),
+            data_dir: place.data_dir(),
+            numbers: Arc::default(),
+        }
+    }
+
+    /// Starts one more node on the same database, with the same keys and the same clock.
+    pub async fn another_node(&self) -> Self {
+        let data_dir = self.place.data_dir_of_another_node();
+        let (client, node) = start_node(&self.place, &data_dir, &self.clock).await;
+        Self { client, node, data_dir, ..self.clone() }
+    }
+
+    /// Stops this node and starts it again on the same database.
+    pub async fn restarted(self) -> Self {
+        place::stop(&self.node).await;
+        let (client, node) = start_node(&self.place, &self.data_dir, &self.clock).await;
+        Self { client, node, ..self }
+    }
+
+    /// An API key with these scopes only.
+    pub async fn key_with(&self, scopes: &[&str]) -> String {
+        let name = format!("key {}", self.next_number());
+        product::create_api_key(self.place.url(), &self.data_dir, self.clock.product(), &name, scopes).await
+    }
+
+    /// What the node takes for now.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Moves the clock on, or back with a negative number.
+    pub fn advance_s(&self, seconds: i64) {
+        self.clock.advance_s(seconds);
+    }
+
+    /// Moves the clock on.
+    pub fn advance_min(&self, minutes: i64) {
+        self.clock.advance_s(minutes * 60);
+    }
+
+    /// Tells names and numbers of one test apart.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+async fn start_node(place: &Arc<Place>, data_dir: &std::path::Path, clock: &TestClock) -> (Client, Node) {
+    let server = product::start(place.url(), data_dir, clock.product()).await;
+    let client = Client::new(product::base_url(&server));
+    let node: Node = Arc::new(Mutex::new(Some(server)));
+    place.keep(Arc::clone(&node));
+    (client, node)
+}

@@ -1,0 +1,59 @@
+//! Reading the audit trail after everything that the test wrote.
+
+use serde_json::Value;
+
+use crate::TestApp;
+
+/// The event types that suites look for, in one place.
+pub mod types {
+    /// A user was registered.
+    pub const USER_REGISTERED: &str = "UserRegistered";
+    /// An authenticator was confirmed, and two-factor with it.
+    pub const TWO_FACTOR_ENABLED: &str = "TwoFactorEnabled";
+    /// Two-factor was turned off by its owner.
+    pub const TWO_FACTOR_DISABLED: &str = "TwoFactorDisabled";
+    /// Two-factor was reset by an operator.
+    pub const TWO_FACTOR_RESET: &str = "TwoFactorReset";
+    /// A wrong code was judged.
+    pub const SECOND_FACTOR_FAILED: &str = "SecondFactorFailed";
+    /// A code was not judged because codes are locked.
+    pub const SECOND_FACTOR_REFUSED: &str = "SecondFactorRefused";
+    /// A right code was judged.
+    pub const SECOND_FACTOR_PASSED: &str = "SecondFactorPassed";
+    /// An emergency code was used.
+    pub const RECOVERY_CODE_USED: &str = "RecoveryCodeUsed";
+    /// A wrong password was judged.
+    pub const PASSWORD_FAILED: &str = "PasswordFailed";
+    /// An agreement's enforcement was changed.
+    pub const ENFORCEMENT_CHANGED: &str = "EnforcementChanged";
+    /// The trail was read.
+    pub const AUDIT_READ: &str = "AuditRead";
+}
+
+impl TestApp {
+    /// Entries that match a query, newest first, read with the API key.
+    pub async fn entries(&self, query: &str) -> Vec<Value> {
+        self.entries_as(&self.key, query).await
+    }
+
+    /// Entries that somebody may see.
+    pub async fn entries_as(&self, token: &str, query: &str) -> Vec<Value> {
+        self.wait_for_the_trail().await;
+        let path = format!("/v1/audit/entries?limit=500&{query}");
+        self.get(&path, token).await.expect(200).items()
+    }
+
+    /// How many events of a type a user has.
+    pub async fn count(&self, user_id: &str, event_type: &str) -> usize {
+        self.entries(&format!("user={user_id}&type={event_type}")).await.len()
+    }
+
+    /// Lets the trail catch up with every write that this client saw answered.
+    pub async fn wait_for_the_trail(&self) {
+        for write in self.take_writes() {
+            let write = write.replace('/', "%2F");
+            let path = format!("/v1/audit/entries?limit=1&after_write={write}");
+            self.get(&path, &self.key).await.expect(200);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The suites. A test named `s12_…` covers requirement S12 of the security requirements.
+//! Every test runs on SQLite, and with the feature `postgres` on PostgreSQL too.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod access;
+mod bad_input;
+mod clock_set_back;
+mod cost;
+mod emergency_code;
+mod events;
+mod events_seen;
+mod journey;
+mod journey_enforcement;
+mod lock;
+mod login_check;
+#[cfg(feature = "postgres")]
+mod nodes;
+mod passwords;
+mod program;
+mod races;
+mod refuses_to_start;
+mod routes;
+mod secrets;
+mod secrets_search;
+mod sessions;
+mod step_up;
+mod two_factor;
+
+/// Nothing is left out silently: without PostgreSQL a test with this name says so.
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn postgresql_left_out_use_tests_run() {
+    use std::io::Write as _;
+
+    // Written past the test runner, which shows what a passing test prints to nobody.
+    let written = writeln!(
+        std::io::stderr(),
+        "\nLEFT OUT: every suite on PostgreSQL. `tests/run` runs them on both databases."
+    );
+    assert!(written.is_ok(), "standard error takes a line");
+}
