@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
@@ -56,7 +56,8 @@ pub async fn authorise(
 }
 
 async fn admit(app: &App, path: &str, params: &RawPathParams, parts: &Parts) -> Result<Request, Problem> {
-    let access = router::access(effective_method(&parts.method), path).ok_or_else(forbidden)?;
+    let unknown = || Problem::from_status(StatusCode::METHOD_NOT_ALLOWED);
+    let access = router::access(effective_method(&parts.method), path).ok_or_else(unknown)?;
     let id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let headers = &parts.headers;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());

@@ -24,7 +24,7 @@ use crate::server::Server;
 
 /// Two-factor authentication, enforcement, and one question at sign-in.
 ///
-/// Every option is also an environment variable (COUNTERSIGN_DATABASE, ...) and a key in
+/// Every option is also an environment variable (`COUNTERSIGN_DATABASE` and so on) and a key in
 /// countersign.toml; an option comes before the environment, and the environment before the file.
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true)]

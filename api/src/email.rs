@@ -15,7 +15,7 @@ impl Email {
     /// # Errors
     /// `invalid-field`.
     pub fn parse(field: &str, text: &str) -> Result<Self, Problem> {
-        let text = text.trim();
+        let text = text.trim_matches(' ');
         let well_formed = text
             .split_once('@')
             .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));

@@ -1,7 +1,9 @@
 //! The one place that draws randomness, from the operating system.
 
+use std::sync::Mutex;
+
 use countersign_domain::Timestamp;
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 /// The operating system gave no randomness: nothing can be issued until it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -16,6 +18,20 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| NoEntropy)?;
     Ok(bytes)
+}
+
+/// Draws ids that sort in the order in which they were drawn, also within a millisecond and
+/// while the clock stands still.
+#[derive(Default)]
+pub struct OrderedIds(Mutex<ContextV7>);
+
+impl OrderedIds {
+    /// Draws the next id.
+    #[must_use]
+    pub fn next(&self, at: Timestamp) -> Uuid {
+        let seconds = u64::try_from(at.timestamp()).unwrap_or_default();
+        Uuid::new_v7(uuid::Timestamp::from_unix(&self.0, seconds, at.timestamp_subsec_nanos()))
+    }
 }
 
 /// Draws an id that sorts by the time it was drawn (UUID version 7), so that rows written

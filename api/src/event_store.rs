@@ -10,16 +10,16 @@ mod sqlite;
 pub mod stream;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use countersign_projections::database::DatabaseError;
 use countersign_projections::table::{Change, timestamp_text};
 use cqrs_es::{Aggregate, AggregateContext, AggregateError, DomainEvent, EventEnvelope};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::entropy;
+use crate::entropy::OrderedIds;
 use journal::{Append, EventRow, Journal, LoadedRow};
 pub use stream::Stream;
 
@@ -28,6 +28,7 @@ pub use stream::Stream;
 pub struct EventStore {
     journal: Journal,
     clock: Clock,
+    event_ids: Arc<OrderedIds>,
 }
 
 /// A stream as one query found it: the state, the facts looked up in the same moment, and what
@@ -72,8 +73,8 @@ struct TailEvent {
 impl EventStore {
     /// A store over this journal.
     #[must_use]
-    pub const fn new(journal: Journal, clock: Clock) -> Self {
-        Self { journal, clock }
+    pub fn new(journal: Journal, clock: Clock) -> Self {
+        Self { journal, clock, event_ids: Arc::default() }
     }
 
     /// The journal, for loads that are no stream's.
@@ -166,17 +167,11 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
         let stream_id = context.id.to_string();
         let snapshot = serde_json::to_string(&context.state).map_err(unreadable)?;
         let mut changes = A::changes(&context, &events);
-        let mut event_ids = (0..events.len())
-            .map(|_| entropy::id(self.clock.now()))
-            .collect::<Result<Vec<Uuid>, _>>()
-            .map_err(unreadable)?;
-        // Events of one command happen at one moment; their ids keep their order.
-        event_ids.sort_unstable();
         let mut rows = Vec::with_capacity(events.len());
         let mut envelopes = Vec::with_capacity(events.len());
-        for ((sequence, payload), event_id) in (context.sequence + 1..).zip(events).zip(event_ids) {
+        for (sequence, payload) in (context.sequence + 1..).zip(events) {
             let mut metadata = metadata.clone();
-            let event_id = event_id.to_string();
+            let event_id = self.event_ids.next(self.clock.now()).to_string();
             let recorded_at = A::happened_at(&payload);
             metadata.insert("event_id".to_owned(), event_id.clone());
             metadata.insert("recorded_at".to_owned(), timestamp_text(recorded_at));

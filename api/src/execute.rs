@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use countersign_domain::Timestamp;
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_projections::table::Change;
@@ -26,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(2);
 pub struct Moment {
     /// What the clock says: codes are judged by it.
     pub now: Timestamp,
-    /// What is recorded: always after the stream's latest event, even if the clock was set back.
+    /// What is recorded: never before the stream's latest event, even if the clock was set back.
     pub at: Timestamp,
 }
 
@@ -130,8 +129,7 @@ impl App {
     #[must_use]
     pub fn moment(&self, latest_at: Option<Timestamp>) -> Moment {
         let now = self.clock.now();
-        let next = latest_at.map(|latest_at| latest_at + TimeDelta::microseconds(1));
-        Moment { now, at: next.map_or(now, |next| next.max(now)) }
+        Moment { now, at: latest_at.map_or(now, |latest_at| latest_at.max(now)) }
     }
 }
 

@@ -165,7 +165,8 @@ impl Problem {
     /// Says when to try again, in whole seconds and at least one.
     #[must_use]
     pub fn retry_after(mut self, wait: TimeDelta) -> Self {
-        self.0.retry_after_s = Some(wait.num_seconds().max(0).saturating_add(1));
+        let whole_seconds = wait.num_milliseconds().max(0).saturating_add(999) / 1000;
+        self.0.retry_after_s = Some(whole_seconds.max(1));
         self
     }
 

@@ -213,7 +213,8 @@ async fn frame(State(app): State<Arc<App>>, mut request: axum::extract::Request,
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().len());
     let response = if names_nul(&request) {
-        Problem::new(ProblemCode::MalformedRequest, "An address cannot hold a NUL character.").into_response()
+        Problem::new(ProblemCode::MalformedRequest, "The query of an address cannot hold a NUL character.")
+            .into_response()
     } else {
         next.run(request).await
     };
@@ -229,7 +230,7 @@ async fn frame(State(app): State<Arc<App>>, mut request: axum::extract::Request,
 }
 
 fn names_nul(request: &axum::extract::Request) -> bool {
-    request.uri().path_and_query().is_some_and(|address| address.as_str().contains("%00"))
+    request.uri().query().is_some_and(|query| query.contains("%00"))
 }
 
 fn as_problem(mut response: Response, request_id: &str) -> Response {

@@ -25,7 +25,7 @@ pub mod two_factor;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::ids::PasswordId;
+use crate::ids::{EnrolmentId, PasswordId};
 use crate::sealed::{Sealed, TokenDigest};
 pub use command::UserCommand;
 use enrolment::{Enrolment, EnrolmentToken};
@@ -47,6 +47,8 @@ pub struct User {
     two_factor: TwoFactor,
     enrolments: Vec<Enrolment>,
     enrolment_tokens: Vec<EnrolmentToken>,
+    /// The latest that ended, to tell "ended" from "never was".
+    ended_enrolments: Vec<EnrolmentId>,
     /// Set by an operator's reset, until the next enrolment is confirmed.
     reset_pass: Option<TokenDigest>,
     challenges: Vec<Challenge>,

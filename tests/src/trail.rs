@@ -25,9 +25,7 @@ pub mod types {
     /// A wrong password was judged.
     pub const PASSWORD_FAILED: &str = "PasswordFailed";
     /// An agreement's enforcement was changed.
-    pub const ENFORCEMENT_CHANGED: &str = "EnforcementChanged";
-    /// The trail was read.
-    pub const AUDIT_READ: &str = "AuditRead";
+    pub const ENFORCEMENT_CHANGED: &str = "EnforcementToggled";
 }
 
 impl TestApp {

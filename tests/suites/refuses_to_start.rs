@@ -9,12 +9,11 @@ program_on_both_databases![
     a_master_key_of_another_database_is_refused,
     a_broken_master_key_is_refused,
     an_unreadable_master_key_is_refused,
-    a_ledger_key_of_another_database_is_refused,
     a_database_that_is_down_is_named,
     a_database_that_is_none_is_named,
     a_database_of_a_newer_version_is_refused,
     an_address_that_is_taken_is_named,
-    the_keys_are_for_the_owner_only,
+    the_master_key_is_for_its_owner_only,
     it_starts_again_on_what_it_left,
 ];
 
@@ -46,13 +45,6 @@ async fn a_master_key_of_another_database_is_refused(place: Arc<Place>) {
     let foreign = a_foreign("master.key", &place).await;
     overwrite(&place.data_dir().join("master.key"), &foreign);
     place.cannot_serve().refuses(&["master key"]);
-}
-
-async fn a_ledger_key_of_another_database_is_refused(place: Arc<Place>) {
-    served_once(&place);
-    let foreign = a_foreign("ledger.key", &place).await;
-    overwrite(&place.data_dir().join("ledger.key"), &foreign);
-    place.cannot_serve().refuses(&["ledger key"]);
 }
 
 async fn a_broken_master_key_is_refused(place: Arc<Place>) {
@@ -152,14 +144,12 @@ async fn an_address_that_is_taken_is_named(place: Arc<Place>) {
     place.cannot_listen_on(&address).refuses(&[&address]);
 }
 
-async fn the_keys_are_for_the_owner_only(place: Arc<Place>) {
+async fn the_master_key_is_for_its_owner_only(place: Arc<Place>) {
     use std::os::unix::fs::PermissionsExt as _;
 
     served_once(&place);
-    for name in ["master.key", "ledger.key"] {
-        let metadata = std::fs::metadata(place.data_dir().join(name)).expect("a key");
-        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
-    }
+    let metadata = std::fs::metadata(place.data_dir().join("master.key")).expect("a key");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
 }
 
 async fn it_starts_again_on_what_it_left(place: Arc<Place>) {

@@ -252,7 +252,6 @@ fn sessions_and_audit() -> Vec<Route> {
         own(Method::DELETE, "/v1/users/{user}/sessions/{session}"),
         own(Method::DELETE, "/v1/users/{user}/sessions"),
         route(Method::GET, "/v1/audit/entries", &["audit:read"], Sessions::Each, none),
-        route(Method::GET, "/v1/audit/entries/{position}", &["audit:read"], Sessions::Own, none),
     ]
 }
 

@@ -60,8 +60,8 @@ pub(super) fn read(global: &Global, listen: Option<String>) -> anyhow::Result<Co
         None => Path::new(DEFAULT_FILE),
     };
     let options = Options { database: global.database.clone(), data_dir: global.data_dir.clone(), listen };
-    let settings: Settings = Figment::new()
-        .merge(Toml::file_exact(file))
+    let file = if file.is_file() { Figment::from(Toml::file_exact(file)) } else { Figment::new() };
+    let settings: Settings = file
         .merge(Env::prefixed("COUNTERSIGN_").only(KEYS))
         .merge(Serialized::defaults(options))
         .extract()

@@ -60,20 +60,25 @@ impl From<UserRefusal> for Problem {
 pub const WRONG_CREDENTIALS: &str = "The e-mail address or the password is wrong.";
 
 /// What everybody is told when nothing could be judged in time.
+#[must_use]
 pub fn busy(detail: &str) -> Problem {
     Problem::new(ProblemCode::Busy, detail).retry_after(TimeDelta::zero())
 }
 
-/// What is told while a second factor is not judged.
+/// What is told while a second factor is not judged: for a time, or until it is bound anew.
+#[must_use]
 pub fn locked(until: Option<Timestamp>) -> Problem {
-    let detail = match until {
-        Some(_) => "Too many wrong codes. Wait, or use the emergency code.",
-        None => {
-            "After too many wrong codes the authenticators are disabled. \
-             Use the emergency code, and add an authenticator anew."
+    match until {
+        Some(_) => {
+            let detail = "Too many wrong codes. Wait, or use the emergency code.";
+            Problem::new(ProblemCode::Locked, detail).until(until)
         }
-    };
-    Problem::new(ProblemCode::Locked, detail).until(until)
+        None => {
+            let detail = "After too many wrong codes your authenticators are disabled. \
+                          Use the emergency code, and add an authenticator anew.";
+            Problem::new(ProblemCode::WrongCode, detail)
+        }
+    }
 }
 
 fn two_factor_required(required_by: &[Requirement]) -> Problem {

@@ -128,15 +128,13 @@ pub async fn enforce(
     let reason = body.reason.as_deref();
     let reason = reason.map(|reason| super::agreements::one_line("reason", reason, REASON_CHARACTERS_MAX));
     let reason = reason.transpose()?;
-    // What is refused whatever is shown is refused before a code is judged and spent.
-    let loaded = app.store.load::<Agreement>(id, None).await?;
-    loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
-    if loaded.state.closed_at().is_some() {
-        return Err(AgreementRefusal::Closed.into());
-    }
     let proof = ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
     let recovery_code = match &request.caller {
-        Caller::Session { user_id, .. } => app.prove_presence(&request, *user_id, &proof).await?,
+        Caller::Session { user_id, .. } => {
+            // What is refused whatever is shown is refused before a code is judged and spent.
+            app.can_be_changed(id).await?;
+            app.prove_presence(&request, *user_id, &proof).await?
+        }
         Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => None,
     };
     let by = request.actor();
@@ -249,6 +247,15 @@ impl App {
         let rows = self.database.read(REACH, &[id.to_string().into()]).await?;
         let row = rows.first().ok_or_else(|| Problem::internal("a count returned no row"))?;
         Ok((row.get("affected")?, row.get("without")?))
+    }
+
+    async fn can_be_changed(&self, id: AgreementId) -> Result<(), Problem> {
+        let loaded = self.store.load::<Agreement>(id, None).await?;
+        loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
+        match loaded.state.closed_at() {
+            Some(_) => Err(AgreementRefusal::Closed.into()),
+            None => Ok(()),
+        }
     }
 
     /// The proof stands in the person's own stream, since it may spend a code there.

@@ -373,7 +373,8 @@ impl App {
             })
             .await?;
         self.recorded_if_failed(judged, &done).await?;
-        Err(wrong_credentials().recorded_as(&done.written))
+        // Not where it is recorded: an unknown address has no record, and must not look otherwise.
+        Err(wrong_credentials())
     }
 
     /// A wrong password of nobody: the same work as for somebody, so that it takes as long.

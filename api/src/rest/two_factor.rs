@@ -380,6 +380,7 @@ pub async fn disable(
 }
 
 /// Nothing to say, unless an emergency code was the proof and another took its place.
+#[must_use]
 pub fn after_proof(proven: Proven) -> Response {
     let written = proven.done.written;
     match proven.recovery_code {

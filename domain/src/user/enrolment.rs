@@ -18,6 +18,9 @@ pub const CONFIRMATIONS_MAX: u32 = 5;
 /// A person can have so many pending; beyond it the oldest gives way.
 pub const ENROLMENTS_MAX: usize = 8;
 
+/// So many that have ended are remembered.
+const ENDED_ENROLMENTS_MAX: usize = 32;
+
 /// An authenticator that was offered and awaits its first code.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Enrolment {
@@ -102,19 +105,18 @@ impl User {
     /// The pending enrolment of this id, if it may still be confirmed by whoever started it.
     ///
     /// # Errors
-    /// [`UserRefusal::EnrolmentExpired`] when it has ended (or never was), and
-    /// [`UserRefusal::EnrolmentNotFound`] when somebody else started it.
+    /// [`UserRefusal::EnrolmentExpired`] when it has ended, and [`UserRefusal::EnrolmentNotFound`]
+    /// when it never was or somebody else started it.
     pub fn pending_enrolment(
         &self,
         id: EnrolmentId,
         by: &Starter,
         at: Timestamp,
     ) -> Result<&Enrolment, UserRefusal> {
-        let enrolment = self
-            .enrolments
-            .iter()
-            .find(|enrolment| enrolment.id == id)
-            .ok_or(UserRefusal::EnrolmentExpired)?;
+        let Some(enrolment) = self.enrolments.iter().find(|enrolment| enrolment.id == id) else {
+            let ended = self.ended_enrolments.contains(&id);
+            return Err(if ended { UserRefusal::EnrolmentExpired } else { UserRefusal::EnrolmentNotFound });
+        };
         if enrolment.started_by != *by {
             return Err(UserRefusal::EnrolmentNotFound);
         }
@@ -209,7 +211,8 @@ impl User {
         if let UserEvent::EnrolmentDemanded { token, agreement_id, expires_at, at, .. } = event {
             self.enrolment_tokens.retain(|other| *at < other.expires_at);
             let (digest, agreement_id, expires_at) = (token.clone(), *agreement_id, *expires_at);
-            push_bounded(&mut self.enrolment_tokens, EnrolmentToken { digest, agreement_id, expires_at });
+            let token = EnrolmentToken { digest, agreement_id, expires_at };
+            push_bounded(&mut self.enrolment_tokens, token, ENROLMENTS_MAX);
         }
         if let UserEvent::TwoFactorEnrolmentStarted {
             enrolment_id,
@@ -221,7 +224,11 @@ impl User {
             at,
         } = event
         {
-            self.enrolments.retain(|other| *at < other.expires_at && other.failures < CONFIRMATIONS_MAX);
+            self.end_enrolments(|other| *at >= other.expires_at || other.failures >= CONFIRMATIONS_MAX);
+            if self.enrolments.len() >= ENROLMENTS_MAX {
+                let oldest = self.enrolments.first().map(|oldest| oldest.id);
+                self.end_enrolments(|other| Some(other.id) == oldest);
+            }
             let enrolment = Enrolment {
                 id: *enrolment_id,
                 authenticator_id: *authenticator_id,
@@ -231,7 +238,7 @@ impl User {
                 failures: 0,
                 expires_at: *expires_at,
             };
-            push_bounded(&mut self.enrolments, enrolment);
+            self.enrolments.push(enrolment);
         }
         if let UserEvent::TwoFactorEnrolmentFailed { enrolment_id, .. } = event
             && let Some(enrolment) = self.enrolments.iter_mut().find(|other| other.id == *enrolment_id)
@@ -239,6 +246,15 @@ impl User {
             enrolment.failures = enrolment.failures.saturating_add(1);
         }
         self.end_enrolments_after(event);
+    }
+
+    fn end_enrolments(&mut self, which: impl Fn(&Enrolment) -> bool) {
+        let (ended, pending): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.enrolments).into_iter().partition(which);
+        self.enrolments = pending;
+        for enrolment in ended {
+            push_bounded(&mut self.ended_enrolments, enrolment.id, ENDED_ENROLMENTS_MAX);
+        }
     }
 
     /// Every pending enrolment and every token for one ends when the account's factors or its
@@ -251,7 +267,7 @@ impl User {
                 | UserEvent::TwoFactorReset { .. }
                 | UserEvent::PasswordSet { .. }
         ) {
-            self.enrolments.clear();
+            self.end_enrolments(|_| true);
             self.enrolment_tokens.clear();
         }
         if let UserEvent::AuthenticatorAdded { .. } = event {
@@ -264,11 +280,11 @@ impl User {
 }
 
 /// The oldest gives way.
-fn push_bounded<T>(pending: &mut Vec<T>, next: T) {
-    if pending.len() >= ENROLMENTS_MAX {
-        pending.remove(0);
+fn push_bounded<T>(items: &mut Vec<T>, next: T, max: usize) {
+    if items.len() >= max {
+        items.remove(0);
     }
-    pending.push(next);
+    items.push(next);
 }
 
 #[cfg(test)]

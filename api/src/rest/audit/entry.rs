@@ -171,8 +171,6 @@ impl StoredEntry {
 
 /// The fields of an event, without the envelope that names its type.
 fn fields(payload: Value) -> Value {
-    match payload {
-        Value::Object(envelope) => envelope.into_iter().next().map_or(Value::Null, |(_, fields)| fields),
-        other => other,
-    }
+    let Value::Object(envelope) = payload else { return payload };
+    envelope.into_iter().next().map_or(Value::Null, |(_, fields)| fields)
 }
