@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use countersign_projections::database::{Database, DatabaseError};
 
+use secrecy::ExposeSecret;
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::event_store::EventStore;
@@ -78,7 +80,7 @@ impl App {
         let vault = Vault::open(&database, master, clock.now()).await?;
         let journal = Journal::open(database.clone()).await?;
         Ok(Arc::new(Self {
-            store: EventStore::new(journal, clock.clone()),
+            store: EventStore::new(journal),
             passwords: Passwords::new(config.password_length_min)?,
             queues: StreamQueues::default(),
             config,
@@ -106,7 +108,7 @@ fn make_private(data_dir: &std::path::Path) -> io::Result<()> {
 
 async fn master_key(config: &Config, database: &Database) -> Result<MasterKey, StartError> {
     if let Some(text) = &config.master_key {
-        return Ok(MasterKey::parse(text, "the setting master_key")?);
+        return Ok(MasterKey::parse(text.expose_secret(), "the setting master_key")?);
     }
     let path = config.data_dir.join("master.key");
     if let Some(key) = MasterKey::read(&path)? {

@@ -19,6 +19,7 @@ use countersign_domain::agreement::Role;
 use countersign_domain::ids::{AgreementId, ApiKeyId, UserId};
 use countersign_domain::instance::Scope;
 use countersign_domain::user::{User, UserRefusal};
+use ipnet::IpNet;
 use subtle::ConstantTimeEq;
 
 use crate::app::App;
@@ -264,23 +265,57 @@ fn origin(
                 "Countersign-Client-Address must be one IPv4 or IPv6 address.",
             )
         })?),
-        None => peer.map(|peer| client_address(app, peer, text("x-forwarded-for").as_deref())),
+        None => peer.map(|peer| client_address(&app.config.trusted_proxies, peer, headers)),
     };
     let user_agent = told("countersign-client-user-agent").or_else(|| text("user-agent"));
     let user_agent = user_agent.map(|agent| agent.chars().take(USER_AGENT_LENGTH_MAX).collect());
     Ok((address.map(|address| address.to_string()), user_agent))
 }
 
-/// The last address that no trusted proxy has: what stands before it can be made up.
-fn client_address(app: &App, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
-    let trusted = |address: &IpAddr| app.config.trusted_proxies.iter().any(|net| net.contains(address));
-    let mut client = peer;
-    for hop in forwarded_for.unwrap_or_default().rsplit(',') {
+/// The last address that no trusted proxy has: what stands before it can be made up. A proxy may
+/// add to the header's line or add a line of its own; both read as one list.
+fn client_address(trusted_proxies: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let trusted = |address: &IpAddr| trusted_proxies.iter().any(|net| net.contains(address));
+    let lines = headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
+    // A dual-stack socket shows IPv4 peers as IPv6 addresses.
+    let mut client = peer.to_canonical();
+    for hop in lines.flat_map(|line| line.rsplit(',')) {
         if !trusted(&client) {
             break;
         }
-        let Ok(address) = hop.trim().parse() else { break };
-        client = address;
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        client = address.to_canonical();
     }
     client
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn client(peer: &str, lines: &[&'static str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", HeaderValue::from_static(line));
+        }
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        client_address(&trusted, peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn s20_only_a_configured_proxy_is_believed() {
+        assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+    }
+
+    #[test]
+    fn s20_what_stands_before_the_last_untrusted_address_can_be_made_up() {
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6", "198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, nonsense"]), "10.0.0.1");
+    }
 }

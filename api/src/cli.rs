@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use countersign_domain::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, connect};
@@ -24,7 +24,7 @@ use crate::server::Server;
 
 /// Two-factor authentication, enforcement, and one question at sign-in.
 ///
-/// Every option is also an environment variable (`COUNTERSIGN_DATABASE` and so on) and a key in
+/// Every setting is an environment variable (`COUNTERSIGN_DATABASE` and so on) and a key in
 /// countersign.toml; an option comes before the environment, and the environment before the file.
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true)]
@@ -45,7 +45,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The configuration file [default: ./countersign.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "COUNTERSIGN_CONFIG")]
     config: Option<PathBuf>,
 }
 
@@ -170,21 +170,35 @@ async fn open(config: Config) -> anyhow::Result<Arc<App>> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut stop = ToldToStop::listen()?;
     let server = Server::start(config, Clock::system()).await?;
     print::note(&format!("listening on http://{}", server.address()));
-    until_told_to_stop().await?;
+    stop.wait().await;
     print::note("stopping");
     server.stop().await;
     Ok(())
 }
 
-async fn until_told_to_stop() -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for SIGINT")?,
-        _ = terminated.recv() => {}
+/// SIGTERM and SIGINT, heard from the moment it is made.
+struct ToldToStop {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl ToldToStop {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminated: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
+            interrupted: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
+        })
     }
-    Ok(())
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
+        }
+    }
 }
 
 async fn api_key(app: &Arc<App>, command: ApiKey) -> anyhow::Result<()> {

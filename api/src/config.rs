@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use secrecy::SecretString;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
     /// The master key in base64, instead of `master.key` in the data directory.
-    pub master_key: Option<String>,
+    pub master_key: Option<SecretString>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How the service is called in authenticator apps.

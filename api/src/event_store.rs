@@ -18,7 +18,6 @@ use cqrs_es::{Aggregate, AggregateContext, AggregateError, DomainEvent, EventEnv
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::clock::Clock;
 use crate::entropy::OrderedIds;
 use journal::{Append, EventRow, Journal, LoadedRow};
 pub use stream::Stream;
@@ -27,7 +26,6 @@ pub use stream::Stream;
 #[derive(Clone)]
 pub struct EventStore {
     journal: Journal,
-    clock: Clock,
     event_ids: Arc<OrderedIds>,
 }
 
@@ -73,8 +71,8 @@ struct TailEvent {
 impl EventStore {
     /// A store over this journal.
     #[must_use]
-    pub fn new(journal: Journal, clock: Clock) -> Self {
-        Self { journal, clock, event_ids: Arc::default() }
+    pub fn new(journal: Journal) -> Self {
+        Self { journal, event_ids: Arc::default() }
     }
 
     /// The journal, for loads that are no stream's.
@@ -171,8 +169,8 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
         let mut envelopes = Vec::with_capacity(events.len());
         for (sequence, payload) in (context.sequence + 1..).zip(events) {
             let mut metadata = metadata.clone();
-            let event_id = self.event_ids.next(self.clock.now()).to_string();
             let recorded_at = A::happened_at(&payload);
+            let event_id = self.event_ids.next(recorded_at).to_string();
             metadata.insert("event_id".to_owned(), event_id.clone());
             metadata.insert("recorded_at".to_owned(), timestamp_text(recorded_at));
             let about = A::about(context.id, &payload);

@@ -105,6 +105,7 @@ impl App {
                 |refusal: A::Error| -> Problem { Into::<Problem>::into(refusal).counted_from(moment.now) };
             loaded.aggregate().handle(plan.command, &(), &sink).await.map_err(refused)?;
             let events = sink.collect().await;
+            tracing::trace!(stream, from = loaded.sequence, events = events.len(), "decided");
             let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
             let sequence = loaded.sequence.saturating_add(count);
             let written = format!("{stream}/{sequence}");

@@ -17,6 +17,7 @@ pub mod email;
 pub mod entropy;
 pub mod event_store;
 pub mod execute;
+pub mod housekeeping;
 pub mod operator;
 pub mod passwords;
 pub mod people;

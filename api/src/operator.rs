@@ -18,6 +18,7 @@ use crate::execute::Plan;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::token::{DrawnToken, TokenKind};
+use crate::vault::Purpose;
 
 const NAME_CHARACTERS_MAX: usize = 100;
 const REASON_CHARACTERS_MAX: usize = 500;
@@ -181,7 +182,8 @@ pub async fn reset_two_factor(
     app.execute::<User>(&request(app)?, user_id, None, |loaded, moment| {
         let key =
             loaded.data_key(&app.vault).map_err(|_| Problem::not_found(&format!("user as {user_id}")))?;
-        let command = ResetTwoFactor { pass: pass.digest.clone(), reason: reason.clone(), at: moment.at };
+        let reason = key.seal(Purpose::Reason, "", reason.as_bytes())?;
+        let command = ResetTwoFactor { pass: pass.digest.clone(), reason, at: moment.at };
         Ok(Plan::new(UserCommand::ResetTwoFactor(command), key))
     })
     .await?;

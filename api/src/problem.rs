@@ -82,6 +82,19 @@ problem_codes! {
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The database does not answer";
 }
 
+impl ProblemCode {
+    /// The limit that was reached, as the `RateLimit` fields name it: quota and window.
+    fn rate_limit(self) -> Option<(&'static str, &'static str)> {
+        if self == Self::Throttled {
+            Some(("password", "\"password\";q=10;w=900"))
+        } else if self == Self::Locked {
+            Some(("second-factor", "\"second-factor\";q=10;w=1800"))
+        } else {
+            None
+        }
+    }
+}
+
 /// What went wrong, for the caller and (apart) for the log. Boxed: most results are no problem.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Particulars>);
@@ -247,8 +260,15 @@ impl Problem {
         }
         if let Some(seconds) = self.0.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            let limits = self.0.code.rate_limit().map(|(name, policy)| {
+                (HeaderValue::from_str(policy), HeaderValue::from_str(&format!("\"{name}\";r=0;t={seconds}")))
+            });
+            if let Some((Ok(policy), Ok(limit))) = limits {
+                headers.insert("ratelimit-policy", policy);
+                headers.insert("ratelimit", limit);
+            }
         }
-        if status == StatusCode::UNAUTHORIZED && self.0.code == ProblemCode::Unauthenticated {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

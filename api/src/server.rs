@@ -1,4 +1,7 @@
-//! Answering over HTTP: a bounded number of connections, each with a bounded patience.
+//! Answering over HTTP/1.1: a bounded number of connections, each with a bounded patience.
+//!
+//! HTTP/2 and TLS belong to the proxy in front. Told apart by their first bytes here, they would
+//! let a silent connection keep its place for ever.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -7,9 +10,9 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
@@ -19,10 +22,13 @@ use tower::ServiceExt;
 use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::housekeeping::keep_house;
 use crate::router::router;
 
 /// So long a connection may take to send a request's head, or stay idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// So long nothing is accepted after the operating system refused.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// So long requests under way may take once the program is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 
@@ -32,6 +38,7 @@ pub struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
 }
 
 impl Server {
@@ -47,7 +54,8 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopped) = oneshot::channel();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&app), stopped));
-        Ok(Self { app, address, stop, accepting })
+        let housekeeping = tokio::spawn(keep_house(Arc::clone(&app)));
+        Ok(Self { app, address, stop, accepting, housekeeping })
     }
 
     /// Where it listens.
@@ -64,6 +72,7 @@ impl Server {
 
     /// Takes no more connections, and lets the requests under way finish.
     pub async fn stop(self) {
+        self.housekeeping.abort();
         // The receiver is gone only if accepting has ended already.
         let _ = self.stop.send(());
         let _ = self.accepting.await;
@@ -73,9 +82,8 @@ impl Server {
 async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: oneshot::Receiver<()>) {
     let places = Arc::new(Semaphore::new(app.config.connections_max));
     let router = router(app);
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEAD_TIMEOUT));
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let graceful = GracefulShutdown::new();
     loop {
         // The place is taken before the connection is: what does not fit waits in the backlog.
@@ -88,8 +96,9 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: oneshot::Rece
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
+                // Out of file descriptors, most likely: it takes a moment until some are closed.
                 tracing::warn!(%error, "a connection was not accepted");
-                tokio::task::yield_now().await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
@@ -109,12 +118,11 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: oneshot::Rece
 }
 
 fn serve(
-    http: &Builder<TokioExecutor>,
+    http: &Builder,
     stream: TcpStream,
     peer: SocketAddr,
     router: axum::Router,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + use<>
-{
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + use<> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
@@ -123,5 +131,5 @@ fn serve(
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
-    http.serve_connection(TokioIo::new(stream), service).into_owned()
+    http.serve_connection(TokioIo::new(stream), service)
 }

@@ -28,6 +28,7 @@ pub const SUPERUSERS_MAX: usize = 100;
 pub struct Agreement {
     details: Option<Details>,
     administered_by: Option<AgreementId>,
+    administered_since: Option<Timestamp>,
     superusers: BTreeSet<UserId>,
     enforcement: Enforcement,
     closed_at: Option<Timestamp>,
@@ -117,6 +118,12 @@ impl Agreement {
         self.administered_by
     }
 
+    /// Since when that agreement administers it.
+    #[must_use]
+    pub const fn administered_since(&self) -> Option<Timestamp> {
+        self.administered_since
+    }
+
     /// Who its superusers are.
     #[must_use]
     pub const fn superusers(&self) -> &BTreeSet<UserId> {
@@ -149,8 +156,9 @@ impl Agreement {
                 let (number, name) = (number.clone(), name.clone());
                 self.details = Some(Details { number, name, kind: *kind, opened_at: *at });
             }
-            AgreementEvent::AdministrationChanged { administered_by, .. } => {
+            AgreementEvent::AdministrationChanged { administered_by, at } => {
                 self.administered_by = *administered_by;
+                self.administered_since = administered_by.map(|_| *at);
             }
             AgreementEvent::UserLinked { user_id, role, .. }
             | AgreementEvent::UserRoleChanged { user_id, role, .. } => match role {

@@ -69,7 +69,7 @@ fn user_events_are_stored_as_they_always_were() {
         UserEvent::AuthenticatorDisabled { authenticator_id: authenticator_id(1), at },
         UserEvent::AuthenticatorRemoved { authenticator_id: authenticator_id(1), replaced: true, at },
         UserEvent::TwoFactorDisabled { at },
-        UserEvent::TwoFactorReset { pass: token_digest(1), reason: "phone lost".to_owned(), at },
+        UserEvent::TwoFactorReset { pass: token_digest(1), reason: sealed("phone lost"), at },
         challenged(1, PasswordJudge::Countersign),
         UserEvent::LoginSucceeded {
             challenge: Some(token_digest(1)),

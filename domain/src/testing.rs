@@ -127,6 +127,10 @@ pub(crate) fn token_digest(number: u128) -> TokenDigest {
     TokenDigest::from_hex(format!("{number:064x}"))
 }
 
+pub(crate) fn sealed(ciphertext: &str) -> Sealed {
+    Sealed::from_ciphertext(ciphertext.to_owned())
+}
+
 pub(crate) fn requirement() -> Requirement {
     requirement_with_deadline(None)
 }
@@ -138,8 +142,8 @@ pub(crate) fn requirement_with_deadline(deadline: Option<Timestamp>) -> Requirem
 pub(crate) fn user_registered() -> UserEvent {
     UserEvent::UserRegistered {
         user_id: user_id(1),
-        email: Sealed::from_ciphertext("sealed e-mail".to_owned()),
-        display_name: Sealed::from_ciphertext("sealed name".to_owned()),
+        email: sealed("sealed e-mail"),
+        display_name: sealed("sealed name"),
         at: at_minute(0),
     }
 }
@@ -179,7 +183,7 @@ fn started(number: u128, replace: bool, started_by: Starter) -> UserEvent {
     UserEvent::TwoFactorEnrolmentStarted {
         enrolment_id: enrolment_id(number),
         authenticator_id: authenticator_id(number),
-        label: "phone".to_owned(),
+        label: sealed("phone"),
         replace,
         started_by,
         expires_at: at_minute(10),
@@ -191,7 +195,7 @@ pub(crate) fn authenticator_added(number: u128, step: u64, minute: i64) -> UserE
     UserEvent::AuthenticatorAdded {
         enrolment_id: enrolment_id(number),
         authenticator_id: authenticator_id(number),
-        label: "phone".to_owned(),
+        label: sealed("phone"),
         step,
         at: at_minute(minute),
     }

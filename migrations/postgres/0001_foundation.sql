@@ -149,6 +149,7 @@ CREATE TABLE login_check_agreements (
     name            text NOT NULL,
     kind            text NOT NULL,
     administered_by text,
+    administered_since timestamptz,
     enforced        boolean NOT NULL,
     enforced_since  timestamptz,
     enforced_by     text,
@@ -181,6 +182,7 @@ CREATE TABLE session_uses (
     CONSTRAINT session_uses_pkey PRIMARY KEY (session_id)
 );
 CREATE INDEX session_uses_user_id ON session_uses (user_id);
+CREATE INDEX session_uses_last_used_at ON session_uses (last_used_at);
 
 -- Attempts per bucket (an address, an account) in the current window. `unrecorded` counts those
 -- that were turned away without an event, so that a flood does not become history row by row.
@@ -191,3 +193,4 @@ CREATE TABLE throttle (
     unrecorded        bigint NOT NULL DEFAULT 0,
     CONSTRAINT throttle_pkey PRIMARY KEY (bucket)
 );
+CREATE INDEX throttle_window_started_at ON throttle (window_started_at);

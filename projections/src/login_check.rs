@@ -25,7 +25,7 @@ macro_rules! links_of {
          'number', a.number, 'name', a.name, 'closed', {boolean}a.closed{/boolean}, \
          'enforced', {boolean}a.enforced{/boolean}, 'enforced_since', a.enforced_since, \
          'deadline', a.deadline, \
-         'administrator_id', adm.agreement_id, 'administrator_name', adm.name, \
+         'administrator_id', adm.agreement_id, 'administered_since', a.administered_since, 'administrator_name', adm.name, \
          'administrator_enforced', {boolean}adm.enforced{/boolean}, \
          'administrator_enforced_since', adm.enforced_since, \
          'administrator_deadline', adm.deadline{/object} ORDER BY l.linked_at, l.agreement_id{/array} \
@@ -59,6 +59,7 @@ pub struct Link {
     deadline: Option<DateTime<Utc>>,
     /// The open agreement that administers it.
     pub administrator_id: Option<AgreementId>,
+    administered_since: Option<DateTime<Utc>>,
     administrator_name: Option<String>,
     administrator_enforced: Option<bool>,
     administrator_enforced_since: Option<DateTime<Utc>>,
@@ -67,12 +68,14 @@ pub struct Link {
 
 impl Link {
     /// Since when two-factor is required through this link, if it is: since the tick, or since
-    /// the link where that came later.
+    /// the link or the administration where those came later.
     #[must_use]
     pub fn required_since(&self) -> Option<Timestamp> {
         let own = self.enforced_since.filter(|_| self.enforced);
         let inherited =
             self.administrator_enforced_since.filter(|_| self.administrator_enforced == Some(true));
+        let inherited =
+            inherited.map(|ticked| self.administered_since.map_or(ticked, |since| since.max(ticked)));
         let ticked = own.into_iter().chain(inherited).min().filter(|_| !self.closed)?;
         Some(ticked.max(self.linked_at))
     }
@@ -272,6 +275,7 @@ pub fn agreement_row(agreement_id: AgreementId, agreement: &Agreement) -> Option
             details.name.clone().into(),
             details.kind.name().to_owned().into(),
             agreement.administered_by().map(|id| id.to_string()).into(),
+            agreement.administered_since().into(),
             enforcement.enforced.into(),
             enforcement.since.into(),
             by.into(),

@@ -154,6 +154,7 @@ pub const LOGIN_CHECK_AGREEMENTS: Table = Table {
         text("name"),
         text("kind"),
         text("administered_by"),
+        timestamp("administered_since"),
         boolean("enforced"),
         timestamp("enforced_since"),
         text("enforced_by"),

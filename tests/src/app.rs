@@ -4,12 +4,13 @@ use std::{
     ops::Deref,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::{
     Client, Place,
@@ -88,6 +89,30 @@ impl TestApp {
         place::stop(&self.node).await;
         let (client, node) = start_node(&self.place, &self.data_dir, &self.clock).await;
         Self { client, node, ..self }
+    }
+
+    /// Every stream there is: its type, its id, its snapshot, and its events folded anew.
+    ///
+    /// # Panics
+    /// When the node was stopped.
+    pub async fn snapshots_and_refolds(&self) -> Vec<(String, String, Value, Value)> {
+        let inside = self.inside();
+        let mut all = Vec::new();
+        for (stream, id) in product::streams(&inside).await {
+            let (snapshot, refolded) = product::snapshot_and_refold(&inside, &stream, &id).await;
+            all.push((stream, id, snapshot, refolded));
+        }
+        all
+    }
+
+    /// Takes all snapshots away.
+    pub async fn forget_snapshots(&self) {
+        product::forget_snapshots(&self.inside()).await;
+    }
+
+    fn inside(&self) -> Arc<countersign::app::App> {
+        let node = self.node.lock().unwrap_or_else(PoisonError::into_inner);
+        product::inside(node.as_ref().expect("a node in this process"))
     }
 
     /// An API key with these scopes only.

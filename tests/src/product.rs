@@ -1,10 +1,17 @@
 //! The only lines of the harness that know the product's Rust interface.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use countersign::app::App;
+use countersign::event_store::{EventStore, Stream};
 pub(crate) use countersign::{Clock, Server};
 use countersign::{Config, operator};
+use countersign_domain::{agreement::Agreement, instance::Instance, user::User};
+use countersign_projections::database::Row;
+use cqrs_es::Aggregate;
+use serde_json::Value;
 
 /// A clock that stands still until a test moves it.
 pub(crate) fn manual_clock(at: DateTime<Utc>) -> Clock {
@@ -47,4 +54,46 @@ pub(crate) async fn create_api_key(
         Ok(key) => key,
         Err(error) => panic!("no API key {name}: {error}"),
     }
+}
+
+/// The parts of a node that outside programs do not see.
+pub(crate) fn inside(server: &Server) -> Arc<App> {
+    Arc::clone(server.app())
+}
+
+/// The snapshot of a stream, and its events folded anew, both as JSON.
+pub(crate) async fn snapshot_and_refold(app: &App, stream: &str, id: &str) -> (Value, Value) {
+    match stream {
+        "user" => both::<User>(&app.store, id.parse().expect("a user id")).await,
+        "agreement" => both::<Agreement>(&app.store, id.parse().expect("an agreement id")).await,
+        "instance" => both::<Instance>(&app.store, id.parse().expect("an API key id")).await,
+        other => panic!("there is no stream {other}"),
+    }
+}
+
+async fn both<A: Stream>(store: &EventStore, id: A::Id) -> (Value, Value) {
+    let Ok(loaded) = store.load::<A>(id, None).await else { panic!("{} {id} does not load", A::TYPE) };
+    let Ok(events) = cqrs_es::EventStore::<A>::load_events(store, &id.to_string()).await else {
+        panic!("the events of {} {id} do not load", A::TYPE)
+    };
+    let mut refolded = A::default();
+    for event in events {
+        Aggregate::apply(&mut refolded, event.payload);
+    }
+    let json = |state: &A| serde_json::to_value(state).expect("a state is JSON");
+    (json(&loaded.state), json(&refolded))
+}
+
+/// Every stream there is, by type and id.
+pub(crate) async fn streams(app: &App) -> Vec<(String, String)> {
+    let sql =
+        "SELECT DISTINCT aggregate_type, aggregate_id FROM events ORDER BY aggregate_type, aggregate_id";
+    let rows = app.database.read(sql, &[]).await.expect("the streams");
+    let text = |row: &Row, column| row.get::<String>(column).expect("a text");
+    rows.iter().map(|row| (text(row, "aggregate_type"), text(row, "aggregate_id"))).collect()
+}
+
+/// Takes all snapshots away, as if they were to be made anew.
+pub(crate) async fn forget_snapshots(app: &App) {
+    app.database.write("DELETE FROM snapshots", &[]).await.expect("snapshots go");
 }

@@ -24,6 +24,7 @@ mod routes;
 mod secrets;
 mod secrets_search;
 mod sessions;
+mod snapshots;
 mod step_up;
 mod two_factor;
 

@@ -1,7 +1,9 @@
 //! The whole journey, walked through the program's own HTTP API: registering, turning two-factor
 //! on, signing in with it, the emergency code, enforcement, and what the trail says of it all.
 
+use std::cell::Cell;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -11,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
 
-use super::{print, until_told_to_stop};
+use super::{ToldToStop, print};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy;
@@ -19,11 +21,19 @@ use crate::operator;
 use crate::server::Server;
 
 const PASSWORD: &str = "tidlig sne over fjorden";
-const EVERYTHING: &[&str] =
-    &["users:read", "users:write", "agreements:read", "agreements:write", "login", "audit:read"];
+const EVERYTHING: &[&str] = &[
+    "users:read",
+    "users:write",
+    "agreements:read",
+    "agreements:write",
+    "login",
+    "audit:read",
+    "webhooks:write",
+];
 
 /// Walks the journey, then keeps serving, or stops.
 pub(super) async fn run(exit: bool) -> anyhow::Result<()> {
+    let mut stop = ToldToStop::listen()?;
     let directory = TemporaryDirectory::make()?;
     let mut config = Config::new(Config::embedded_database(&directory.0), directory.0.clone());
     config.listen = ([127, 0, 0, 1], 0).into();
@@ -34,12 +44,13 @@ pub(super) async fn run(exit: bool) -> anyhow::Result<()> {
         key: key.as_str().to_owned(),
         client: reqwest::Client::new(),
         clock: Clock::system(),
+        steps: Cell::new(0),
     };
     let walked = demo.walk().await;
     if walked.is_ok() && !exit {
         print::result(&format!("\nStill serving on {}. Stop with Ctrl-C.", demo.base))?;
         print::result(&format!("API key with every scope: {}", demo.key))?;
-        until_told_to_stop().await?;
+        stop.wait().await;
     }
     server.stop().await;
     walked
@@ -52,7 +63,10 @@ impl TemporaryDirectory {
     fn make() -> anyhow::Result<Self> {
         let id = entropy::id(Clock::system().now())?;
         let path = std::env::temp_dir().join(format!("countersign-demo-{id}"));
-        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
 }
@@ -74,6 +88,7 @@ struct Demo {
     key: String,
     client: reqwest::Client,
     clock: Clock,
+    steps: Cell<u32>,
 }
 
 /// A person of the demo, with what they hold.
@@ -93,7 +108,7 @@ impl Demo {
         self.put(&format!("/v1/agreements/{office}/users/{}", kari.id), &json!({"role": "superuser"}))
             .await?;
         self.put(&format!("/v1/agreements/{shop}/users/{}", ola.id), &json!({"role": "user"})).await?;
-        self.step(3, "Kari is superuser of the administrator agreement; Ola is linked to Fjordcafé, which it administers.")?;
+        self.step("Kari is superuser of the administrator agreement; Ola is linked to Fjordcafé, which it administers.")?;
         self.turn_on(&mut kari).await?;
         let session = self.sign_in_with_code(&mut kari).await?;
         self.sign_in_with_emergency_code(&mut kari).await?;
@@ -107,7 +122,9 @@ impl Demo {
         Ok(())
     }
 
-    fn step(&self, number: u32, text: &str) -> anyhow::Result<()> {
+    fn step(&self, text: &str) -> anyhow::Result<()> {
+        let number = self.steps.get() + 1;
+        self.steps.set(number);
         let time = self.clock.now().format("%H:%M:%S");
         print::result(&format!("\n{number:>2}. [{time}] {text}"))?;
         Ok(())
@@ -119,14 +136,14 @@ impl Demo {
         let shop =
             json!({"number": "2002", "name": "Fjordcafé", "kind": "standard", "administered_by": office});
         let shop = text(&self.post("/v1/agreements", &shop, 201).await?, "id")?;
-        self.step(1, "Nordlys Regnskab, an administrator agreement, administers Fjordcafé.")?;
+        self.step("Nordlys Regnskab, an administrator agreement, administers Fjordcafé.")?;
         Ok((office, shop))
     }
 
     async fn person(&self, name: &str, email: &'static str) -> anyhow::Result<Person> {
         let body = json!({"email": email, "display_name": name, "password": PASSWORD});
         let registered = self.post("/v1/users", &body, 201).await?;
-        self.step(2, &format!("{name} has an account: {email}."))?;
+        self.step(&format!("{name} has an account: {email}."))?;
         let id = text(&registered, "id")?;
         Ok(Person { id, email, secret: String::new(), recovery_code: String::new() })
     }
@@ -136,15 +153,15 @@ impl Demo {
         let body = json!({"password": PASSWORD, "label": "Kari's phone"});
         let enrolment = self.post(&path, &body, 201).await?;
         person.secret = text(&enrolment, "secret")?;
-        self.step(4, "Kari gives her password and scans the QR code with her authenticator app,")?;
+        self.step("Kari gives her password and scans the QR code with her authenticator app,")?;
         print::result(&qr_for_terminal(&text(&enrolment, "otpauth_uri")?)?)?;
         print::result(&format!("    or types the key: {}", grouped(&person.secret)))?;
         let path = format!("{path}/{}/confirm", text(&enrolment, "enrolment_id")?);
         let code = code(&person.secret, self.clock.now())?;
         let confirmed = self.post(&path, &json!({"code": code}), 200).await?;
         person.recovery_code = text(&confirmed, "recovery_code")?;
-        self.step(5, &format!("She enters the code {code}: two-factor is on."))?;
-        self.step(6, &format!("Her emergency code, shown this once: {}", person.recovery_code))?;
+        self.step(&format!("She enters the code {code}: two-factor is on."))?;
+        self.step(&format!("Her emergency code, shown this once: {}", person.recovery_code))?;
         let path = format!("/v1/users/{}/two-factor/recovery-code/saved", person.id);
         self.post(&path, &json!({}), 204).await?;
         print::result("    She stores it in a safe place, and says so.")?;
@@ -153,16 +170,16 @@ impl Demo {
 
     async fn sign_in_with_code(&self, person: &mut Person) -> anyhow::Result<String> {
         let challenge_id = self.challenge(person).await?;
-        self.step(7, "She signs in: the password leads to a login challenge.")?;
+        self.step("She signs in: the password leads to a login challenge.")?;
         // The step that confirmed the app is spent, so she waits for her app's next code; half a
         // minute of skew lets the demo take it at once.
         let code = code(&person.secret, self.clock.now() + TimeDelta::seconds(30))?;
         let path = format!("/v1/logins/{challenge_id}/verify");
         let complete = self.post(&path, &json!({"code": code}), 200).await?;
-        self.step(8, &format!("She enters the next code {code}, and is signed in."))?;
+        self.step(&format!("She enters the next code {code}, and is signed in."))?;
         let again = self.challenge(person).await?;
         let refused = self.post(&format!("/v1/logins/{again}/verify"), &json!({"code": code}), 401).await?;
-        self.step(9, &format!("The same code again is refused: {}", text(&refused, "detail")?))?;
+        self.step(&format!("The same code again is refused: {}", text(&refused, "detail")?))?;
         text(member(&complete, "session")?, "token")
     }
 
@@ -171,13 +188,10 @@ impl Demo {
         let path = format!("/v1/logins/{challenge_id}/verify");
         let complete = self.post(&path, &json!({"recovery_code": person.recovery_code}), 200).await?;
         let used = std::mem::replace(&mut person.recovery_code, text(&complete, "recovery_code")?);
-        self.step(
-            10,
-            &format!(
-                "Without her phone, the emergency code signs her in, and is replaced by {}.",
-                person.recovery_code
-            ),
-        )?;
+        self.step(&format!(
+            "Without her phone, the emergency code signs her in, and is replaced by {}.",
+            person.recovery_code
+        ))?;
         let again = self.challenge(person).await?;
         self.post(&format!("/v1/logins/{again}/verify"), &json!({"recovery_code": used}), 401).await?;
         print::result("    The used one is refused from now on.")?;
@@ -207,9 +221,7 @@ impl Demo {
         let enforced = self.call(Method::PUT, session, &path, Some(&body), 200).await?;
         let reached = member(&enforced, "affected_users")?;
         ensure!(reached == member(&preview, "affected_users")?, "the preview was wrong");
-        self.step(
-            11,
-            &format!(
+        self.step(&format!(
                 "Kari ticks \u{201c}Enforce two-factor authentication\u{201d}: it reaches {} people, {} without two-factor yet.",
                 reached, member(&enforced, "without_two_factor")?
             ),
@@ -221,13 +233,10 @@ impl Demo {
             text(requirement, "agreement_id")? == office && text(requirement, "via")? == shop,
             "the wrong one requires it"
         );
-        self.step(
-            12,
-            &format!(
-                "The very next login check of Ola says: enrol, required by {}, via Fjordcafé.",
-                text(requirement, "name")?
-            ),
-        )?;
+        self.step(&format!(
+            "The very next login check of Ola says: enrol, required by {}, via Fjordcafé.",
+            text(requirement, "name")?
+        ))?;
         ensure!(self.decision(admin).await? == "challenge", "Kari is not challenged");
         Ok(())
     }
@@ -253,7 +262,7 @@ impl Demo {
         let confirmed = self.call(Method::POST, &token, &path, Some(&body), 200).await?;
         person.recovery_code = text(&confirmed, "recovery_code")?;
         member(&confirmed, "session")?;
-        self.step(13, "Ola signs in, is led to set up two-factor, and is signed in with his first code.")
+        self.step("Ola signs in, is led to set up two-factor, and is signed in with his first code.")
     }
 
     async fn cannot_turn_off(&self, person: &Person) -> anyhow::Result<()> {
@@ -261,13 +270,13 @@ impl Demo {
         let body = json!({"password": PASSWORD, "recovery_code": person.recovery_code});
         let refused = self.post(&path, &body, 409).await?;
         ensure!(text(&refused, "code")? == "two-factor-required", "refused for another reason");
-        self.step(14, &format!("Ola cannot turn it off: {}", text(&refused, "detail")?))
+        self.step(&format!("Ola cannot turn it off: {}", text(&refused, "detail")?))
     }
 
     async fn untick(&self, office: &str, session: &str) -> anyhow::Result<()> {
         let path = format!("/v1/agreements/{office}/enforcement");
         self.call(Method::PUT, session, &path, Some(&json!({"enforced": false})), 200).await?;
-        self.step(15, "Kari unticks enforcement again. Nobody loses two-factor by that.")
+        self.step("Kari unticks enforcement again. Nobody loses two-factor by that.")
     }
 
     async fn turn_off(&self, person: &Person) -> anyhow::Result<()> {
@@ -276,13 +285,13 @@ impl Demo {
         let body = json!({"password": PASSWORD, "recovery_code": person.recovery_code});
         self.post(&path, &body, 204).await?;
         ensure!(self.decision(person).await? == "password_only", "two-factor is still on");
-        self.step(16, "Now Ola may turn it off, with his password and the emergency code.")
+        self.step("Now Ola may turn it off, with his password and the emergency code.")
     }
 
     async fn trail(&self, office: &str) -> anyhow::Result<()> {
         let page = self.call(Method::GET, &self.key, "/v1/audit/entries?limit=500", None, 200).await?;
         let entries = member(&page, "items")?.as_array().context("the trail is no list")?;
-        self.step(17, &format!("The audit trail has {} entries; the newest first:", entries.len()))?;
+        self.step(&format!("The audit trail has {} entries; the newest first:", entries.len()))?;
         for entry in entries.iter().take(12) {
             print::result(&format!("    {}  {}", text(entry, "recorded_at")?, text(entry, "summary")?))?;
         }

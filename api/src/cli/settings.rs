@@ -7,6 +7,7 @@ use anyhow::Context;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::Global;
@@ -33,8 +34,10 @@ struct Settings {
     database: Option<String>,
     data_dir: Option<PathBuf>,
     listen: Option<SocketAddr>,
+    #[serde(default, deserialize_with = "any_text")]
     master_key: Option<String>,
     trusted_proxies: Option<Vec<IpNet>>,
+    #[serde(default, deserialize_with = "any_text")]
     issuer: Option<String>,
     password_length_min: Option<usize>,
     connections_max: Option<usize>,
@@ -69,13 +72,31 @@ pub(super) fn read(global: &Global, listen: Option<String>) -> anyhow::Result<Co
     Ok(config(settings))
 }
 
+/// Text, also where the environment's value looks like a number.
+fn any_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Scalar {
+        Text(String),
+        Integer(i128),
+        Number(f64),
+        Boolean(bool),
+    }
+    Ok(Option::<Scalar>::deserialize(deserializer)?.map(|scalar| match scalar {
+        Scalar::Text(text) => text,
+        Scalar::Integer(integer) => integer.to_string(),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Boolean(boolean) => boolean.to_string(),
+    }))
+}
+
 fn config(settings: Settings) -> Config {
     let data_dir = settings.data_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
     let database = settings.database.unwrap_or_else(|| Config::embedded_database(&data_dir));
     let default = Config::new(database, data_dir);
     Config {
         listen: settings.listen.unwrap_or(default.listen),
-        master_key: settings.master_key,
+        master_key: settings.master_key.map(SecretString::from),
         trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
         issuer: settings.issuer.unwrap_or(default.issuer),
         password_length_min: settings.password_length_min.unwrap_or(default.password_length_min),

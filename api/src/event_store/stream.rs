@@ -180,6 +180,8 @@ pub struct AgreementFacts {
     pub linked_as: Option<Role>,
     /// Since when the subject is linked.
     pub linked_at: Option<DateTime<Utc>>,
+    /// Whether the subject is an agreement.
+    pub subject_is_agreement: bool,
     /// The subject's kind, if it is an open agreement.
     pub subject_kind: Option<AgreementKind>,
     /// How many agreements this one administers.
@@ -197,6 +199,8 @@ impl Stream for Agreement {
           WHERE l.agreement_id = wanted.id AND l.user_id = wanted.subject), \
          'linked_at', (SELECT l.linked_at FROM login_check_links l \
           WHERE l.agreement_id = wanted.id AND l.user_id = wanted.subject), \
+         'subject_is_agreement', {boolean}EXISTS (SELECT 1 FROM login_check_agreements a \
+          WHERE a.agreement_id = wanted.subject){/boolean}, \
          'subject_kind', (SELECT a.kind FROM login_check_agreements a \
           WHERE a.agreement_id = wanted.subject AND NOT a.closed), \
          'administers_count', (SELECT count(*) FROM login_check_agreements a \

@@ -92,6 +92,7 @@ impl From<AgreementRefusal> for Problem {
     fn from(refusal: AgreementRefusal) -> Self {
         let code = match refusal {
             AgreementRefusal::NotOpened => return Self::not_found("agreement"),
+            AgreementRefusal::AdministratorNotFound => return Self::not_found("administrator agreement"),
             AgreementRefusal::UserNotFound | AgreementRefusal::NotLinked => return Self::not_found("user"),
             AgreementRefusal::AlreadyOpened => return Self::internal("a fresh agreement id is in use"),
             AgreementRefusal::Closed => ProblemCode::AgreementClosed,

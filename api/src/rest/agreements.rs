@@ -166,6 +166,7 @@ pub(super) fn one_line(field: &str, text: &str, characters_max: usize) -> Result
 fn administrator(id: Option<AgreementId>, loaded: &Loaded<Agreement>) -> Option<Administrator> {
     id.map(|agreement_id| Administrator {
         agreement_id,
+        exists: loaded.facts.subject_is_agreement,
         may_administer: loaded.facts.subject_kind == Some(AgreementKind::Administrator),
     })
 }

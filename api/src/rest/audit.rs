@@ -125,7 +125,7 @@ pub async fn entries(
     narrow(&mut conditions, &filter)?;
     let reader = visible_to(&mut conditions, &request)?;
     if let Some(write) = &filter.after_write {
-        app.wait_for_write(write).await?;
+        app.wait_for_write(write, &request).await?;
     }
     let all = if conditions.texts.is_empty() { "1 = 1".to_owned() } else { conditions.texts.join(" AND ") };
     let limit_param = conditions.param(limit + 1);
@@ -222,7 +222,8 @@ fn visible_to(conditions: &mut Conditions, request: &Request) -> Result<Reader, 
 }
 
 impl App {
-    async fn wait_for_write(&self, write: &str) -> Result<(), Problem> {
+    /// Waits for a write that the reader may see; another is never there.
+    async fn wait_for_write(&self, write: &str, request: &Request) -> Result<(), Problem> {
         let malformed = || {
             Problem::new(
                 ProblemCode::MalformedRequest,
@@ -236,11 +237,15 @@ impl App {
         if !["user", "agreement", "instance"].contains(&stream_type) {
             return Err(malformed());
         }
-        let sql =
-            "SELECT sequence FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3";
-        let params = [stream_type.to_owned().into(), stream_id.to_owned().into(), sequence.into()];
+        let mut conditions = Conditions::default();
+        conditions.equal("e.aggregate_type", Some(stream_type.to_owned()));
+        conditions.equal("e.aggregate_id", Some(stream_id.to_owned()));
+        let sequence = conditions.param(sequence);
+        conditions.texts.push(format!("e.sequence = {sequence}"));
+        visible_to(&mut conditions, request)?;
+        let sql = format!("SELECT e.sequence FROM events e WHERE {}", conditions.texts.join(" AND "));
         let deadline = Instant::now() + AFTER_WRITE_WAIT;
-        while self.database.read(sql, &params).await?.is_empty() {
+        while self.database.read(&sql, &conditions.params).await?.is_empty() {
             if Instant::now() >= deadline {
                 return Err(busy("The trail does not show that write yet."));
             }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{Problems, Shared};
 use crate::problem::Problem;
-use countersign_projections::database::StatementCounts;
+use countersign_projections::database::{DatabaseError, StatementCounts};
 
 /// That the program lives.
 #[derive(Serialize, ToSchema)]
@@ -51,7 +51,15 @@ pub struct Readiness {
 )]
 pub async fn readyz(State(app): Shared) -> Response {
     let pending = app.database.pending_migrations().await;
-    let (database, migrations) = (pending.is_ok(), pending.is_ok_and(|pending| pending.is_empty()));
+    let (database, migrations) = match pending {
+        Ok(pending) => (true, pending.is_empty()),
+        // A newer program has only added to it: nodes of this version serve on until they are replaced.
+        Err(DatabaseError::Newer { .. }) => (true, true),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (false, false)
+        }
+    };
     let (code, status) =
         if migrations { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
     let body = Readiness { status, database, migrations, keys: true, sequencer_lag_ms: None };

@@ -2,7 +2,7 @@
 //! asked for.
 
 use countersign_domain::ids::{PasswordId, RecoveryCodeId, UserId};
-use countersign_domain::user::proof::{PasswordShown, Proof, RecordPasswordFailure};
+use countersign_domain::user::proof::{Asker, PasswordShown, Proof, RecordPasswordFailure};
 use countersign_domain::user::recovery_code::{ENTROPY_BYTES, RecoveryCode};
 use countersign_domain::user::totp::{Code, TotpSecret};
 use countersign_domain::user::two_factor::{CodeMatch, Shown};
@@ -207,9 +207,27 @@ pub struct Proven {
     pub recovery_code: Option<String>,
 }
 
+/// A proof whose password was judged; its second factor is judged with the command.
+pub struct JudgedProof {
+    asked_by: Asker,
+    typed: Option<Typed>,
+    password: Option<JudgedPassword>,
+}
+
+impl JudgedProof {
+    /// Whether the command will fail for its password.
+    #[must_use]
+    pub fn has_wrong_password(&self) -> bool {
+        self.password.as_ref().is_some_and(|judged| matches!(judged.shown, PasswordShown::Wrong { .. }))
+    }
+
+    fn password(&self) -> PasswordShown {
+        self.password.as_ref().map_or(PasswordShown::Nothing, |judged| judged.shown)
+    }
+}
+
 impl App {
-    /// Runs a command that needs a proof. What is refused whatever is shown is refused before
-    /// anything is judged; the password is judged before the command, since that is slow.
+    /// Runs a command that needs a proof.
     ///
     /// # Errors
     /// A refusal, or `wrong-credentials`, `wrong-code` or `locked` once the attempt is on record.
@@ -220,35 +238,70 @@ impl App {
         body: &ProofBody,
         plan: impl Fn(&Loaded<User>, Moment, &DataKey, Proof) -> Result<Plan<User>, Problem>,
     ) -> Result<Proven, Problem> {
-        let asked_by = request.asker()?;
-        let typed = Typed::read(
-            self,
-            body.code.as_deref().map(String::as_str),
-            body.recovery_code.as_deref().map(String::as_str),
-        )?;
-        let decide = |loaded: &Loaded<User>, moment: Moment, password: PasswordShown| {
-            let key = loaded.data_key(&self.vault).map_err(|_| Problem::not_found("user"))?;
-            let second_factor =
-                typed.as_ref().map(|typed| typed.compare(self, loaded, &key, moment)).transpose()?;
-            let mut plan = plan(loaded, moment, &key, Proof { asked_by, password, second_factor })?;
-            if let Some(fresh) = typed.as_ref().and_then(Typed::replacement) {
-                plan.secrets.push(fresh.row(self, user_id, &key, moment)?);
-            }
-            plan.on_behalf_of = Some(user_id);
-            Ok(plan)
-        };
-        let judged = self.password_shown(request, user_id, body, &decide).await?;
-        let shown = judged.as_ref().map_or(PasswordShown::Nothing, |judged| judged.shown);
-        let done = self
-            .execute::<User>(request, user_id, None, |loaded, moment| decide(loaded, moment, shown))
-            .await?;
-        if let Some(judged) = judged {
-            self.recorded_if_failed(&judged, &done).await?;
+        let judged = self.judge_proof(request, user_id, body, &plan).await?;
+        self.execute_judged(request, user_id, judged, plan).await
+    }
+
+    /// The first half: what is refused whatever is shown is refused before anything is judged;
+    /// then the password is judged, since that is slow and must not hold the stream's turn.
+    ///
+    /// # Errors
+    /// A refusal, or `throttled`.
+    pub async fn judge_proof(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        body: &ProofBody,
+        plan: impl Fn(&Loaded<User>, Moment, &DataKey, Proof) -> Result<Plan<User>, Problem>,
+    ) -> Result<JudgedProof, Problem> {
+        let code = body.code.as_deref().map(String::as_str);
+        let recovery_code = body.recovery_code.as_deref().map(String::as_str);
+        let typed = Typed::read(self, code, recovery_code)?;
+        let mut proof = JudgedProof { asked_by: request.asker()?, typed, password: None };
+        let decide = |loaded: &Loaded<User>, moment| self.plan_with(&proof, loaded, moment, &plan);
+        proof.password = self.password_shown(request, user_id, body, &decide).await?;
+        Ok(proof)
+    }
+
+    /// The second half: the command, with the second factor judged in it.
+    ///
+    /// # Errors
+    /// A refusal, or `wrong-credentials`, `wrong-code` or `locked` once the attempt is on record.
+    pub async fn execute_judged(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        proof: JudgedProof,
+        plan: impl Fn(&Loaded<User>, Moment, &DataKey, Proof) -> Result<Plan<User>, Problem>,
+    ) -> Result<Proven, Problem> {
+        let decide = |loaded: &Loaded<User>, moment| self.plan_with(&proof, loaded, moment, &plan);
+        let done = self.execute::<User>(request, user_id, None, decide).await?;
+        if let Some(judged) = &proof.password {
+            self.recorded_if_failed(judged, &done).await?;
         }
         failed_attempt(&done)?;
-        let recovery_code =
-            typed.as_ref().and_then(Typed::replacement).and_then(|fresh| fresh.if_issued(&done.events));
+        let replacement = proof.typed.as_ref().and_then(Typed::replacement);
+        let recovery_code = replacement.and_then(|fresh| fresh.if_issued(&done.events));
         Ok(Proven { done, recovery_code })
+    }
+
+    fn plan_with(
+        &self,
+        proof: &JudgedProof,
+        loaded: &Loaded<User>,
+        moment: Moment,
+        plan: impl Fn(&Loaded<User>, Moment, &DataKey, Proof) -> Result<Plan<User>, Problem>,
+    ) -> Result<Plan<User>, Problem> {
+        let key = loaded.data_key(&self.vault).map_err(|_| Problem::not_found("user"))?;
+        let typed = proof.typed.as_ref();
+        let second_factor = typed.map(|typed| typed.compare(self, loaded, &key, moment)).transpose()?;
+        let shown = Proof { asked_by: proof.asked_by, password: proof.password(), second_factor };
+        let mut plan = plan(loaded, moment, &key, shown)?;
+        if let Some(fresh) = typed.and_then(Typed::replacement) {
+            plan.secrets.push(fresh.row(self, loaded.id, &key, moment)?);
+        }
+        plan.on_behalf_of = Some(loaded.id);
+        Ok(plan)
     }
 
     /// Judges the password, unless the command would be refused or needs none.
@@ -257,14 +310,14 @@ impl App {
         request: &Request,
         user_id: UserId,
         body: &ProofBody,
-        decide: &impl Fn(&Loaded<User>, Moment, PasswordShown) -> Result<Plan<User>, Problem>,
+        decide: &impl Fn(&Loaded<User>, Moment) -> Result<Plan<User>, Problem>,
     ) -> Result<Option<JudgedPassword>, Problem> {
         let loaded = self.store.load::<User>(user_id, None).await?;
         if loaded.state.profile().is_none() {
             return Err(UserRefusal::NotRegistered.into());
         }
         let moment = self.moment(loaded.state.latest_at());
-        let plan = decide(&loaded, moment, PasswordShown::Nothing)?;
+        let plan = decide(&loaded, moment)?;
         match (loaded.state.decide(plan.command), &body.password) {
             (Err(UserRefusal::StepUpRequired), Some(password)) => {
                 let credentials = self.credentials_of(user_id).await?;
@@ -363,7 +416,7 @@ impl App {
         unrecorded: u64,
         judged: &JudgedPassword,
     ) -> Result<std::convert::Infallible, Problem> {
-        let done = self
+        let recorded = self
             .execute::<User>(request, user_id, None, |loaded, moment| {
                 let command = RecordPasswordFailure { unrecorded, at: moment.at };
                 let mut plan =
@@ -371,8 +424,15 @@ impl App {
                 plan.on_behalf_of = Some(user_id);
                 Ok(plan)
             })
-            .await?;
-        self.recorded_if_failed(judged, &done).await?;
+            .await;
+        match recorded {
+            Ok(done) => self.recorded_if_failed(judged, &done).await?,
+            // Enough of them are on record for this hour.
+            Err(problem) if problem.code() == ProblemCode::WrongCredentials => {
+                self.take_as_long_as_recording(judged).await?;
+            }
+            Err(problem) => return Err(problem),
+        }
         // Not where it is recorded: an unknown address has no record, and must not look otherwise.
         Err(wrong_credentials())
     }
@@ -394,10 +454,14 @@ impl App {
         };
         let judged = self.judge_password(request, &nobody, password).await?;
         self.store.load::<User>(nobody.user_id, None).await?;
-        // One write in place of the append that somebody's failure takes, and the one after it.
-        self.password_failures_recorded(&judged.attempt, 0).await?;
-        self.password_failures_recorded(&judged.attempt, judged.failures).await?;
+        self.take_as_long_as_recording(&judged).await?;
         Err(wrong_credentials())
+    }
+
+    /// A write in place of the append that a recorded failure takes, and the one after it.
+    async fn take_as_long_as_recording(&self, judged: &JudgedPassword) -> Result<(), Problem> {
+        self.password_failures_recorded(&judged.attempt, 0).await?;
+        self.password_failures_recorded(&judged.attempt, 0).await
     }
 
     /// The credentials of a user.

@@ -111,7 +111,7 @@ pub async fn start_enrolment(
         let command = StartEnrolment {
             enrolment_id,
             authenticator_id,
-            label: label.clone(),
+            label: key.seal(Purpose::Label, "", label.as_bytes())?,
             replace: body.replace,
             started_by: started_by.clone(),
             proof,
@@ -227,9 +227,11 @@ pub async fn confirm_enrolment(
     let fresh = FreshRecoveryCode::draw(&app)?;
     let token = DrawnToken::draw(TokenKind::Session, user_id.as_uuid())?;
     let session = NewSession { session_id: session_id_of(&token.digest), token: token.digest.clone() };
+    let opened = OnceLock::new();
     let done = app
         .execute::<User>(&request, user_id, None, |loaded, moment| {
             let key = loaded.data_key(&app.vault).map_err(|_| Problem::not_found("user"))?;
+            opened.get_or_init(|| key.clone());
             let pending = loaded.state.pending_enrolment(enrolment_id, &started_by, moment.at)?;
             let row_id = pending.authenticator_id.as_uuid();
             let secret = loaded.open(&key, Purpose::TotpSecret, row_id)?;
@@ -257,7 +259,7 @@ pub async fn confirm_enrolment(
     }
     let view = Confirmed {
         recovery_code: fresh.if_issued(&done.events),
-        two_factor: TwoFactorView::of(done.state.two_factor()),
+        two_factor: TwoFactorView::of(done.state.two_factor(), opened.get())?,
         session: SessionView::if_started(&done, user_id, &token),
     };
     Ok(Written { written: done.written, answer: Json(view) }.into_response())

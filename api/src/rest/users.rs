@@ -1,5 +1,7 @@
 //! Users: opening accounts, finding and showing them, setting passwords.
 
+use std::sync::OnceLock;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -23,7 +25,7 @@ use crate::app::App;
 use crate::email::Email;
 use crate::entropy;
 use crate::event_store::Loaded;
-use crate::execute::Plan;
+use crate::execute::{Moment, Plan};
 use crate::problem::Problem;
 use crate::request::{Caller, Request, forbidden};
 use crate::vault::{DataKey, Purpose};
@@ -148,23 +150,29 @@ pub struct LinkedAgreement {
 }
 
 impl TwoFactorView {
-    /// How a state looks from outside.
-    #[must_use]
-    pub fn of(two_factor: &TwoFactor) -> Self {
-        let authenticators = two_factor.authenticators().iter().map(|authenticator| AuthenticatorView {
-            id: authenticator.id,
-            label: authenticator.label.clone(),
-            added_at: authenticator.added_at,
-            last_used_at: authenticator.last_used_at,
-            disabled: authenticator.disabled,
-        });
-        Self {
+    /// How a state looks from outside, opened with the person's data key.
+    ///
+    /// # Errors
+    /// When the key does not open it.
+    pub fn of(two_factor: &TwoFactor, key: Option<&DataKey>) -> Result<Self, Problem> {
+        let key = key.ok_or_else(|| Problem::internal("a person is shown without their key"))?;
+        let mut authenticators = Vec::new();
+        for authenticator in two_factor.authenticators() {
+            authenticators.push(AuthenticatorView {
+                id: authenticator.id,
+                label: open(key, Purpose::Label, &authenticator.label)?,
+                added_at: authenticator.added_at,
+                last_used_at: authenticator.last_used_at,
+                disabled: authenticator.disabled,
+            });
+        }
+        Ok(Self {
             enabled: two_factor.is_enabled(),
             enabled_at: two_factor.enabled_at(),
-            authenticators: authenticators.collect(),
+            authenticators,
             recovery_codes_left: u32::from(two_factor.recovery_code().is_some()),
             recovery_code_saved: two_factor.recovery_code().is_some_and(|issued| issued.saved),
-        }
+        })
     }
 }
 
@@ -301,7 +309,7 @@ impl App {
             id: user_id,
             email: open(&key, Purpose::Email, &profile.email)?,
             display_name: open(&key, Purpose::DisplayName, &profile.display_name)?,
-            two_factor: TwoFactorView::of(two_factor),
+            two_factor: TwoFactorView::of(two_factor, Some(&key))?,
             required_by: loaded.required_by().into_iter().map(RequirementView::from).collect(),
             agreements: agreements.collect(),
             locked_until: two_factor.failures(Factor::Totp).locked_at(self.clock.now()),
@@ -365,17 +373,25 @@ pub async fn set_password(
             };
             let session_id = *session_id;
             let password_id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
-            let phc = app.passwords.hash(body.new_password).await?;
-            let proven = app
-                .execute_with_proof(&request, user_id, &proof, |_, moment, key, proof| {
+            let hashed = OnceLock::<Zeroizing<String>>::new();
+            let plan =
+                |_: &Loaded<User>, moment: Moment, key: &DataKey, proof| -> Result<Plan<User>, Problem> {
                     let command = ChangePassword { password_id, proof, session_id, at: moment.at };
                     let mut plan = Plan::new(UserCommand::ChangePassword(command), key.clone());
-                    let row_id = password_id.as_uuid();
-                    let row = key.vault_row(Purpose::PasswordHash, row_id, phc.as_bytes(), moment.at)?;
-                    plan.secrets.push((row_id, row));
+                    if let Some(phc) = hashed.get() {
+                        let row_id = password_id.as_uuid();
+                        let row = key.vault_row(Purpose::PasswordHash, row_id, phc.as_bytes(), moment.at)?;
+                        plan.secrets.push((row_id, row));
+                    }
                     Ok(plan)
-                })
-                .await?;
+                };
+            // The new password is hashed only once the old one was right.
+            let judged = app.judge_proof(&request, user_id, &proof, plan).await?;
+            if !judged.has_wrong_password() {
+                let phc = app.passwords.hash(body.new_password).await?;
+                hashed.get_or_init(|| phc);
+            }
+            let proven = app.execute_judged(&request, user_id, judged, plan).await?;
             Ok(super::two_factor::after_proof(proven))
         }
         Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(forbidden()),

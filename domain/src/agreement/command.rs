@@ -24,7 +24,9 @@ pub enum AgreementCommand {
 pub struct Administrator {
     /// Which one.
     pub agreement_id: AgreementId,
-    /// Whether it is there, open, and of the kind that administers.
+    /// Whether there is such an agreement.
+    pub exists: bool,
+    /// Whether it is open, and of the kind that administers.
     pub may_administer: bool,
 }
 
@@ -234,6 +236,7 @@ fn may_administer(
         Some(_) if kind == AgreementKind::Administrator => {
             Err(AgreementRefusal::AdministratorCannotBeAdministered)
         }
+        Some(administrator) if !administrator.exists => Err(AgreementRefusal::AdministratorNotFound),
         Some(administrator) if !administrator.may_administer => Err(AgreementRefusal::NotAnAdministrator),
         Some(administrator) => Ok(Some(administrator.agreement_id)),
     }
@@ -273,26 +276,29 @@ mod tests {
         AgreementCommand::UnlinkUser(UnlinkUser { user_id: user_id(id), is_linked, at: at_minute(5) })
     }
 
-    fn administer(may_administer: bool) -> AgreementCommand {
+    fn administer(exists: bool, may_administer: bool) -> AgreementCommand {
         AgreementCommand::ChangeAdministration(ChangeAdministration {
-            administered_by: Some(Administrator { agreement_id: agreement_id(2), may_administer }),
+            administered_by: Some(Administrator { agreement_id: agreement_id(2), exists, may_administer }),
             at: at_minute(5),
         })
     }
 
     #[test]
     fn there_is_one_level_of_administration() {
-        given_agreement([opened(AgreementKind::Standard)]).when(administer(true)).then([
+        given_agreement([opened(AgreementKind::Standard)]).when(administer(true, true)).then([
             AgreementEvent::AdministrationChanged {
                 administered_by: Some(agreement_id(2)),
                 at: at_minute(5),
             },
         ]);
         given_agreement([opened(AgreementKind::Standard)])
-            .when(administer(false))
+            .when(administer(true, false))
             .refused(&AgreementRefusal::NotAnAdministrator);
+        given_agreement([opened(AgreementKind::Standard)])
+            .when(administer(false, false))
+            .refused(&AgreementRefusal::AdministratorNotFound);
         given_agreement([opened(AgreementKind::Administrator)])
-            .when(administer(true))
+            .when(administer(true, true))
             .refused(&AgreementRefusal::AdministratorCannotBeAdministered);
     }
 

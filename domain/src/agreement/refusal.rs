@@ -12,6 +12,9 @@ pub enum AgreementRefusal {
     /// It is closed.
     #[error("this agreement is closed")]
     Closed,
+    /// There is no such agreement to administer it.
+    #[error("there is no such agreement to administer this one")]
+    AdministratorNotFound,
     /// Only an open agreement of the kind `administrator` can administer others.
     #[error("only an open agreement of the kind administrator can administer others")]
     NotAnAdministrator,

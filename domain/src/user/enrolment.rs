@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::ids::{AgreementId, ApiKeyId, AuthenticatorId, EnrolmentId, RecoveryCodeId, SessionId};
-use crate::sealed::TokenDigest;
+use crate::sealed::{Sealed, TokenDigest};
 use crate::user::proof::{Proof, Proven};
 use crate::user::session::NewSession;
 use crate::user::two_factor::{AUTHENTICATORS_MAX, Spent};
@@ -28,8 +28,8 @@ pub struct Enrolment {
     pub id: EnrolmentId,
     /// The authenticator to be; names the vault row of its secret.
     pub authenticator_id: AuthenticatorId,
-    /// What the person calls it.
-    pub label: String,
+    /// What the person calls it, sealed.
+    pub label: Sealed,
     /// Whether the other authenticators give way to it.
     pub replace: bool,
     /// Only they may confirm it.
@@ -70,8 +70,8 @@ pub struct StartEnrolment {
     pub enrolment_id: EnrolmentId,
     /// The authenticator to be.
     pub authenticator_id: AuthenticatorId,
-    /// What the person calls it.
-    pub label: String,
+    /// What the person calls it, sealed.
+    pub label: Sealed,
     /// Whether the other authenticators give way to it.
     pub replace: bool,
     /// Who starts it.
@@ -379,14 +379,14 @@ mod tests {
     fn s26_after_a_reset_the_next_enrolment_needs_the_pass() {
         let reset = enrolled_user().into_iter().chain([UserEvent::TwoFactorReset {
             pass: token_digest(5),
-            reason: "phone and emergency code lost".to_owned(),
+            reason: sealed("phone and emergency code lost"),
             at: at_minute(3),
         }]);
         let start = |pass| {
             UserCommand::StartEnrolment(StartEnrolment {
                 enrolment_id: enrolment_id(2),
                 authenticator_id: authenticator_id(2),
-                label: "phone".to_owned(),
+                label: sealed("phone"),
                 replace: false,
                 started_by: starter(),
                 proof: Some(proof_with_password()),

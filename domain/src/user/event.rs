@@ -31,7 +31,7 @@ pub enum UserEvent {
     TwoFactorEnrolmentStarted {
         enrolment_id: EnrolmentId,
         authenticator_id: AuthenticatorId,
-        label: String,
+        label: Sealed,
         replace: bool,
         started_by: Starter,
         expires_at: Timestamp,
@@ -43,7 +43,7 @@ pub enum UserEvent {
     AuthenticatorAdded {
         enrolment_id: EnrolmentId,
         authenticator_id: AuthenticatorId,
-        label: String,
+        label: Sealed,
         step: u64,
         at: Timestamp,
     },
@@ -71,7 +71,7 @@ pub enum UserEvent {
     TwoFactorDisabled { at: Timestamp },
     /// An operator took two-factor away from somebody who lost everything. The next enrolment
     /// must give the pass that the operator handed over.
-    TwoFactorReset { pass: TokenDigest, reason: String, at: Timestamp },
+    TwoFactorReset { pass: TokenDigest, reason: Sealed, at: Timestamp },
     /// A sign-in got as far as the second step.
     LoginChallenged {
         challenge: TokenDigest,

@@ -131,7 +131,7 @@ impl History {
             Step::Enrol { shown, replace } => UserCommand::StartEnrolment(StartEnrolment {
                 enrolment_id: enrolment_id(self.draw()),
                 authenticator_id: authenticator_id(self.draw()),
-                label: "phone".to_owned(),
+                label: sealed("phone"),
                 replace: *replace,
                 started_by: starter(),
                 proof: Some(self.proof(*shown)),

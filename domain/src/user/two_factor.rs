@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::ids::{AuthenticatorId, RecoveryCodeId};
 use crate::requirement::Requirement;
+use crate::sealed::{Sealed, TokenDigest};
 use crate::user::proof::{Proof, Proven};
 use crate::user::recovery_code::IssuedRecoveryCode;
 use crate::user::throttle::FailureCounter;
@@ -28,8 +29,8 @@ pub struct TwoFactor {
 pub struct Authenticator {
     /// Names the vault row that holds the secret.
     pub id: AuthenticatorId,
-    /// What the person calls it.
-    pub label: String,
+    /// What the person calls it, sealed.
+    pub label: Sealed,
     /// When its first code was given.
     pub added_at: Timestamp,
     /// When a code of it was last accepted after that.
@@ -336,9 +337,9 @@ pub struct SaveRecoveryCode {
 #[derive(Clone, Debug)]
 pub struct ResetTwoFactor {
     /// The digest of the one-time pass that the next enrolment must give.
-    pub pass: crate::sealed::TokenDigest,
-    /// Why, for the record.
-    pub reason: String,
+    pub pass: TokenDigest,
+    /// Why, for the record, sealed.
+    pub reason: Sealed,
     /// Now.
     pub at: Timestamp,
 }

@@ -20,7 +20,9 @@ pub enum DatabaseError {
         name: String,
     },
     /// A newer program migrated the database; this one cannot know what that meant.
-    #[error("the database is at migration {found}, and this program knows none after {known}")]
+    #[error(
+        "a newer program has migrated this database: it is at migration {found}, and this program knows none after {known}"
+    )]
     Newer {
         /// The newest migration in the database.
         found: i64,

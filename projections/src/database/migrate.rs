@@ -34,7 +34,7 @@ impl Database {
     /// As for [`Database::migrate`], which this foretells.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, DatabaseError> {
         let find_table = match self.engine() {
-            Engine::Postgres(_) => "SELECT to_regclass($1)::text AS found",
+            Engine::Postgres(_) => FIND_IN_POSTGRES,
             Engine::Sqlite(_) => "SELECT (SELECT name FROM sqlite_schema WHERE name = $1) AS found",
         };
         let found = self.read(find_table, &["countersign_migrations".into()]).await?;
@@ -72,6 +72,8 @@ const MIGRATIONS: &[Migration] = &[Migration {
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (
     version bigint NOT NULL PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL)";
+
+const FIND_IN_POSTGRES: &str = "SELECT to_regclass($1)::text AS found";
 
 const LIST_APPLIED: &str = "SELECT version, checksum FROM countersign_migrations ORDER BY version";
 
@@ -134,7 +136,14 @@ async fn apply_next_to_postgres(
     let mut transaction = postgres.pool().begin().await?;
     // Held until the commit, so that a second node reads the list after the first has written it.
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *transaction).await?;
-    transaction.execute(CREATE_TABLE).await?;
+    // Only where it is missing: a program that finds everything in place needs no right to create.
+    let found: Option<String> = sqlx::query_scalar(FIND_IN_POSTGRES)
+        .bind("countersign_migrations")
+        .fetch_one(&mut *transaction)
+        .await?;
+    if found.is_none() {
+        transaction.execute(CREATE_TABLE).await?;
+    }
     let applied = postgres::rows(&sqlx::query(LIST_APPLIED).fetch_all(&mut *transaction).await?)?;
     let Some(&migration) = missing(&applied, Flavour::Postgres)?.first() else {
         return Ok(None);

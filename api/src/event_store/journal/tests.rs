@@ -109,6 +109,7 @@ fn rows_of_every_table(key: &str, locked: Option<DateTime<Utc>>) -> Vec<(&'stati
                 odd(),
                 odd(),
                 Value::Null,
+                locked.into(),
                 false.into(),
                 locked.into(),
                 Value::Null,

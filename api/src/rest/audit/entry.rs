@@ -82,6 +82,15 @@ pub(super) struct StoredEntry {
     metadata: HashMap<String, String>,
 }
 
+/// Fields of events that are sealed, by the type of the event. Whoever sees the entry may read them.
+const SEALED: &[(&str, &str, Purpose)] = &[
+    ("UserRegistered", "email", Purpose::Email),
+    ("UserRegistered", "display_name", Purpose::DisplayName),
+    ("TwoFactorEnrolmentStarted", "label", Purpose::Label),
+    ("AuthenticatorAdded", "label", Purpose::Label),
+    ("TwoFactorReset", "reason", Purpose::Reason),
+];
+
 /// Fields of events that are digests of tokens: nothing to read.
 const DIGESTS: &[&str] = &["token", "challenge", "pass"];
 
@@ -140,17 +149,18 @@ impl StoredEntry {
         let person = self.user_id.as_deref().map(|id| names.person(id));
         let agreement = self.agreement_id.as_deref().map(|id| names.agreement(id));
         let mut data = fields(self.payload);
-        let summary = summary(&self.event_type, &data, &by, person.as_deref(), agreement.as_deref());
         for digest in DIGESTS {
             data.as_object_mut().map(|fields| fields.remove(*digest));
         }
-        for (field, purpose) in [("email", Purpose::Email), ("display_name", Purpose::DisplayName)] {
-            if let Some(value) = data.get_mut(field) {
-                let sealed = value.as_str().filter(|_| full);
-                let opened = sealed.and_then(|sealed| names.open(app, purpose, "", sealed));
+        for (event_type, field, purpose) in SEALED {
+            if self.event_type == *event_type
+                && let Some(value) = data.get_mut(*field)
+            {
+                let opened = value.as_str().and_then(|sealed| names.open(app, *purpose, "", sealed));
                 *value = opened.map_or_else(|| Value::from(ERASED), Value::from);
             }
         }
+        let summary = summary(&self.event_type, &data, &by, person.as_deref(), agreement.as_deref());
         EntryView {
             position: None,
             event_id: self.event_id,
