@@ -122,7 +122,7 @@ async fn api_key(app: &App, token: &PresentedToken, needed: Option<Scope>) -> Re
     let scopes: Vec<Scope> = scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect();
     match needed {
         Some(needed) if scopes.contains(&needed) => {
-            Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: row.get("name")?, scopes })
+            Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: row.get("name")? })
         }
         Some(needed) => {
             let detail = format!("This API key lacks the scope {needed}.");

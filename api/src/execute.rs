@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use countersign_domain::Timestamp;
 use countersign_domain::ids::{AgreementId, UserId};
+use countersign_domain::user::User;
 use countersign_projections::table::Change;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{AggregateContext, AggregateError, EventStore as _};
@@ -66,8 +67,8 @@ pub struct Done<A: Stream> {
     pub events: Vec<A::Event>,
     /// The state after them.
     pub state: A,
-    /// The sequence of the last event of the stream.
-    pub sequence: i64,
+    /// The key that sealed what was recorded of the caller; in a person's own stream, theirs.
+    pub key: DataKey,
     /// When it was decided.
     pub moment: Moment,
     /// Where callers find the last event: `<stream>/<sequence>`.
@@ -107,15 +108,14 @@ impl App {
             let events = sink.collect().await;
             tracing::trace!(stream, from = loaded.sequence, events = events.len(), "decided");
             let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-            let sequence = loaded.sequence.saturating_add(count);
-            let written = format!("{stream}/{sequence}");
-            let done = Done { events, state: loaded.state.clone(), sequence, moment, written };
+            let written = format!("{stream}/{}", loaded.sequence.saturating_add(count));
+            let done = Done { events, state: loaded.state.clone(), key: plan.key, moment, written };
             if done.events.is_empty() {
                 return Ok(done);
             }
             loaded.changes = plan.changes;
             loaded.changes.extend(named_secrets(&loaded, plan.secrets)?);
-            let context = request.context(&plan.key, plan.on_behalf_of, plan.agreement_id)?;
+            let context = request.context(&done.key, plan.on_behalf_of, plan.agreement_id)?;
             match self.store.commit(done.events.clone(), loaded, context.to_metadata()).await {
                 Ok(_) => return Ok(done),
                 Err(AggregateError::AggregateConflict) if Instant::now() < deadline => {
@@ -124,6 +124,24 @@ impl App {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// The same on a person's stream, with their data key opened.
+    ///
+    /// # Errors
+    /// As [`App::execute`]; `not-found` when there is no such person any more.
+    pub async fn execute_on_user(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        mut decide: impl FnMut(&Loaded<User>, Moment, DataKey) -> Result<Plan<User>, Problem>,
+    ) -> Result<Done<User>, Problem> {
+        self.execute::<User>(request, user_id, None, |loaded, moment| {
+            let mut plan = decide(loaded, moment, loaded.data_key(&self.vault)?)?;
+            plan.on_behalf_of = Some(user_id);
+            Ok(plan)
+        })
+        .await
     }
 
     /// Now, for a stream whose latest event was recorded then.

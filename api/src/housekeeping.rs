@@ -50,11 +50,27 @@ mod tests {
         let clock = Clock::manual(chrono::DateTime::from_timestamp(1_900_000_000, 0).unwrap());
         let app = App::open(config, clock.clone()).await.unwrap();
         app.count_password_attempt("old", None).await.unwrap();
+        use_session(&app, "old").await;
         clock.advance(TimeDelta::days(1));
         app.count_password_attempt("new", None).await.unwrap();
+        use_session(&app, "new").await;
         clock.advance(TimeDelta::microseconds(1));
         forget(&app).await.unwrap();
-        let left = app.database.read("SELECT bucket FROM throttle", &[]).await.unwrap();
-        assert_eq!(left.len(), 1);
+        let new = app.vault.throttle_bucket(&["pair", "new", ""]);
+        assert_eq!(column(&app, "SELECT bucket AS found FROM throttle").await, [new]);
+        assert_eq!(column(&app, "SELECT session_id AS found FROM session_uses").await, ["new", "old"]);
+        clock.advance(TimeDelta::days(1));
+        forget(&app).await.unwrap();
+        assert_eq!(column(&app, "SELECT session_id AS found FROM session_uses").await, ["new"]);
+    }
+
+    async fn use_session(app: &App, session_id: &str) {
+        let sql = "INSERT INTO session_uses (session_id, user_id, last_used_at) VALUES ($1, 'somebody', $2)";
+        app.database.write(sql, &[session_id.into(), app.clock.now().into()]).await.unwrap();
+    }
+
+    async fn column(app: &App, sql: &str) -> Vec<String> {
+        let rows = app.database.read(&format!("{sql} ORDER BY found"), &[]).await.unwrap();
+        rows.iter().map(|row| row.get("found").unwrap()).collect()
     }
 }

@@ -17,8 +17,9 @@ use crate::entropy::{self, NoEntropy};
 use crate::execute::Plan;
 use crate::problem::Problem;
 use crate::request::Request;
+use crate::text::one_line;
 use crate::token::{DrawnToken, TokenKind};
-use crate::vault::Purpose;
+use crate::vault::{Purpose, VaultError};
 
 const NAME_CHARACTERS_MAX: usize = 100;
 const REASON_CHARACTERS_MAX: usize = 500;
@@ -95,7 +96,7 @@ pub async fn issue_api_key(
     scopes: &[&str],
     expires_at: Option<Timestamp>,
 ) -> Result<Zeroizing<String>, OperatorError> {
-    let name = one_line("--name", name, NAME_CHARACTERS_MAX)?;
+    let name = option("--name", name, NAME_CHARACTERS_MAX)?;
     let mut read = Vec::with_capacity(scopes.len());
     for given in scopes {
         let unknown = |unknown| OperatorError::Scope { given: (*given).to_owned(), unknown };
@@ -174,14 +175,18 @@ pub async fn reset_two_factor(
     user_id: &str,
     reason: &str,
 ) -> Result<Zeroizing<String>, OperatorError> {
-    let reason = one_line("--reason", reason, REASON_CHARACTERS_MAX)?;
+    let reason = option("--reason", reason, REASON_CHARACTERS_MAX)?;
     let user_id: UserId = user_id
         .parse()
         .map_err(|_| OperatorError::Refused(format!("{user_id:?} is not the id of a user")))?;
     let pass = DrawnToken::draw(TokenKind::Pass, user_id.as_uuid())?;
     app.execute::<User>(&request(app)?, user_id, None, |loaded, moment| {
-        let key =
-            loaded.data_key(&app.vault).map_err(|_| Problem::not_found(&format!("user as {user_id}")))?;
+        let key = loaded.data_key(&app.vault).map_err(|error| match error {
+            VaultError::KeyGone => Problem::not_found(&format!("user as {user_id}")),
+            VaultError::OtherMasterKey { .. } | VaultError::DoesNotOpen { .. } | VaultError::NoEntropy(_) => {
+                Problem::from(error)
+            }
+        })?;
         let reason = key.seal(Purpose::Reason, "", reason.as_bytes())?;
         let command = ResetTwoFactor { pass: pass.digest.clone(), reason, at: moment.at };
         Ok(Plan::new(UserCommand::ResetTwoFactor(command), key))
@@ -194,11 +199,8 @@ fn request(app: &App) -> Result<Request, NoEntropy> {
     Ok(Request::operator(entropy::id(app.clock.now())?.to_string()))
 }
 
-fn one_line(option: &str, text: &str, characters_max: usize) -> Result<String, OperatorError> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > characters_max {
-        let told = format!("{option} must have 1 to {characters_max} characters, on one line");
-        return Err(OperatorError::Refused(told));
-    }
-    Ok(text.to_owned())
+fn option(name: &str, text: &str, characters_max: usize) -> Result<String, OperatorError> {
+    one_line(text, characters_max).ok_or_else(|| {
+        OperatorError::Refused(format!("{name} must have 1 to {characters_max} characters, on one line"))
+    })
 }

@@ -4,13 +4,16 @@
 //! to know beside it is logged once, here, and never sent.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use countersign_domain::Timestamp;
+use countersign_domain::user::throttle::{FAILURES_PER_LOCK, LOCK};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::throttle::{ATTEMPTS_PER_PAIR, WINDOW};
 
 pub mod refusals;
 
@@ -83,12 +86,12 @@ problem_codes! {
 }
 
 impl ProblemCode {
-    /// The limit that was reached, as the `RateLimit` fields name it: quota and window.
-    fn rate_limit(self) -> Option<(&'static str, &'static str)> {
+    /// The limit that was reached, as the `RateLimit` fields name it: its name, quota and window.
+    fn rate_limit(self) -> Option<(&'static str, i64, TimeDelta)> {
         if self == Self::Throttled {
-            Some(("password", "\"password\";q=10;w=900"))
+            Some(("password", ATTEMPTS_PER_PAIR, WINDOW))
         } else if self == Self::Locked {
-            Some(("second-factor", "\"second-factor\";q=10;w=1800"))
+            Some(("second-factor", i64::from(FAILURES_PER_LOCK), LOCK))
         } else {
             None
         }
@@ -222,12 +225,6 @@ impl Problem {
         self.0.code
     }
 
-    /// The sentence.
-    #[must_use]
-    pub fn detail(&self) -> &str {
-        &self.0.detail
-    }
-
     /// What an operator on the command line is told: the reason too.
     #[must_use]
     pub fn for_operator(&self) -> String {
@@ -260,12 +257,14 @@ impl Problem {
         }
         if let Some(seconds) = self.0.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            let limits = self.0.code.rate_limit().map(|(name, policy)| {
-                (HeaderValue::from_str(policy), HeaderValue::from_str(&format!("\"{name}\";r=0;t={seconds}")))
-            });
-            if let Some((Ok(policy), Ok(limit))) = limits {
-                headers.insert("ratelimit-policy", policy);
-                headers.insert("ratelimit", limit);
+            if let Some((name, quota, window)) = self.0.code.rate_limit() {
+                let policy = format!("\"{name}\";q={quota};w={}", window.num_seconds());
+                let limit = format!("\"{name}\";r=0;t={seconds}");
+                for (header, value) in [("ratelimit-policy", policy), ("ratelimit", limit)] {
+                    headers.extend(
+                        HeaderValue::from_str(&value).map(|value| (HeaderName::from_static(header), value)),
+                    );
+                }
             }
         }
         if status == StatusCode::UNAUTHORIZED {

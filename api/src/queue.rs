@@ -20,9 +20,9 @@ pub struct StreamQueues {
 
 /// One command's turn. Dropping it gives the turn to the next, also when its caller has gone.
 pub struct Turn {
-    /// Taken out first when dropped, so that the entry below can go with its last user.
-    guard: Option<OwnedMutexGuard<()>>,
-    entry: Entry,
+    // Dropped in this order: the turn is over before the entry can go with its last user.
+    _guard: OwnedMutexGuard<()>,
+    _entry: Entry,
 }
 
 /// A place in a stream's queue, waiting or not.
@@ -48,16 +48,7 @@ impl StreamQueues {
             Arc::clone(mutex)
         };
         let entry = Entry { queues: self.clone(), stream, mutex: Some(Arc::clone(&mutex)) };
-        let guard = Some(mutex.lock_owned().await);
-        Ok(Turn { guard, entry })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.guard = None;
-        // The entry leaves after the guard; naming it keeps that order visible.
-        let _ = &self.entry;
+        Ok(Turn { _guard: mutex.lock_owned().await, _entry: entry })
     }
 }
 

@@ -2,13 +2,12 @@
 
 use countersign_domain::context::{Actor, ActorKind, EventContext};
 use countersign_domain::ids::{AgreementId, ApiKeyId, SessionId, UserId};
-use countersign_domain::instance::Scope;
 use countersign_domain::sealed::TokenDigest;
 use countersign_domain::user::enrolment::Starter;
 use countersign_domain::user::proof::Asker;
 
 use crate::problem::{Problem, ProblemCode};
-use crate::vault::{DataKey, Purpose, VaultError};
+use crate::vault::{DataKey, Purpose};
 
 /// One request or one run of the command line.
 #[derive(Clone)]
@@ -36,8 +35,6 @@ pub enum Caller {
         id: ApiKeyId,
         /// What the operator calls it.
         name: String,
-        /// What it may do.
-        scopes: Vec<Scope>,
     },
     /// A person.
     Session {
@@ -65,14 +62,17 @@ impl Request {
     }
 
     /// Who acts, as events name them.
-    #[must_use]
-    pub fn actor(&self) -> Actor {
+    ///
+    /// # Errors
+    /// `forbidden` for nobody: what nobody may do is never recorded.
+    pub fn actor(&self) -> Result<Actor, Problem> {
         match &self.caller {
-            Caller::Nobody | Caller::Operator => Actor::operator(),
-            Caller::ApiKey { id, name, .. } => {
-                Actor { kind: ActorKind::ApiKey, id: Some(id.to_string()), name: Some(name.clone()) }
+            Caller::Nobody => Err(forbidden()),
+            Caller::Operator => Ok(Actor::operator()),
+            Caller::ApiKey { id, name } => {
+                Ok(Actor { kind: ActorKind::ApiKey, id: Some(id.to_string()), name: Some(name.clone()) })
             }
-            Caller::Session { user_id, .. } | Caller::Enrolment { user_id, .. } => Actor::user(*user_id),
+            Caller::Session { user_id, .. } | Caller::Enrolment { user_id, .. } => Ok(Actor::user(*user_id)),
         }
     }
 
@@ -104,19 +104,19 @@ impl Request {
     /// What surrounds the events of a command, with the address and the user agent sealed.
     ///
     /// # Errors
-    /// [`VaultError`] when nothing can be sealed.
+    /// `forbidden` for nobody, or when nothing can be sealed.
     pub fn context(
         &self,
         key: &DataKey,
         about: Option<UserId>,
         agreement_id: Option<AgreementId>,
-    ) -> Result<EventContext, VaultError> {
+    ) -> Result<EventContext, Problem> {
         let seal = |purpose, text: &Option<String>| {
             text.as_ref().map(|text| key.seal(purpose, &self.id, text.as_bytes())).transpose()
         };
         let speaks_for_others = matches!(self.caller, Caller::ApiKey { .. });
         Ok(EventContext {
-            actor: self.actor(),
+            actor: self.actor()?,
             on_behalf_of: about.filter(|_| speaks_for_others),
             agreement_id,
             request_id: self.id.clone(),

@@ -12,6 +12,9 @@ pub mod enforcement;
 pub mod health;
 pub mod login_checks;
 pub mod logins;
+pub mod members;
+pub mod passwords;
+pub mod people;
 pub mod proof;
 pub mod sessions;
 pub mod two_factor;
@@ -234,6 +237,14 @@ pub struct Written<T> {
     pub written: String,
     /// The answer.
     pub answer: T,
+}
+
+impl Written<StatusCode> {
+    /// There is nothing to say but that it is done.
+    #[must_use]
+    pub fn nothing(written: String) -> Response {
+        Self { written, answer: StatusCode::NO_CONTENT }.into_response()
+    }
 }
 
 impl<T: IntoResponse> IntoResponse for Written<T> {

@@ -20,7 +20,8 @@ use crate::auth::{self, RequestId};
 use crate::entropy;
 use crate::problem::{Problem, ProblemCode};
 use crate::rest::{
-    BearerToken, agreements, audit, enforcement, health, login_checks, logins, sessions, two_factor, users,
+    BearerToken, agreements, audit, enforcement, health, login_checks, logins, members, passwords, sessions,
+    two_factor, users,
 };
 
 /// A body may have so many bytes.
@@ -158,7 +159,7 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .routes(routes!(users::register, users::find))
         .routes(routes!(users::show))
-        .routes(routes!(users::set_password))
+        .routes(routes!(passwords::set))
         .routes(routes!(two_factor::start_enrolment))
         .routes(routes!(two_factor::confirm_enrolment))
         .routes(routes!(two_factor::recovery_code_saved))
@@ -171,7 +172,7 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(agreements::show))
         .routes(routes!(agreements::change_administration))
         .routes(routes!(agreements::close))
-        .routes(routes!(agreements::members))
+        .routes(routes!(members::list))
         .routes(routes!(agreements::link_user, agreements::unlink_user))
         .routes(routes!(enforcement::enforce))
         .routes(routes!(enforcement::preview))

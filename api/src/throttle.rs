@@ -10,9 +10,9 @@ use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
 
 /// So many wrong passwords are judged for one pair in a window.
-const ATTEMPTS_PER_PAIR: i64 = 10;
+pub const ATTEMPTS_PER_PAIR: i64 = 10;
 /// How long a window is.
-const WINDOW: TimeDelta = TimeDelta::minutes(15);
+pub const WINDOW: TimeDelta = TimeDelta::minutes(15);
 /// From so many failures in a window, from wherever they come, a person's attempts are slowed.
 const SLOWED_FROM: i64 = 100;
 /// By so much for each failure beyond that …

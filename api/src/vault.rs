@@ -15,6 +15,7 @@ use countersign_domain::Timestamp;
 use countersign_domain::ids::UserId;
 use countersign_domain::sealed::Sealed;
 use countersign_domain::user::recovery_code::RecoveryCode;
+use countersign_projections::database::{DatabaseError, Row};
 use countersign_projections::table::{Change, DATA_KEYS, VAULT};
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
@@ -56,6 +57,17 @@ pub struct WrappedKey {
     pub wrapped: String,
     /// Which master key wraps it.
     pub master_key_id: String,
+}
+
+impl WrappedKey {
+    /// Reads the columns `key_id`, `wrapped` and `master_key_id`; none where there is no key.
+    ///
+    /// # Errors
+    /// When the row has other columns.
+    pub fn from_row(row: &Row) -> Result<Option<Self>, DatabaseError> {
+        let Some(key_id) = row.get("key_id")? else { return Ok(None) };
+        Ok(Some(Self { key_id, wrapped: row.get("wrapped")?, master_key_id: row.get("master_key_id")? }))
+    }
 }
 
 /// What something was sealed for. Nothing sealed for one purpose opens for another.
@@ -199,12 +211,6 @@ impl RecoveryCodeDigest {
 }
 
 impl DataKey {
-    /// Whose key it is.
-    #[must_use]
-    pub const fn owner(&self) -> Uuid {
-        self.owner
-    }
-
     /// Whether it says that this key sealed it.
     #[must_use]
     pub fn sealed(&self, sealed: &str) -> bool {
@@ -255,26 +261,17 @@ impl DataKey {
         plain: &[u8],
         at: Timestamp,
     ) -> Result<Change, VaultError> {
-        Ok(Change::Insert(&VAULT, self.vault_values(purpose, row_id, plain, at)?))
-    }
-
-    pub(crate) fn vault_values(
-        &self,
-        purpose: Purpose,
-        row_id: Uuid,
-        plain: &[u8],
-        at: Timestamp,
-    ) -> Result<Vec<countersign_projections::table::Value>, VaultError> {
         let row_id = row_id.to_string();
         let sealed = self.seal(purpose, &row_id, plain)?;
-        Ok(vec![
+        let row = vec![
             row_id.into(),
             self.owner.to_string().into(),
             purpose.name().to_owned().into(),
             self.id.clone().into(),
             sealed.as_str().to_owned().into(),
             at.into(),
-        ])
+        ];
+        Ok(Change::Insert(&VAULT, row))
     }
 
     fn associated_data(&self, purpose: &str, row: &str) -> String {

@@ -17,7 +17,7 @@ use crate::Timestamp;
 use crate::context::Actor;
 use crate::ids::{AgreementId, UserId};
 pub use command::{Administrator, AgreementCommand};
-pub use event::AgreementEvent;
+pub use event::{AgreementEvent, AgreementEventKind};
 pub use refusal::AgreementRefusal;
 
 /// An agreement can have so many superusers.

@@ -12,7 +12,7 @@ use crate::sealed::Sealed;
 pub struct Actor {
     /// What kind of actor this is.
     pub kind: ActorKind,
-    /// A user's or an API key's id; none for the operator's command line and the program itself.
+    /// A user's or an API key's id; none for the operator's command line.
     pub id: Option<String>,
     /// An API key's name. Never a person's: names of people are read through their id.
     pub name: Option<String>,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use cqrs_es::DomainEvent;
-use strum::VariantNames;
+use strum::{IntoEnumIterator, VariantNames};
 
 use crate::agreement::{AgreementEvent, AgreementKind, Role};
 use crate::context::Actor;
@@ -51,7 +51,7 @@ fn user_events_are_stored_as_they_always_were() {
             expires_at: at_minute(10),
             at,
         },
-        enrolment_started_by(1, Starter::ApiKey(api_key_id(1))),
+        enrolment_started_by(1, Starter::EnrolmentToken(token_digest(1))),
         UserEvent::TwoFactorEnrolmentFailed { enrolment_id: enrolment_id(1), at },
         authenticator_added(1, 100, 0),
         UserEvent::TwoFactorEnabled { at },
@@ -123,4 +123,22 @@ fn instance_events_are_stored_as_they_always_were() {
         },
         InstanceEvent::ApiKeyRevoked { id, name, at },
     ]);
+}
+
+/// Wherever a golden file has a sealed text or a digest, the kind of the event must say so.
+#[test]
+fn every_sealed_field_and_every_digest_is_named_by_its_kind() {
+    for kind in UserEventKind::iter() {
+        let name: &str = kind.into();
+        let golden = fs::read_to_string(golden_dir().join(format!("{name}.v1.json"))).unwrap();
+        let event: UserEvent = serde_json::from_str(&golden).unwrap();
+        // Debug prints `Sealed` and `TokenDigest`, by which the fields are recognised.
+        let printed = format!("{event:?}");
+        assert_eq!(printed.matches(": Sealed").count(), kind.sealed_fields().len(), "{printed}");
+        assert_eq!(printed.matches("TokenDigest(").count(), kind.digest_fields().len(), "{printed}");
+        let fields = serde_json::to_value(&event).unwrap();
+        for field in kind.sealed_fields().iter().chain(kind.digest_fields()) {
+            assert!(fields[name].get(field).is_some(), "{name} has no field {field}");
+        }
+    }
 }

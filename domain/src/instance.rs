@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use strum::{IntoStaticStr, VariantNames};
+use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantNames};
 
 use crate::Timestamp;
 use crate::ids::ApiKeyId;
@@ -123,7 +123,14 @@ pub enum InstanceCommand {
 }
 
 /// What can happen.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(
+    Clone, PartialEq, Eq, Debug, Serialize, Deserialize, EnumDiscriminants, IntoStaticStr, VariantNames,
+)]
+#[strum_discriminants(
+    name(InstanceEventKind),
+    derive(EnumIter, EnumString, IntoStaticStr),
+    doc = "What kind of event it is, without what it says."
+)]
 #[expect(missing_docs, reason = "the fields are those of ApiKey")]
 pub enum InstanceEvent {
     /// An API key was issued.

@@ -15,9 +15,9 @@ use crate::ids::{
 use crate::requirement::Requirement;
 use crate::sealed::{Sealed, TokenDigest};
 use crate::user::enrolment::Starter;
+use crate::user::judging::{CodeMatch, Shown};
 use crate::user::proof::{Asker, PasswordShown, Proof};
 use crate::user::session::NewSession;
-use crate::user::two_factor::{CodeMatch, Shown};
 use crate::user::{Factor, FailureReason, PasswordJudge, User, UserCommand, UserEvent, UserRefusal};
 
 /// The time step that confirmed the enrolment of [`enrolled_user`].

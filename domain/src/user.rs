@@ -1,7 +1,7 @@
 //! A person's account: password, second factors, sign-ins and sessions.
 //!
 //! Each idea has one file with its state, its commands, how it decides, and its tests:
-//! [`password`], [`sign_in`], [`enrolment`], [`two_factor`], [`recovery_code`], [`totp`],
+//! [`password`], [`sign_in`], [`enrolment`], [`two_factor`], [`judging`], [`recovery_code`], [`totp`],
 //! [`throttle`], [`proof`], [`session`]. What is stored is in [`event`], what is asked in
 //! [`command`], what is answered when nothing happens in [`refusal`].
 //!
@@ -10,6 +10,7 @@
 pub mod command;
 pub mod enrolment;
 pub mod event;
+pub mod judging;
 pub mod password;
 pub mod proof;
 #[cfg(test)]
@@ -29,7 +30,9 @@ use crate::ids::{EnrolmentId, PasswordId};
 use crate::sealed::{Sealed, TokenDigest};
 pub use command::UserCommand;
 use enrolment::{Enrolment, EnrolmentToken};
-pub use event::{Factor, FailureReason, LoginMethod, PasswordJudge, SessionEndReason, UserEvent};
+pub use event::{
+    Factor, FailureReason, LoginMethod, PasswordJudge, SessionEndReason, UserEvent, UserEventKind,
+};
 use proof::PASSWORD_FAILURES_RECORDED_PER_HOUR;
 pub use refusal::UserRefusal;
 use session::Session;

@@ -212,12 +212,14 @@ impl LoginCheckUser {
             self.totp_usable && locked_until.is_none(),
             self.recovery_code_usable && !recovery_locked,
         );
-        let decision = match standing(&required_by, at) {
-            _ if self.two_factor_enabled && locked_until.is_some() => Decision::Locked,
-            _ if self.two_factor_enabled => Decision::Challenge,
-            Standing::NotRequired => Decision::PasswordOnly,
-            Standing::RequiredBy(_) => Decision::EnrolBy,
-            Standing::Due => Decision::Enrol,
+        let decision = if self.two_factor_enabled {
+            if locked_until.is_some() { Decision::Locked } else { Decision::Challenge }
+        } else {
+            match standing(&required_by, at) {
+                Standing::NotRequired => Decision::PasswordOnly,
+                Standing::RequiredBy(_) => Decision::EnrolBy,
+                Standing::Due => Decision::Enrol,
+            }
         };
         LoginCheck { decision, methods, required_by, locked_until }
     }

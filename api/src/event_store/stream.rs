@@ -11,6 +11,7 @@ use countersign_domain::agreement::{Agreement, AgreementEvent, AgreementKind, Ro
 use countersign_domain::ids::{AgreementId, ApiKeyId, UserId};
 use countersign_domain::instance::{Instance, InstanceEvent};
 use countersign_domain::requirement::Requirement;
+use countersign_domain::user::totp::TotpSecret;
 use countersign_domain::user::{User, UserEvent};
 use countersign_projections::links_of;
 use countersign_projections::login_check::{Link, agreement_row, link_row, required_by, user_row};
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::event_store::Loaded;
 use crate::event_store::journal::LoadQuery;
+use crate::problem::Problem;
 use crate::vault::{DataKey, Purpose, Vault, VaultError, WrappedKey};
 
 /// An aggregate with everything that the store must know of it.
@@ -57,9 +59,9 @@ pub struct About {
 }
 
 macro_rules! load_query {
-    ($name:literal, $type:literal, $facts:expr) => {
+    ($type:literal, $facts:expr) => {
         &LoadQuery {
-            name: $name,
+            name: $type,
             sql: concat!(
                 "SELECT wanted.id AS id, wanted.subject AS subject, s.last_sequence AS sequence, \
                  CAST(s.payload AS text) AS snapshot, \
@@ -101,7 +103,6 @@ impl Stream for User {
     type Id = UserId;
     type Facts = UserFacts;
     const LOAD: &'static LoadQuery = load_query!(
-        "user",
         "user",
         concat!(
             "'key', {json}(SELECT {object}'key_id', k.key_id, 'wrapped', k.wrapped, \
@@ -155,6 +156,17 @@ impl Loaded<User> {
         vault.data_key(self.id.as_uuid(), self.facts.key.as_ref())
     }
 
+    /// Opens the secret of an authenticator, added or offered.
+    ///
+    /// # Errors
+    /// When the vault has none, or it does not open.
+    pub fn totp_secret(&self, key: &DataKey, row_id: Uuid) -> Result<TotpSecret, Problem> {
+        let secret = self.open(key, Purpose::TotpSecret, row_id)?;
+        secret.and_then(|secret| TotpSecret::from_slice(&secret)).ok_or_else(|| {
+            Problem::internal(format!("the vault has no secret for the authenticator {row_id}"))
+        })
+    }
+
     /// Opens one of the user's secrets; none when the vault has no such row.
     ///
     /// # Errors
@@ -192,7 +204,6 @@ impl Stream for Agreement {
     type Id = AgreementId;
     type Facts = AgreementFacts;
     const LOAD: &'static LoadQuery = load_query!(
-        "agreement",
         "agreement",
         "'user_exists', {boolean}EXISTS (SELECT 1 FROM login_check_users u WHERE u.user_id = wanted.subject){/boolean}, \
          'linked_as', (SELECT l.role FROM login_check_links l \
@@ -241,7 +252,7 @@ pub struct NoFacts {}
 impl Stream for Instance {
     type Id = ApiKeyId;
     type Facts = NoFacts;
-    const LOAD: &'static LoadQuery = load_query!("instance", "instance", "");
+    const LOAD: &'static LoadQuery = load_query!("instance", "");
 
     fn latest_at(&self) -> Option<Timestamp> {
         self.latest_at()

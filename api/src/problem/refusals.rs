@@ -25,7 +25,6 @@ impl From<UserRefusal> for Problem {
                 return busy("The password changed meanwhile; nothing was judged.");
             }
             UserRefusal::TwoFactorRequired { required_by } => return two_factor_required(&required_by),
-            UserRefusal::PasswordFailureNotRecorded => (ProblemCode::WrongCredentials, WRONG_CREDENTIALS),
             UserRefusal::PasswordAlreadySet => {
                 (ProblemCode::Forbidden, "This person has a password, which only they can change.")
             }
@@ -141,8 +140,14 @@ impl From<DatabaseError> for Problem {
 }
 
 impl From<VaultError> for Problem {
+    /// Whose data key is gone was erased; anything else that does not open is our fault.
     fn from(error: VaultError) -> Self {
-        Self::internal(error.to_string())
+        match error {
+            VaultError::KeyGone => Self::not_found("user"),
+            VaultError::OtherMasterKey { .. } | VaultError::DoesNotOpen { .. } | VaultError::NoEntropy(_) => {
+                Self::internal(error.to_string())
+            }
+        }
     }
 }
 

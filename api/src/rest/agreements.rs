@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::command::{
     ChangeAdministration, CloseAgreement, LinkUser, OpenAgreement, UnlinkUser,
@@ -13,8 +12,6 @@ use countersign_domain::agreement::{
     Administrator, Agreement, AgreementCommand, AgreementKind, AgreementRefusal, Role,
 };
 use countersign_domain::ids::{AgreementId, UserId};
-use countersign_domain::requirement::{Standing, standing};
-use countersign_projections::login_check::{Link, required_by};
 use countersign_projections::table::{AGREEMENT_NUMBER_CLAIMS, Change};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,9 +22,9 @@ use crate::app::App;
 use crate::entropy;
 use crate::event_store::Loaded;
 use crate::execute::{Done, Plan};
-use crate::people::Person;
 use crate::problem::Problem;
 use crate::request::{Caller, Request};
+use crate::text::one_line_field;
 use crate::vault::DataKey;
 
 const NUMBER_CHARACTERS_MAX: usize = 50;
@@ -129,8 +126,8 @@ pub async fn open(
     request: Request,
     Body(body): Body<NewAgreement>,
 ) -> Result<Response, Problem> {
-    let number = one_line("number", &body.number, NUMBER_CHARACTERS_MAX)?;
-    let name = one_line("name", &body.name, NAME_CHARACTERS_MAX)?;
+    let number = one_line_field("number", &body.number, NUMBER_CHARACTERS_MAX)?;
+    let name = one_line_field("name", &body.name, NAME_CHARACTERS_MAX)?;
     let id = AgreementId::from_uuid(entropy::id(app.clock.now())?);
     let claim = Change::Insert(&AGREEMENT_NUMBER_CLAIMS, vec![number.clone().into(), id.to_string().into()]);
     let subject = body.administered_by.map(|id| id.to_string());
@@ -152,15 +149,6 @@ pub async fn open(
         .await?;
     let view = AgreementView::of(id, &done.state, 0)?;
     Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
-}
-
-pub(super) fn one_line(field: &str, text: &str, characters_max: usize) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > characters_max {
-        let detail = format!("Give 1 to {characters_max} characters, on one line.");
-        return Err(Problem::invalid_field(field, detail));
-    }
-    Ok(text.to_owned())
 }
 
 fn administrator(id: Option<AgreementId>, loaded: &Loaded<Agreement>) -> Option<Administrator> {
@@ -265,7 +253,7 @@ pub async fn change_administration(
             AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by, at })
         })
         .await?;
-    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
+    Ok(Written::nothing(done.written))
 }
 
 /// Closes an agreement. It requires nothing any more, and changes no more.
@@ -282,7 +270,7 @@ pub async fn close(State(app): Shared, request: Request, Path(id): OneId) -> Res
             AgreementCommand::Close(CloseAgreement { administers_count, at })
         })
         .await?;
-    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
+    Ok(Written::nothing(done.written))
 }
 
 /// What a person may do in an agreement.
@@ -312,7 +300,7 @@ pub async fn link_user(
     let user_id: UserId = path_id(&user_id, "user")?;
     // A person unknown to the agreement is unknown to its superusers.
     let may_link_anybody = matches!(request.caller, Caller::ApiKey { .. });
-    let by = request.actor();
+    let by = request.actor()?;
     let done = app
         .execute_on_agreement(&request, id, Some(user_id.to_string()), Some(user_id), |loaded, at| {
             let linked_as = loaded.facts.linked_as;
@@ -321,7 +309,7 @@ pub async fn link_user(
             AgreementCommand::LinkUser(LinkUser { user_id, role: body.role, linked_as, user_exists, by, at })
         })
         .await?;
-    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
+    Ok(Written::nothing(done.written))
 }
 
 /// Unlinks a person from an agreement.
@@ -344,108 +332,5 @@ pub async fn unlink_user(
             AgreementCommand::UnlinkUser(UnlinkUser { user_id, is_linked, at })
         })
         .await?;
-    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
-}
-
-/// Which members to list.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FindMembers {
-    /// Only those without two-factor (true), or only those with it (false).
-    without_two_factor: Option<bool>,
-    /// So many members at most, 500 at most; 100 if it is not given.
-    limit: Option<u32>,
-    /// Where the page before ended.
-    cursor: Option<String>,
-}
-
-/// A member of an agreement.
-#[derive(Serialize, ToSchema)]
-pub struct MemberView {
-    /// The person.
-    #[serde(flatten)]
-    person: Person,
-    /// `superuser` or `user`.
-    #[schema(value_type = String)]
-    role: Role,
-    /// Whether two-factor is on.
-    two_factor_enabled: bool,
-    /// Since when an agreement requires two-factor of this person; null while none does.
-    required_since: Option<DateTime<Utc>>,
-    /// Whether two-factor is due and not on.
-    overdue: bool,
-}
-
-/// Lists the members of an agreement, in the order of their ids.
-#[utoipa::path(
-    get, path = "/v1/agreements/{agreement_id}/users", tag = "agreements", security(("bearer" = [])),
-    params(("agreement_id" = uuid::Uuid, Path), FindMembers),
-    responses((status = 200, body = Page<MemberView>), Problems)
-)]
-pub async fn members(
-    State(app): Shared,
-    _: Request,
-    Path(id): OneId,
-    Params(params): Params<FindMembers>,
-) -> Result<Json<Page<MemberView>>, Problem> {
-    let id: AgreementId = path_id(&id, "agreement")?;
-    app.agreement_view(id).await?;
-    let limit = page_size(params.limit)?;
-    let with = params.without_two_factor.map(|without| !without);
-    let rows = app
-        .database
-        .read(
-            MEMBERS,
-            &[
-                id.to_string().into(),
-                params.cursor.unwrap_or_default().into(),
-                (with != Some(false)).into(),
-                (with != Some(true)).into(),
-                (limit + 1).into(),
-            ],
-        )
-        .await?;
-    let now = app.clock.now();
-    let mut items = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let links: String = row.get("links")?;
-        let links: Vec<Link> = serde_json::from_str(&links)
-            .map_err(|error| Problem::internal(format!("a link does not read: {error}")))?;
-        let required_by = required_by(&links);
-        let two_factor_enabled: bool = row.get("two_factor_enabled")?;
-        let due = standing(&required_by, now) == Standing::Due;
-        items.push(MemberView {
-            person: app.person(row)?,
-            role: role(&row.get::<String>("role")?)?,
-            two_factor_enabled,
-            required_since: required_since(&links),
-            overdue: due && !two_factor_enabled,
-        });
-    }
-    let next_cursor = next_cursor(&mut items, limit, |member| member.person.user_id.to_string());
-    Ok(Json(Page { items, next_cursor }))
-}
-
-const MEMBERS: &str = concat!(
-    "SELECT u.user_id, u.email, u.display_name, u.two_factor_enabled, m.role, \
-     k.key_id, k.wrapped, k.master_key_id, CAST(",
-    countersign_projections::links_of!("u.user_id"),
-    " AS text) AS links \
-     FROM login_check_links m JOIN login_check_users u ON u.user_id = m.user_id \
-     LEFT JOIN data_keys k ON k.owner_id = u.user_id \
-     WHERE m.agreement_id = $1 AND m.user_id > $2 \
-     AND (u.two_factor_enabled = $3 OR u.two_factor_enabled <> $4) \
-     ORDER BY m.user_id LIMIT $5"
-);
-
-fn role(name: &str) -> Result<Role, Problem> {
-    [Role::Superuser, Role::User]
-        .into_iter()
-        .find(|role| role.name() == name)
-        .ok_or_else(|| Problem::internal("a stored role is no role"))
-}
-
-fn required_since(links: &[Link]) -> Option<Timestamp> {
-    links.iter().filter_map(Link::required_since).min()
+    Ok(Written::nothing(done.written))
 }

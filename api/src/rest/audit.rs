@@ -19,10 +19,10 @@ use countersign_domain::Timestamp;
 use countersign_domain::agreement::AgreementEvent;
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::instance::InstanceEvent;
-use countersign_domain::user::UserEvent;
+use countersign_domain::user::{UserEvent, UserEventKind};
 use countersign_projections::table::{Value, timestamp_text};
 use serde::Deserialize;
-use strum::VariantNames;
+use strum::{IntoEnumIterator, VariantNames};
 use tokio::time::Instant;
 
 use super::{Page, Params, Problems, Shared, next_cursor, page_size};
@@ -35,25 +35,6 @@ use entry::{EntryView, StoredEntry};
 /// So long an answer waits for the write that it should show.
 const AFTER_WRITE_WAIT: Duration = Duration::from_secs(2);
 const AFTER_WRITE_POLL: Duration = Duration::from_millis(20);
-
-/// What superusers see of their members' own streams.
-const FACTOR_EVENTS: &[&str] = &[
-    "TwoFactorEnrolmentStarted",
-    "TwoFactorEnrolmentFailed",
-    "AuthenticatorAdded",
-    "TwoFactorEnabled",
-    "RecoveryCodeIssued",
-    "RecoveryCodeSaved",
-    "RecoveryCodeUsed",
-    "SecondFactorPassed",
-    "SecondFactorFailed",
-    "SecondFactorRefused",
-    "SecondFactorLocked",
-    "AuthenticatorDisabled",
-    "AuthenticatorRemoved",
-    "TwoFactorDisabled",
-    "TwoFactorReset",
-];
 
 /// Which entries to list. All that is given must hold.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -200,7 +181,9 @@ fn visible_to(conditions: &mut Conditions, request: &Request) -> Result<Reader, 
         Caller::ApiKey { .. } => Ok(Reader::Auditor),
         Caller::Session { user_id, .. } => {
             let me = conditions.param(user_id.to_string());
-            let factor_events = conditions.list(FACTOR_EVENTS);
+            let factor_events = UserEventKind::iter().filter(|kind| kind.is_about_second_factors());
+            let factor_events: Vec<&str> = factor_events.map(Into::into).collect();
+            let factor_events = conditions.list(&factor_events);
             let own = format!(
                 "SELECT s.agreement_id FROM login_check_links s WHERE s.user_id = {me} AND s.role = 'superuser'"
             );

@@ -18,9 +18,10 @@ use super::proof::ProofBody;
 use super::{Body, OneId, Params, Problems, Shared, Written, next_cursor, page_size, path_id};
 use crate::app::App;
 use crate::execute::Plan;
-use crate::people::Person;
 use crate::problem::Problem;
 use crate::request::{Caller, Request};
+use crate::rest::people::Person;
+use crate::text::one_line_field;
 
 const REASON_CHARACTERS_MAX: usize = 500;
 
@@ -126,7 +127,7 @@ pub async fn enforce(
         return Err(Problem::invalid_field("deadline", "A deadline goes with enforcement only."));
     }
     let reason = body.reason.as_deref();
-    let reason = reason.map(|reason| super::agreements::one_line("reason", reason, REASON_CHARACTERS_MAX));
+    let reason = reason.map(|reason| one_line_field("reason", reason, REASON_CHARACTERS_MAX));
     let reason = reason.transpose()?;
     let proof = ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
     let recovery_code = match &request.caller {
@@ -137,7 +138,7 @@ pub async fn enforce(
         }
         Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => None,
     };
-    let by = request.actor();
+    let by = request.actor()?;
     let done = app
         .execute_on_agreement(&request, id, None, None, |_, at| {
             AgreementCommand::ToggleEnforcement(ToggleEnforcement {

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::proof::{Typed, failed_attempt};
 use super::users::RequirementView;
 use super::{Body, OneId, Problems, Shared, Written};
 use crate::app::App;
@@ -25,7 +24,9 @@ use crate::event_store::Loaded;
 use crate::execute::{Done, Moment, Plan};
 use crate::problem::Problem;
 use crate::request::Request;
+use crate::second_factor::{Typed, failed_attempt};
 use crate::token::{DrawnToken, PresentedToken, TokenKind, session_id_of};
+use crate::vault::VaultError;
 
 /// An e-mail address and a password.
 #[derive(Deserialize, ToSchema)]
@@ -265,13 +266,11 @@ impl App {
     ) -> Result<Response, Problem> {
         let mut required_by = Vec::new();
         let done = self
-            .execute::<User>(request, user_id, None, |loaded, moment| {
-                let key = loaded.data_key(&self.vault).map_err(|_| Problem::not_found("user"))?;
+            .execute_on_user(request, user_id, |loaded, moment, key| {
                 linked_to(loaded, agreement_id)?;
                 required_by = loaded.required_by();
                 let attempt = drawn.attempt(agreement_id, required_by.clone(), moment.at);
                 let mut plan = Plan::new(command(attempt), key);
-                plan.on_behalf_of = Some(user_id);
                 plan.agreement_id = agreement_id;
                 Ok(plan)
             })
@@ -387,7 +386,13 @@ impl App {
         challenge: &PresentedToken,
         token: &DrawnToken,
     ) -> Result<Plan<User>, Problem> {
-        let key = loaded.data_key(&self.vault).map_err(|_| Problem::from(UserRefusal::ChallengeExpired))?;
+        let key = loaded.data_key(&self.vault).map_err(|error| match error {
+            // Nobody has this id, or has it any more: no challenge of theirs is open.
+            VaultError::KeyGone => UserRefusal::ChallengeExpired.into(),
+            VaultError::OtherMasterKey { .. } | VaultError::DoesNotOpen { .. } | VaultError::NoEntropy(_) => {
+                Problem::from(error)
+            }
+        })?;
         let open = loaded.state.open_challenge(&challenge.digest, moment.at);
         let agreement_id = open.and_then(|open| open.agreement_id);
         let command = VerifySecondFactor {

@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
 use countersign_domain::ids::{AgreementId, SessionId, UserId};
@@ -149,14 +148,11 @@ impl App {
         session_id: Option<SessionId>,
     ) -> Result<Response, Problem> {
         let done = self
-            .execute::<User>(request, user_id, None, |loaded, moment| {
-                let key = loaded.data_key(&self.vault).map_err(|_| Problem::not_found("user"))?;
+            .execute_on_user(request, user_id, |_, moment, key| {
                 let command = EndSessions { session_id, at: moment.at };
-                let mut plan = Plan::new(UserCommand::EndSessions(command), key);
-                plan.on_behalf_of = Some(user_id);
-                Ok(plan)
+                Ok(Plan::new(UserCommand::EndSessions(command), key))
             })
             .await?;
-        Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
+        Ok(Written::nothing(done.written))
     }
 }

@@ -1,7 +1,6 @@
 //! Two-factor: adding authenticators, the emergency code, removing and turning off.
 
 use std::io::Cursor;
-use std::sync::OnceLock;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -13,7 +12,7 @@ use chrono::{DateTime, Utc};
 use countersign_domain::ids::{AuthenticatorId, EnrolmentId, UserId};
 use countersign_domain::user::enrolment::{ConfirmEnrolment, ENROLMENT_LIFETIME, StartEnrolment};
 use countersign_domain::user::session::NewSession;
-use countersign_domain::user::totp::{Code, SECRET_BYTES, TotpSecret};
+use countersign_domain::user::totp::{SECRET_BYTES, TotpSecret};
 use countersign_domain::user::two_factor::{
     DisableTwoFactor, IssueRecoveryCode, RemoveAuthenticator, SaveRecoveryCode,
 };
@@ -23,15 +22,16 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::logins::SessionView;
-use super::proof::{FreshRecoveryCode, ProofBody, Proven};
+use super::proof::{ProofBody, Proven};
 use super::users::TwoFactorView;
 use super::{Body, OneId, OptionalBody, Problems, Shared, TwoIds, Written, path_id};
 use crate::app::App;
 use crate::entropy;
-use crate::event_store::Loaded;
 use crate::execute::{Done, Moment, Plan};
 use crate::problem::{Problem, ProblemCode};
 use crate::request::{Caller, Request};
+use crate::second_factor::{FreshRecoveryCode, typed_code};
+use crate::text::one_line_field;
 use crate::token::{DrawnToken, PresentedToken, TokenKind, session_id_of};
 use crate::vault::{DataKey, Purpose};
 
@@ -94,7 +94,8 @@ pub async fn start_enrolment(
     OptionalBody(body): OptionalBody<NewEnrolment>,
 ) -> Result<Response, Problem> {
     let user_id: UserId = path_id(&user_id, "user")?;
-    let label = label(body.label.as_deref())?;
+    let label = body.label.as_deref().unwrap_or("Authenticator");
+    let label = one_line_field("label", label, LABEL_CHARACTERS_MAX)?;
     let started_by = request.starter()?;
     let now = app.clock.now();
     let enrolment_id = EnrolmentId::from_uuid(entropy::id(now)?);
@@ -105,9 +106,7 @@ pub async fn start_enrolment(
         Some(_) | None => Err(Problem::from(UserRefusal::PassRequired)),
     });
     let pass = pass.transpose()?;
-    let opened = OnceLock::new();
     let plan = |key: &DataKey, proof, at| -> Result<Plan<User>, Problem> {
-        opened.get_or_init(|| key.clone());
         let command = StartEnrolment {
             enrolment_id,
             authenticator_id,
@@ -125,9 +124,8 @@ pub async fn start_enrolment(
     };
     let (done, recovery_code) = match &request.caller {
         Caller::Enrolment { .. } => {
-            let decide =
-                |loaded: &Loaded<User>, moment: Moment| plan(&loaded.data_key(&app.vault)?, None, moment.at);
-            (app.execute::<User>(&request, user_id, None, decide).await?, None)
+            let without_proof = |_: &_, moment: Moment, key| plan(&key, None, moment.at);
+            (app.execute_on_user(&request, user_id, without_proof).await?, None)
         }
         Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Session { .. } => {
             let proof =
@@ -137,7 +135,7 @@ pub async fn start_enrolment(
             (proven.done, proven.recovery_code)
         }
     };
-    let otpauth_uri = otpauth_uri(&app, &done, opened.get(), &secret)?;
+    let otpauth_uri = otpauth_uri(&app, &done, &secret)?;
     let view = EnrolmentView {
         enrolment_id,
         secret: secret.to_base32().as_str().to_owned(),
@@ -149,25 +147,10 @@ pub async fn start_enrolment(
     Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
 }
 
-fn label(label: Option<&str>) -> Result<String, Problem> {
-    let label = label.map_or("Authenticator", str::trim);
-    let odd = label.chars().any(char::is_control);
-    if label.is_empty() || odd || label.chars().count() > LABEL_CHARACTERS_MAX {
-        return Err(Problem::invalid_field("label", "Give a label of 1 to 100 characters, on one line."));
-    }
-    Ok(label.to_owned())
-}
-
 /// What the QR code says: the account's e-mail address, opened with the key that sealed it.
-fn otpauth_uri(
-    app: &App,
-    done: &Done<User>,
-    key: Option<&DataKey>,
-    secret: &TotpSecret,
-) -> Result<Zeroizing<String>, Problem> {
+fn otpauth_uri(app: &App, done: &Done<User>, secret: &TotpSecret) -> Result<Zeroizing<String>, Problem> {
     let profile = done.state.profile().ok_or(UserRefusal::NotRegistered)?;
-    let key = key.ok_or_else(|| Problem::internal("a command was committed without a key"))?;
-    let email = key.open_text(Purpose::Email, "", profile.email.as_str())?;
+    let email = done.key.open_text(Purpose::Email, "", profile.email.as_str())?;
     Ok(secret.otpauth_uri(&app.config.issuer, &email))
 }
 
@@ -220,24 +203,16 @@ pub async fn confirm_enrolment(
 ) -> Result<Response, Problem> {
     let user_id: UserId = path_id(&user_id, "user")?;
     let enrolment_id: EnrolmentId = path_id(&enrolment_id, "enrolment")?;
-    let code: Code = body.code.parse().map_err(|_| {
-        Problem::invalid_field("code", "A code has six digits, as your authenticator app shows them.")
-    })?;
+    let code = typed_code(&body.code)?;
     let started_by = request.starter()?;
     let fresh = FreshRecoveryCode::draw(&app)?;
     let token = DrawnToken::draw(TokenKind::Session, user_id.as_uuid())?;
     let session = NewSession { session_id: session_id_of(&token.digest), token: token.digest.clone() };
-    let opened = OnceLock::new();
     let done = app
-        .execute::<User>(&request, user_id, None, |loaded, moment| {
-            let key = loaded.data_key(&app.vault).map_err(|_| Problem::not_found("user"))?;
-            opened.get_or_init(|| key.clone());
+        .execute_on_user(&request, user_id, |loaded, moment, key| {
             let pending = loaded.state.pending_enrolment(enrolment_id, &started_by, moment.at)?;
             let row_id = pending.authenticator_id.as_uuid();
-            let secret = loaded.open(&key, Purpose::TotpSecret, row_id)?;
-            let secret = secret
-                .and_then(|secret| TotpSecret::from_slice(&secret))
-                .ok_or_else(|| Problem::internal(format!("the vault has no secret {row_id}")))?;
+            let secret = loaded.totp_secret(&key, row_id)?;
             let command = ConfirmEnrolment {
                 enrolment_id,
                 started_by: started_by.clone(),
@@ -249,7 +224,6 @@ pub async fn confirm_enrolment(
             let recovery_code = fresh.row(&app, user_id, &key, moment)?;
             let mut plan = Plan::new(UserCommand::ConfirmEnrolment(command), key);
             plan.secrets.push(recovery_code);
-            plan.on_behalf_of = Some(user_id);
             Ok(plan)
         })
         .await?;
@@ -259,7 +233,7 @@ pub async fn confirm_enrolment(
     }
     let view = Confirmed {
         recovery_code: fresh.if_issued(&done.events),
-        two_factor: TwoFactorView::of(done.state.two_factor(), opened.get())?,
+        two_factor: TwoFactorView::of(done.state.two_factor(), &done.key)?,
         session: SessionView::if_started(&done, user_id, &token),
     };
     Ok(Written { written: done.written, answer: Json(view) }.into_response())
@@ -279,15 +253,12 @@ pub async fn recovery_code_saved(
 ) -> Result<Response, Problem> {
     let user_id: UserId = path_id(&user_id, "user")?;
     let done = app
-        .execute::<User>(&request, user_id, None, |loaded, moment| {
-            let key = loaded.data_key(&app.vault).map_err(|_| Problem::not_found("user"))?;
+        .execute_on_user(&request, user_id, |_, moment, key| {
             let command = SaveRecoveryCode { at: moment.at };
-            let mut plan = Plan::new(UserCommand::SaveRecoveryCode(command), key);
-            plan.on_behalf_of = Some(user_id);
-            Ok(plan)
+            Ok(Plan::new(UserCommand::SaveRecoveryCode(command), key))
         })
         .await?;
-    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
+    Ok(Written::nothing(done.written))
 }
 
 /// A new emergency code. It is shown this once.
@@ -389,6 +360,6 @@ pub fn after_proof(proven: Proven) -> Response {
         Some(recovery_code) => {
             Written { written, answer: Json(NewRecoveryCode { recovery_code }) }.into_response()
         }
-        None => Written { written, answer: StatusCode::NO_CONTENT }.into_response(),
+        None => Written::nothing(written),
     }
 }

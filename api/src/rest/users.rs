@@ -1,7 +1,5 @@
 //! Users: opening accounts, finding and showing them, setting passwords.
 
-use std::sync::OnceLock;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,7 +9,6 @@ use countersign_domain::agreement::Role;
 use countersign_domain::ids::{AgreementId, AuthenticatorId, PasswordId, UserId};
 use countersign_domain::sealed::Sealed;
 use countersign_domain::user::command::Register;
-use countersign_domain::user::password::{ChangePassword, SetFirstPassword};
 use countersign_domain::user::two_factor::TwoFactor;
 use countersign_domain::user::{Factor, User, UserCommand, UserRefusal};
 use countersign_projections::table::{Change, EMAIL_CLAIMS};
@@ -19,15 +16,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::proof::ProofBody;
 use super::{Body, OneId, Page, Params, Problems, Shared, Written, page_size, path_id};
 use crate::app::App;
 use crate::email::Email;
 use crate::entropy;
-use crate::event_store::Loaded;
-use crate::execute::{Moment, Plan};
+use crate::execute::Plan;
 use crate::problem::Problem;
-use crate::request::{Caller, Request, forbidden};
+use crate::request::Request;
+use crate::text::one_line_field;
 use crate::vault::{DataKey, Purpose};
 
 const DISPLAY_NAME_CHARACTERS_MAX: usize = 200;
@@ -154,8 +150,7 @@ impl TwoFactorView {
     ///
     /// # Errors
     /// When the key does not open it.
-    pub fn of(two_factor: &TwoFactor, key: Option<&DataKey>) -> Result<Self, Problem> {
-        let key = key.ok_or_else(|| Problem::internal("a person is shown without their key"))?;
+    pub fn of(two_factor: &TwoFactor, key: &DataKey) -> Result<Self, Problem> {
         let mut authenticators = Vec::new();
         for authenticator in two_factor.authenticators() {
             authenticators.push(AuthenticatorView {
@@ -188,7 +183,7 @@ pub async fn register(
     Body(body): Body<NewUser>,
 ) -> Result<Response, Problem> {
     let email = Email::parse("email", &body.email)?;
-    let display_name = display_name(&body.display_name)?;
+    let display_name = one_line_field("display_name", &body.display_name, DISPLAY_NAME_CHARACTERS_MAX)?;
     let user_id = UserId::from_uuid(entropy::id(app.clock.now())?);
     let password = match body.password {
         Some(password) => {
@@ -224,18 +219,6 @@ pub async fn register(
         .await?;
     let view = RegisteredUser { id: user_id, email: email.as_str().to_owned(), display_name };
     Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
-}
-
-fn display_name(text: &str) -> Result<String, Problem> {
-    let text = text.trim();
-    let odd = text.chars().any(char::is_control);
-    if text.is_empty() || odd || text.chars().count() > DISPLAY_NAME_CHARACTERS_MAX {
-        return Err(Problem::invalid_field(
-            "display_name",
-            "Give a name of 1 to 200 characters, on one line.",
-        ));
-    }
-    Ok(text.to_owned())
 }
 
 /// How to find users.
@@ -309,7 +292,7 @@ impl App {
             id: user_id,
             email: open(&key, Purpose::Email, &profile.email)?,
             display_name: open(&key, Purpose::DisplayName, &profile.display_name)?,
-            two_factor: TwoFactorView::of(two_factor, Some(&key))?,
+            two_factor: TwoFactorView::of(two_factor, &key)?,
             required_by: loaded.required_by().into_iter().map(RequirementView::from).collect(),
             agreements: agreements.collect(),
             locked_until: two_factor.failures(Factor::Totp).locked_at(self.clock.now()),
@@ -319,109 +302,4 @@ impl App {
 
 fn open(key: &DataKey, purpose: Purpose, sealed: &Sealed) -> Result<String, Problem> {
     Ok(key.open_text(purpose, "", sealed.as_str())?)
-}
-
-/// A new password.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PasswordChange {
-    /// The password so far; an application that sets a first one gives none.
-    #[schema(value_type = Option<String>)]
-    current_password: Option<Zeroizing<String>>,
-    /// A six-digit code, once two-factor is on.
-    #[schema(value_type = Option<String>)]
-    code: Option<Zeroizing<String>>,
-    /// The emergency code, instead of a six-digit code.
-    #[schema(value_type = Option<String>)]
-    recovery_code: Option<Zeroizing<String>>,
-    /// The password from now on, of 15 characters at least.
-    #[schema(value_type = String)]
-    new_password: Zeroizing<String>,
-}
-
-/// Changes one's own password, or sets a first one. Every other session ends.
-#[utoipa::path(
-    put, path = "/v1/users/{user_id}/password", tag = "users", security(("bearer" = [])),
-    params(("user_id" = uuid::Uuid, Path)),
-    request_body = PasswordChange,
-    responses(
-        (status = 200, description = "An emergency code was the proof", body = super::two_factor::NewRecoveryCode),
-        (status = 204),
-        Problems
-    )
-)]
-pub async fn set_password(
-    State(app): Shared,
-    request: Request,
-    Path(user_id): OneId,
-    Body(body): Body<PasswordChange>,
-) -> Result<Response, Problem> {
-    let user_id: UserId = path_id(&user_id, "user")?;
-    let loaded = app.store.load::<User>(user_id, None).await?;
-    let profile = loaded.state.profile().ok_or(UserRefusal::NotRegistered)?;
-    let key = loaded.data_key(&app.vault)?;
-    let email = open(&key, Purpose::Email, &profile.email)?;
-    let name = open(&key, Purpose::DisplayName, &profile.display_name)?;
-    match &request.caller {
-        Caller::ApiKey { .. } => first_password(&app, &request, &loaded, body, &[&email, &name]).await,
-        Caller::Session { session_id, .. } => {
-            app.passwords.check_new("new_password", &body.new_password, &[&email, &name])?;
-            let proof = ProofBody {
-                password: body.current_password,
-                code: body.code,
-                recovery_code: body.recovery_code,
-            };
-            let session_id = *session_id;
-            let password_id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
-            let hashed = OnceLock::<Zeroizing<String>>::new();
-            let plan =
-                |_: &Loaded<User>, moment: Moment, key: &DataKey, proof| -> Result<Plan<User>, Problem> {
-                    let command = ChangePassword { password_id, proof, session_id, at: moment.at };
-                    let mut plan = Plan::new(UserCommand::ChangePassword(command), key.clone());
-                    if let Some(phc) = hashed.get() {
-                        let row_id = password_id.as_uuid();
-                        let row = key.vault_row(Purpose::PasswordHash, row_id, phc.as_bytes(), moment.at)?;
-                        plan.secrets.push((row_id, row));
-                    }
-                    Ok(plan)
-                };
-            // The new password is hashed only once the old one was right.
-            let judged = app.judge_proof(&request, user_id, &proof, plan).await?;
-            if !judged.has_wrong_password() {
-                let phc = app.passwords.hash(body.new_password).await?;
-                hashed.get_or_init(|| phc);
-            }
-            let proven = app.execute_judged(&request, user_id, judged, plan).await?;
-            Ok(super::two_factor::after_proof(proven))
-        }
-        Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(forbidden()),
-    }
-}
-
-async fn first_password(
-    app: &App,
-    request: &Request,
-    loaded: &Loaded<User>,
-    body: PasswordChange,
-    known: &[&str],
-) -> Result<Response, Problem> {
-    if loaded.state.password().is_some() {
-        return Err(UserRefusal::PasswordAlreadySet.into());
-    }
-    app.passwords.check_new("new_password", &body.new_password, known)?;
-    let password_id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
-    let phc = app.passwords.hash(body.new_password).await?;
-    let done = app
-        .execute::<User>(request, loaded.id, None, |loaded, moment| {
-            let key = loaded.data_key(&app.vault)?;
-            let command = SetFirstPassword { password_id, at: moment.at };
-            let row_id = password_id.as_uuid();
-            let row = key.vault_row(Purpose::PasswordHash, row_id, phc.as_bytes(), moment.at)?;
-            let mut plan = Plan::new(UserCommand::SetFirstPassword(command), key);
-            plan.secrets.push((row_id, row));
-            plan.on_behalf_of = Some(loaded.id);
-            Ok(plan)
-        })
-        .await?;
-    Ok(Written { written: done.written, answer: StatusCode::NO_CONTENT }.into_response())
 }

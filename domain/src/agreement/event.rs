@@ -1,7 +1,7 @@
 //! What can happen to an agreement, in the past tense.
 
 use serde::{Deserialize, Serialize};
-use strum::{IntoStaticStr, VariantNames};
+use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantNames};
 
 use crate::Timestamp;
 use crate::agreement::{AgreementKind, Role};
@@ -9,7 +9,14 @@ use crate::context::Actor;
 use crate::ids::{AgreementId, UserId};
 
 /// What can happen to an agreement.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(
+    Clone, PartialEq, Eq, Debug, Serialize, Deserialize, EnumDiscriminants, IntoStaticStr, VariantNames,
+)]
+#[strum_discriminants(
+    name(AgreementEventKind),
+    derive(EnumIter, EnumString, IntoStaticStr),
+    doc = "What kind of event it is, without what it says."
+)]
 #[expect(missing_docs, reason = "the fields are the words of the glossary; each variant says what happened")]
 pub enum AgreementEvent {
     /// It came into being.

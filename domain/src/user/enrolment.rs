@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::ids::{AgreementId, ApiKeyId, AuthenticatorId, EnrolmentId, RecoveryCodeId, SessionId};
 use crate::sealed::{Sealed, TokenDigest};
+use crate::user::judging::Spent;
 use crate::user::proof::{Proof, Proven};
 use crate::user::session::NewSession;
-use crate::user::two_factor::{AUTHENTICATORS_MAX, Spent};
+use crate::user::two_factor::AUTHENTICATORS_MAX;
 use crate::user::{LoginMethod, User, UserEvent, UserRefusal};
 
 /// How long a pending enrolment lives, and the token that allows one.

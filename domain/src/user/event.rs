@@ -1,7 +1,7 @@
 //! What can happen to a user, in the past tense.
 
 use serde::{Deserialize, Serialize};
-use strum::{IntoStaticStr, VariantNames};
+use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantNames};
 
 use crate::Timestamp;
 use crate::ids::{AgreementId, AuthenticatorId, EnrolmentId, PasswordId, RecoveryCodeId, SessionId, UserId};
@@ -9,7 +9,14 @@ use crate::sealed::{Sealed, TokenDigest};
 use crate::user::enrolment::Starter;
 
 /// What can happen to a user. Secrets live in the vault; events name them by id.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(
+    Clone, PartialEq, Eq, Debug, Serialize, Deserialize, EnumDiscriminants, IntoStaticStr, VariantNames,
+)]
+#[strum_discriminants(
+    name(UserEventKind),
+    derive(EnumIter, EnumString, IntoStaticStr),
+    doc = "What kind of event it is, without what it says."
+)]
 #[expect(missing_docs, reason = "the fields are the words of the glossary; each variant says what happened")]
 pub enum UserEvent {
     /// The account came into being.
@@ -191,6 +198,96 @@ impl UserEvent {
             | Self::LoginSucceeded { at, .. }
             | Self::SessionStarted { at, .. }
             | Self::SessionEnded { at, .. } => *at,
+        }
+    }
+}
+
+impl UserEventKind {
+    /// Its fields that are sealed under the person's key. Readers see them opened, or not at all.
+    #[must_use]
+    pub const fn sealed_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::UserRegistered => &["email", "display_name"],
+            Self::TwoFactorEnrolmentStarted | Self::AuthenticatorAdded => &["label"],
+            Self::TwoFactorReset => &["reason"],
+            Self::PasswordSet
+            | Self::PasswordFailed
+            | Self::EnrolmentDemanded
+            | Self::TwoFactorEnrolmentFailed
+            | Self::TwoFactorEnabled
+            | Self::RecoveryCodeIssued
+            | Self::RecoveryCodeSaved
+            | Self::RecoveryCodeUsed
+            | Self::SecondFactorPassed
+            | Self::SecondFactorFailed
+            | Self::SecondFactorRefused
+            | Self::SecondFactorLocked
+            | Self::AuthenticatorDisabled
+            | Self::AuthenticatorRemoved
+            | Self::TwoFactorDisabled
+            | Self::LoginChallenged
+            | Self::LoginSucceeded
+            | Self::SessionStarted
+            | Self::SessionEnded => &[],
+        }
+    }
+
+    /// Its fields that are, or hold, digests of tokens: nothing that anybody should read.
+    #[must_use]
+    pub const fn digest_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::EnrolmentDemanded | Self::SessionStarted => &["token"],
+            Self::TwoFactorEnrolmentStarted => &["started_by"],
+            Self::TwoFactorReset => &["pass"],
+            Self::LoginChallenged | Self::LoginSucceeded => &["challenge"],
+            Self::UserRegistered
+            | Self::PasswordSet
+            | Self::PasswordFailed
+            | Self::TwoFactorEnrolmentFailed
+            | Self::AuthenticatorAdded
+            | Self::TwoFactorEnabled
+            | Self::RecoveryCodeIssued
+            | Self::RecoveryCodeSaved
+            | Self::RecoveryCodeUsed
+            | Self::SecondFactorPassed
+            | Self::SecondFactorFailed
+            | Self::SecondFactorRefused
+            | Self::SecondFactorLocked
+            | Self::AuthenticatorDisabled
+            | Self::AuthenticatorRemoved
+            | Self::TwoFactorDisabled
+            | Self::SessionEnded => &[],
+        }
+    }
+
+    /// Whether it tells what became of the person's second factors: the superusers of their
+    /// agreements may know.
+    #[must_use]
+    pub const fn is_about_second_factors(self) -> bool {
+        match self {
+            Self::TwoFactorEnrolmentStarted
+            | Self::TwoFactorEnrolmentFailed
+            | Self::AuthenticatorAdded
+            | Self::TwoFactorEnabled
+            | Self::RecoveryCodeIssued
+            | Self::RecoveryCodeSaved
+            | Self::RecoveryCodeUsed
+            | Self::SecondFactorPassed
+            | Self::SecondFactorFailed
+            | Self::SecondFactorRefused
+            | Self::SecondFactorLocked
+            | Self::AuthenticatorDisabled
+            | Self::AuthenticatorRemoved
+            | Self::TwoFactorDisabled
+            | Self::TwoFactorReset => true,
+            Self::UserRegistered
+            | Self::PasswordSet
+            | Self::PasswordFailed
+            | Self::EnrolmentDemanded
+            | Self::LoginChallenged
+            | Self::LoginSucceeded
+            | Self::SessionStarted
+            | Self::SessionEnded => false,
         }
     }
 }

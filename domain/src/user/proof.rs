@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::Timestamp;
 use crate::ids::{PasswordId, SessionId};
-use crate::user::two_factor::{Judged, Shown, Spent};
+use crate::user::judging::{Judged, Shown, Spent};
 use crate::user::{User, UserEvent, UserRefusal};
 
 /// How long a session's second factor stands for a proof.
@@ -51,6 +51,7 @@ pub enum PasswordShown {
 
 pub(super) enum Proven {
     Passed(Spent),
+    /// With what is recorded of it; nothing where enough is on record.
     Failed(Vec<UserEvent>),
 }
 
@@ -129,7 +130,7 @@ impl User {
         let hour_ago = command.at - TimeDelta::hours(1);
         let recorded = self.password_failures.iter().filter(|failed_at| **failed_at > hour_ago).count();
         if recorded >= PASSWORD_FAILURES_RECORDED_PER_HOUR {
-            return Err(UserRefusal::PasswordFailureNotRecorded);
+            return Ok(Vec::new());
         }
         Ok(vec![UserEvent::PasswordFailed { unrecorded: command.unrecorded, at: command.at }])
     }
@@ -196,9 +197,7 @@ mod tests {
         let command = |minute| {
             UserCommand::RecordPasswordFailure(RecordPasswordFailure { unrecorded: 7, at: at_minute(minute) })
         };
-        given(registered_user().into_iter().chain(failures.clone()))
-            .when(command(59))
-            .refused(&UserRefusal::PasswordFailureNotRecorded);
+        given(registered_user().into_iter().chain(failures.clone())).when(command(59)).then([]);
         given(registered_user().into_iter().chain(failures))
             .when(command(60))
             .then([UserEvent::PasswordFailed { unrecorded: 7, at: at_minute(60) }]);

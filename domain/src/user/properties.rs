@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::enrolment::{ConfirmEnrolment, StartEnrolment};
+use super::judging::{CodeMatch, Shown};
 use super::proof::{Proof, ProvePresence};
 use super::sign_in::{SignIn, SignInAttempt, VerifySecondFactor};
-use super::two_factor::{CodeMatch, DisableTwoFactor, IssueRecoveryCode, Shown};
+use super::two_factor::{DisableTwoFactor, IssueRecoveryCode};
 use super::*;
 use crate::ids::RecoveryCodeId;
 use crate::testing::*;

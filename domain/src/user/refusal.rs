@@ -18,9 +18,6 @@ pub enum UserRefusal {
     /// The password that was judged is no longer the person's password.
     #[error("the password changed meanwhile")]
     PasswordChanged,
-    /// A wrong password, but enough of those are on record for this hour.
-    #[error("wrong password, beyond what is recorded in an hour")]
-    PasswordFailureNotRecorded,
     /// This needs the password, and the second factor where it is on.
     #[error("the password, and the second factor where it is on, must be given")]
     StepUpRequired,
@@ -48,13 +45,13 @@ pub enum UserRefusal {
     /// The enrolment has ended, or its token has.
     #[error("this enrolment has ended")]
     EnrolmentExpired,
-    /// The enrolment is somebody else's.
+    /// There never was such an enrolment, or it is somebody else's.
     #[error("there is no such enrolment")]
     EnrolmentNotFound,
     /// An operator reset this person's two-factor; the pass they handed over must be given.
     #[error("the pass from the operator is needed")]
     PassRequired,
-    /// The challenge has ended or was never given.
+    /// The challenge has ended or was never given; the two are not told apart.
     #[error("this login challenge has ended")]
     ChallengeExpired,
     /// There is no such session.

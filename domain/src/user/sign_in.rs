@@ -7,8 +7,8 @@ use crate::Timestamp;
 use crate::ids::{AgreementId, PasswordId};
 use crate::requirement::{Requirement, Standing, earliest_deadline, standing};
 use crate::sealed::TokenDigest;
+use crate::user::judging::{Judged, Shown};
 use crate::user::session::NewSession;
-use crate::user::two_factor::{Judged, Shown};
 use crate::user::{LoginMethod, PasswordJudge, User, UserEvent, UserRefusal};
 
 /// How long a login challenge lives.

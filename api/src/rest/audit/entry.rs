@@ -4,17 +4,21 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
+use countersign_domain::agreement::{Agreement, AgreementEventKind};
+use countersign_domain::instance::InstanceEventKind;
+use countersign_domain::user::{User, UserEventKind};
 use countersign_projections::database::Row;
+use cqrs_es::Aggregate;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Reader;
 use super::names::Names;
-use super::summary::summary;
+use super::summary::{Named, summary};
 use crate::app::App;
-use crate::people::ERASED;
 use crate::problem::Problem;
+use crate::rest::people::ERASED;
 use crate::vault::Purpose;
 
 /// One entry of the audit trail.
@@ -82,17 +86,26 @@ pub(super) struct StoredEntry {
     metadata: HashMap<String, String>,
 }
 
-/// Fields of events that are sealed, by the type of the event. Whoever sees the entry may read them.
-const SEALED: &[(&str, &str, Purpose)] = &[
-    ("UserRegistered", "email", Purpose::Email),
-    ("UserRegistered", "display_name", Purpose::DisplayName),
-    ("TwoFactorEnrolmentStarted", "label", Purpose::Label),
-    ("AuthenticatorAdded", "label", Purpose::Label),
-    ("TwoFactorReset", "reason", Purpose::Reason),
-];
+/// What kind of event an entry tells of, in whichever stream.
+#[derive(Clone, Copy)]
+pub(super) enum EventKind {
+    User(UserEventKind),
+    Agreement(AgreementEventKind),
+    Instance(InstanceEventKind),
+    /// Only a newer program knows it: it is listed, and what it says is not shown.
+    Unknown,
+}
 
-/// Fields of events that are digests of tokens: nothing to read.
-const DIGESTS: &[&str] = &["token", "challenge", "pass"];
+impl EventKind {
+    fn read(stream_type: &str, event_type: &str) -> Self {
+        let known = match stream_type {
+            User::TYPE => event_type.parse().map(Self::User),
+            Agreement::TYPE => event_type.parse().map(Self::Agreement),
+            _ => event_type.parse().map(Self::Instance),
+        };
+        known.unwrap_or(Self::Unknown)
+    }
+}
 
 impl StoredEntry {
     pub(super) fn read(row: &Row) -> Result<Self, Problem> {
@@ -148,19 +161,15 @@ impl StoredEntry {
         let by = actor.name.clone().unwrap_or_else(|| "an operator".to_owned());
         let person = self.user_id.as_deref().map(|id| names.person(id));
         let agreement = self.agreement_id.as_deref().map(|id| names.agreement(id));
-        let mut data = fields(self.payload);
-        for digest in DIGESTS {
-            data.as_object_mut().map(|fields| fields.remove(*digest));
-        }
-        for (event_type, field, purpose) in SEALED {
-            if self.event_type == *event_type
-                && let Some(value) = data.get_mut(*field)
-            {
-                let opened = value.as_str().and_then(|sealed| names.open(app, *purpose, "", sealed));
-                *value = opened.map_or_else(|| Value::from(ERASED), Value::from);
-            }
-        }
-        let summary = summary(&self.event_type, &data, &by, person.as_deref(), agreement.as_deref());
+        let kind = EventKind::read(&self.stream_type, &self.event_type);
+        let data = readable(kind, fields(self.payload), app, names);
+        let told = Named {
+            by: &by,
+            person: person.as_deref().unwrap_or("somebody"),
+            agreement: agreement.as_deref().unwrap_or("an agreement"),
+            data: &data,
+        };
+        let summary = summary(kind, &told).unwrap_or_else(|| self.event_type.clone());
         EntryView {
             position: None,
             event_id: self.event_id,
@@ -177,6 +186,26 @@ impl StoredEntry {
             data,
         }
     }
+}
+
+/// What an event says, with its sealed fields opened and without its digests.
+fn readable(kind: EventKind, mut fields: Value, app: &App, names: &Names) -> Value {
+    let (sealed, digests) = match kind {
+        EventKind::User(kind) => (kind.sealed_fields(), kind.digest_fields()),
+        EventKind::Agreement(_) => (&[][..], &[][..]),
+        EventKind::Instance(_) => (&[][..], &["token"][..]),
+        EventKind::Unknown => return Value::Null,
+    };
+    for digest in digests {
+        fields.as_object_mut().map(|fields| fields.remove(*digest));
+    }
+    for field in sealed {
+        if let Some(value) = fields.get_mut(*field) {
+            let opened = value.as_str().and_then(|sealed| names.open_field(app, field, sealed));
+            *value = opened.map_or_else(|| Value::from(ERASED), Value::from);
+        }
+    }
+    fields
 }
 
 /// The fields of an event, without the envelope that names its type.

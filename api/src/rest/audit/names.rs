@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::Conditions;
 use super::entry::StoredEntry;
 use crate::app::App;
-use crate::people::ERASED;
 use crate::problem::Problem;
+use crate::rest::people::ERASED;
 use crate::vault::{DataKey, Purpose, WrappedKey};
 
 /// People's names and keys, and agreements' names.
@@ -29,6 +29,13 @@ impl Names {
 
     pub(super) fn agreement(&self, id: &str) -> String {
         self.agreements.get(id).cloned().unwrap_or_else(|| id.to_owned())
+    }
+
+    /// Opens a sealed field of an event.
+    pub(super) fn open_field(&self, app: &App, field: &str, sealed: &str) -> Option<String> {
+        let purposes = [Purpose::Email, Purpose::DisplayName, Purpose::Label, Purpose::Reason];
+        let purpose = purposes.into_iter().find(|purpose| purpose.name() == field)?;
+        self.open(app, purpose, "", sealed)
     }
 
     /// Opens something sealed under one of these people's keys, or the installation's.
@@ -71,12 +78,7 @@ impl App {
         for row in self.database.read(&sql, &conditions.params).await? {
             let user_id: String = row.get("user_id")?;
             let owner: Uuid = user_id.parse().map_err(|_| Problem::internal("a stored user id is no id"))?;
-            let wrapped = WrappedKey {
-                key_id: row.get("key_id")?,
-                wrapped: row.get("wrapped")?,
-                master_key_id: row.get("master_key_id")?,
-            };
-            let key = self.vault.data_key(owner, Some(&wrapped))?;
+            let key = self.vault.data_key(owner, WrappedKey::from_row(&row)?.as_ref())?;
             let name = key.open_text(Purpose::DisplayName, "", &row.get::<String>("display_name")?)?;
             names.people.insert(user_id, KnownPerson { name, key });
         }

@@ -33,11 +33,9 @@ impl App {
     pub fn person(&self, row: &Row) -> Result<Person, Problem> {
         let user_id: String = row.get("user_id")?;
         let user_id: UserId = user_id.parse().map_err(|_| Problem::internal("a stored user id is no id"))?;
-        let Some(key_id) = row.get::<Option<String>>("key_id")? else {
+        let Some(wrapped) = WrappedKey::from_row(row)? else {
             return Ok(Person { user_id, email: ERASED.to_owned(), display_name: ERASED.to_owned() });
         };
-        let wrapped =
-            WrappedKey { key_id, wrapped: row.get("wrapped")?, master_key_id: row.get("master_key_id")? };
         let key = self.vault.data_key(user_id.as_uuid(), Some(&wrapped))?;
         Ok(Person {
             user_id,

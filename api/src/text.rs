@@ -1,0 +1,22 @@
+//! Short texts that people write: names, labels, reasons.
+
+use crate::problem::Problem;
+
+/// The text without blanks around it, if it is one line of 1 to so many characters.
+#[must_use]
+pub fn one_line(text: &str, characters_max: usize) -> Option<String> {
+    let text = text.trim();
+    let fits = !text.is_empty() && text.chars().count() <= characters_max;
+    let one_line = !text.chars().any(char::is_control);
+    (fits && one_line).then(|| text.to_owned())
+}
+
+/// The same for a field of a body.
+///
+/// # Errors
+/// `invalid-field`, naming the field.
+pub fn one_line_field(field: &str, text: &str, characters_max: usize) -> Result<String, Problem> {
+    one_line(text, characters_max).ok_or_else(|| {
+        Problem::invalid_field(field, format!("Give 1 to {characters_max} characters, on one line."))
+    })
+}
