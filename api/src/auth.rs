@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -26,7 +27,7 @@ use crate::app::App;
 use crate::event_store::Loaded;
 use crate::problem::{Problem, ProblemCode};
 use crate::request::{Caller, Request, forbidden};
-use crate::router::{self, Access, SessionAccess};
+use crate::router::{self, Access, BODY_BYTES_MAX, EnrolmentAccess, SessionAccess};
 use crate::token::{PresentedToken, TokenKind, session_id_of};
 
 /// The last use of a session is written down when it is older than this.
@@ -47,13 +48,25 @@ pub async fn authorise(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
+    // The whole body first: whoever sends it slowly must not act on a right that was lost meanwhile.
+    let body = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) => return body_problem(&error).into_response(),
+    };
     match admit(&app, path.as_str(), &params, &parts).await {
         Ok(admitted) => {
             parts.extensions.insert(admitted);
-            next.run(axum::extract::Request::from_parts(parts, body)).await
+            next.run(axum::extract::Request::from_parts(parts, Body::from(body))).await
         }
         Err(problem) => problem.into_response(),
     }
+}
+
+fn body_problem(error: &axum::Error) -> Problem {
+    use std::error::Error;
+    let too_long = error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>);
+    let status = if too_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+    Problem::from_status(status)
 }
 
 async fn admit(app: &App, path: &str, params: &RawPathParams, parts: &Parts) -> Result<Request, Problem> {
@@ -225,10 +238,10 @@ fn is_superuser(loaded: &Loaded<User>, agreement_id: AgreementId) -> bool {
 async fn enrolment(
     app: &App,
     token: &PresentedToken,
-    allowed: bool,
+    access: EnrolmentAccess,
     params: &HashMap<&str, &str>,
 ) -> Result<Caller, Problem> {
-    if !allowed {
+    if access == EnrolmentAccess::Nobody {
         return Err(unauthenticated());
     }
     let user_id = UserId::from_uuid(token.owner);
@@ -236,7 +249,13 @@ async fn enrolment(
         return Err(Problem::not_found("user"));
     }
     let loaded = app.store.load::<User>(user_id, None).await?;
-    match loaded.state.live_enrolment_token(&token.digest, app.clock.now()) {
+    let now = app.clock.now();
+    let found = match access {
+        EnrolmentAccess::Nobody => None,
+        EnrolmentAccess::Live => loaded.state.live_enrolment_token(&token.digest, now),
+        EnrolmentAccess::LiveOrSpent => loaded.state.unexpired_enrolment_token(&token.digest, now),
+    };
+    match found {
         Some(_) => Ok(Caller::Enrolment { user_id, token: token.digest.clone() }),
         None => Err(UserRefusal::EnrolmentExpired.into()),
     }
@@ -259,12 +278,14 @@ fn origin(
         |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let told = |name: &str| if let Caller::ApiKey { .. } = caller { text(name) } else { None };
     let address = match told("countersign-client-address") {
-        Some(address) => Some(address.trim().parse::<IpAddr>().map_err(|_| {
-            Problem::new(
-                ProblemCode::MalformedRequest,
-                "Countersign-Client-Address must be one IPv4 or IPv6 address.",
-            )
-        })?),
+        Some(address) => {
+            Some(address.trim().parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| {
+                Problem::new(
+                    ProblemCode::MalformedRequest,
+                    "Countersign-Client-Address must be one IPv4 or IPv6 address.",
+                )
+            })?)
+        }
         None => peer.map(|peer| client_address(&app.config.trusted_proxies, peer, headers)),
     };
     let user_agent = told("countersign-client-user-agent").or_else(|| text("user-agent"));

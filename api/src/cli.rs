@@ -84,7 +84,7 @@ enum ApiKey {
         #[arg(long = "scope", value_name = "SCOPE", required = true, num_args = 1..)]
         scopes: Vec<String>,
         /// When it ends by itself (RFC 3339)
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = crate::time::parse)]
         expires_at: Option<Timestamp>,
     },
     /// Lists all keys

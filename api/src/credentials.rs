@@ -51,10 +51,7 @@ impl App {
             self.count_password_attempt(&credentials.email_digest, request.address.as_deref()).await?;
         let verdict = self.verdict(credentials, password).await?;
         let (shown, failures) = match verdict {
-            Some(password_id) => {
-                self.password_was_right(&attempt).await?;
-                (PasswordShown::Right(password_id), 0)
-            }
+            Some(password_id) => (PasswordShown::Right(password_id), 0),
             None => {
                 let failures = self.password_was_wrong(&attempt).await?;
                 // The event counts this one itself, and takes the others along.
@@ -62,6 +59,18 @@ impl App {
             }
         };
         Ok(JudgedPassword { shown, attempt, failures })
+    }
+
+    /// What the password was for went through: what was counted of this pair is forgotten. Not
+    /// before, or a right password could be told from a wrong one without end.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn settle_password(&self, judged: &JudgedPassword) -> Result<(), Problem> {
+        match judged.shown {
+            PasswordShown::Right(_) => self.password_was_right(&judged.attempt).await,
+            PasswordShown::Wrong { .. } | PasswordShown::Nothing => Ok(()),
+        }
     }
 
     /// Once an event has recorded it, it waits no longer to be recorded.

@@ -1,5 +1,7 @@
 //! E-mail addresses: what is accepted, and which two are the same.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::problem::Problem;
 
 const LENGTH_MAX: usize = 254;
@@ -32,10 +34,11 @@ impl Email {
         &self.0
     }
 
-    /// As it is compared: nobody has two accounts that differ in case only.
+    /// As it is compared: nobody has two accounts that differ in case only, or in how an accented
+    /// letter is put together.
     #[must_use]
     pub fn normalised(&self) -> String {
-        self.0.to_lowercase()
+        self.0.to_lowercase().nfc().collect()
     }
 }
 

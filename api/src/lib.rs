@@ -30,6 +30,7 @@ pub mod second_factor;
 pub mod server;
 pub mod text;
 pub mod throttle;
+pub mod time;
 pub mod token;
 pub mod vault;
 

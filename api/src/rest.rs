@@ -143,6 +143,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if holds_nul(&value) {
         return Err(Problem::new(ProblemCode::MalformedJson, "A text in the body holds a NUL character."));
     }
+    if !value.is_object() {
+        return Err(Problem::new(
+            ProblemCode::InvalidBody,
+            "The body must be a JSON object; see /openapi.json.",
+        ));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         let detail = format!("{} ({place}); see /openapi.json for its shape.", shape_error(&error));

@@ -56,7 +56,18 @@ pub struct Rule {
     /// Persons, in a session.
     pub session: SessionAccess,
     /// The person of an enrolment token, for their own account.
-    pub enrolment_token: bool,
+    pub enrolment_token: EnrolmentAccess,
+}
+
+/// Which enrolment tokens may call a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EnrolmentAccess {
+    /// None.
+    Nobody,
+    /// Those that may still enrol.
+    Live,
+    /// Also those whose enrolment was confirmed.
+    LiveOrSpent,
 }
 
 /// Which persons may call a route.
@@ -79,18 +90,18 @@ const fn open(method: &'static str, path: &'static str) -> Route {
 }
 
 const fn only(method: &'static str, path: &'static str, scope: Scope, session: SessionAccess) -> Route {
-    let rule = Rule { api_key: Some(scope), session, enrolment_token: false };
+    let rule = Rule { api_key: Some(scope), session, enrolment_token: EnrolmentAccess::Nobody };
     Route { method, path, access: Access::Only(rule) }
 }
 
-const fn enrolling(method: &'static str, path: &'static str) -> Route {
-    let rule =
-        Rule { api_key: Some(Scope::UsersWrite), session: SessionAccess::Oneself, enrolment_token: true };
+const fn enrolling(method: &'static str, path: &'static str, enrolment_token: EnrolmentAccess) -> Route {
+    let rule = Rule { api_key: Some(Scope::UsersWrite), session: SessionAccess::Oneself, enrolment_token };
     Route { method, path, access: Access::Only(rule) }
 }
 
 /// Every route with who may call it. What is not here is not served.
 pub const ROUTES: &[Route] = {
+    use EnrolmentAccess::{Live, LiveOrSpent};
     use Scope::{AgreementsRead, AgreementsWrite, AuditRead, Login, UsersRead, UsersWrite};
     use SessionAccess::{Anybody, Member, Nobody, Oneself, Superuser};
     &[
@@ -98,9 +109,9 @@ pub const ROUTES: &[Route] = {
         only("GET", "/v1/users", UsersRead, Nobody),
         only("GET", "/v1/users/{user_id}", UsersRead, Oneself),
         only("PUT", "/v1/users/{user_id}/password", UsersWrite, Oneself),
-        enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments"),
-        enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments/{enrolment_id}/confirm"),
-        enrolling("POST", "/v1/users/{user_id}/two-factor/recovery-code/saved"),
+        enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments", Live),
+        enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments/{enrolment_id}/confirm", Live),
+        enrolling("POST", "/v1/users/{user_id}/two-factor/recovery-code/saved", LiveOrSpent),
         only("POST", "/v1/users/{user_id}/two-factor/recovery-code", UsersWrite, Oneself),
         only(
             "DELETE",

@@ -7,8 +7,14 @@ use crate::problem::Problem;
 pub fn one_line(text: &str, characters_max: usize) -> Option<String> {
     let text = text.trim();
     let fits = !text.is_empty() && text.chars().count() <= characters_max;
-    let one_line = !text.chars().any(char::is_control);
+    let one_line = !text.chars().any(|character| character.is_control() || misleads(character));
     (fits && one_line).then(|| text.to_owned())
+}
+
+/// Separators that break lines without being control characters, and marks that turn the
+/// reading direction: either could make a line read as another one.
+const fn misleads(character: char) -> bool {
+    matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The same for a field of a body.

@@ -1,10 +1,12 @@
 //! Wrong passwords are throttled by e-mail address and network address together, in a table that
 //! all nodes share, before anything is hashed. Unknown addresses count like known ones.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use countersign_domain::Timestamp;
+use ipnet::Ipv6Net;
 
 use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
@@ -26,6 +28,17 @@ pub struct Attempt {
     person: String,
 }
 
+/// What counts as one network address: an IPv6 subscriber has a whole /64 of them.
+fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            Ipv6Net::new(address, 64).map_or_else(|_| address.to_string(), |net| net.trunc().to_string())
+        }
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
+
 impl App {
     /// Counts an attempt, or refuses it before anything is hashed.
     ///
@@ -37,7 +50,8 @@ impl App {
         address: Option<&str>,
     ) -> Result<Attempt, Problem> {
         let now = self.clock.now();
-        let pair = self.vault.throttle_bucket(&["pair", email_digest, address.unwrap_or_default()]);
+        let network = network(address.unwrap_or_default());
+        let pair = self.vault.throttle_bucket(&["pair", email_digest, &network]);
         let person = self.vault.throttle_bucket(&["person", email_digest]);
         let rows = self
             .database
@@ -122,5 +136,18 @@ impl App {
             )
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::network;
+
+    #[test]
+    fn s05_an_ipv6_network_is_one_address_and_mapped_ipv4_is_ipv4() {
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_ne!(network("192.0.2.7"), network("192.0.2.8"));
     }
 }

@@ -46,6 +46,7 @@ fn user_events_are_stored_as_they_always_were() {
         UserEvent::EnrolmentDemanded {
             token: token_digest(1),
             agreement_id: Some(agreement_id(1)),
+            password_judged_by: PasswordJudge::Countersign,
             required_by: vec![agreement_id(2)],
             deadline: Some(at_minute(9)),
             expires_at: at_minute(10),

@@ -26,6 +26,8 @@ pub use postgres::Postgres;
 pub use row::{FromValue, Row};
 pub use sqlite::Sqlite;
 
+use tokio::sync::Semaphore;
+
 use crate::table::Value;
 use counters::Counters;
 use migrate::Flavour;
@@ -35,6 +37,7 @@ use migrate::Flavour;
 pub struct Database {
     engine: Engine,
     counters: Arc<Counters>,
+    scans: Arc<Semaphore>,
 }
 
 /// Which database it is, for the event store and the few others that must know.
@@ -45,6 +48,9 @@ pub enum Engine {
     /// SQLite, embedded in the one node.
     Sqlite(Sqlite),
 }
+
+/// So many searches run at once on one node.
+const SCANS_MAX: usize = 3;
 
 impl Database {
     /// Opens the database at `postgres://…`, `postgresql://…`, `sqlite:PATH` or `sqlite://PATH`.
@@ -64,7 +70,7 @@ impl Database {
                 return Err(DatabaseError::Query(reason.to_owned()));
             }
         };
-        Ok(Database { engine, counters: Arc::default() })
+        Ok(Database { engine, counters: Arc::default(), scans: Arc::new(Semaphore::new(SCANS_MAX)) })
     }
 
     /// Runs a statement that changes nothing.
@@ -80,6 +86,27 @@ impl Database {
         match &self.engine {
             Engine::Postgres(postgres) => postgres.read(&sql, params).await,
             Engine::Sqlite(sqlite) => sqlite.read(&sql, params),
+        }
+    }
+
+    /// Runs a statement that changes nothing and may take a while, such as a search: beside the
+    /// threads that answer requests, and only a few at once, so that searches wait for each other
+    /// and sign-ins for none of them.
+    ///
+    /// # Errors
+    /// As for [`Database::read`].
+    pub async fn scan(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
+        let stopped = |_| DatabaseError::Unavailable("the program is stopping".to_owned());
+        let _place = self.scans.acquire().await.map_err(stopped)?;
+        match &self.engine {
+            Engine::Postgres(_) => self.read(sql, params).await,
+            Engine::Sqlite(sqlite) => {
+                refuse_nul(params)?;
+                self.count(StatementKind::Read);
+                let (sqlite, sql, params) = (sqlite.clone(), self.sql(sql).into_owned(), params.to_owned());
+                let read = tokio::task::spawn_blocking(move || sqlite.read(&sql, &params));
+                read.await.map_err(|error| DatabaseError::Unavailable(error.to_string()))?
+            }
         }
     }
 

@@ -147,6 +147,10 @@ pub async fn open(
             Ok(plan)
         })
         .await?;
+    if app.was_closed(body.administered_by).await? {
+        app.release(&request, id).await?;
+        return Err(AgreementRefusal::NotAnAdministrator.into());
+    }
     let view = AgreementView::of(id, &done.state, 0)?;
     Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
 }
@@ -253,6 +257,10 @@ pub async fn change_administration(
             AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by, at })
         })
         .await?;
+    if app.was_closed(body.administered_by).await? {
+        app.release(&request, id).await?;
+        return Err(AgreementRefusal::NotAnAdministrator.into());
+    }
     Ok(Written::nothing(done.written))
 }
 
@@ -270,7 +278,33 @@ pub async fn close(State(app): Shared, request: Request, Path(id): OneId) -> Res
             AgreementCommand::Close(CloseAgreement { administers_count, at })
         })
         .await?;
+    // Another agreement may have named it at the same time, in its own stream. Nobody is left
+    // administered by a closed agreement: whichever of the two is later undoes the other's part.
+    for administered in app.administered_by(id).await? {
+        app.release(&request, administered).await?;
+    }
     Ok(Written::nothing(done.written))
+}
+
+impl App {
+    async fn administered_by(&self, id: AgreementId) -> Result<Vec<AgreementId>, Problem> {
+        let sql = "SELECT agreement_id FROM login_check_agreements WHERE administered_by = $1 AND NOT closed";
+        let rows = self.database.read(sql, &[id.to_string().into()]).await?;
+        rows.iter().map(|row| path_id(&row.get::<String>("agreement_id")?, "agreement")).collect()
+    }
+
+    /// Whether an administrator that was just named was closed at the same time, in its own stream.
+    async fn was_closed(&self, administrator: Option<AgreementId>) -> Result<bool, Problem> {
+        let Some(administrator) = administrator else { return Ok(false) };
+        Ok(self.store.load::<Agreement>(administrator, None).await?.state.closed_at().is_some())
+    }
+
+    async fn release(&self, request: &Request, id: AgreementId) -> Result<(), Problem> {
+        let nobody =
+            |at| AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by: None, at });
+        self.execute_on_agreement(request, id, None, None, |_, at| nobody(at)).await?;
+        Ok(())
+    }
 }
 
 /// What a person may do in an agreement.

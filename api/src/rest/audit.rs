@@ -6,6 +6,7 @@
 
 mod entry;
 mod names;
+mod query;
 mod summary;
 
 use std::time::Duration;
@@ -19,18 +20,19 @@ use countersign_domain::Timestamp;
 use countersign_domain::agreement::AgreementEvent;
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::instance::InstanceEvent;
-use countersign_domain::user::{UserEvent, UserEventKind};
-use countersign_projections::table::{Value, timestamp_text};
+use countersign_domain::user::UserEvent;
+use countersign_projections::table::timestamp_text;
 use serde::Deserialize;
-use strum::{IntoEnumIterator, VariantNames};
+use strum::VariantNames;
 use tokio::time::Instant;
 
 use super::{Page, Params, Problems, Shared, next_cursor, page_size};
 use crate::app::App;
 use crate::problem::refusals::busy;
 use crate::problem::{Problem, ProblemCode};
-use crate::request::{Caller, Request};
+use crate::request::Request;
 use entry::{EntryView, StoredEntry};
+use query::{Conditions, Reader};
 
 /// So long an answer waits for the write that it should show.
 const AFTER_WRITE_WAIT: Duration = Duration::from_secs(2);
@@ -54,8 +56,10 @@ pub struct EntryFilter {
     #[serde(default)]
     r#type: Vec<String>,
     /// Recorded at this time or later.
+    #[serde(default, deserialize_with = "crate::time::optional")]
     from: Option<DateTime<Utc>>,
     /// Recorded before this time.
+    #[serde(default, deserialize_with = "crate::time::optional")]
     to: Option<DateTime<Utc>>,
     /// So many entries at most, 500 at most; 100 if it is not given.
     limit: Option<u32>,
@@ -63,32 +67,6 @@ pub struct EntryFilter {
     cursor: Option<String>,
     /// What a write answered as `Countersign-Write`: the answer waits until it shows that write.
     after_write: Option<String>,
-}
-
-/// Conditions of a statement with their parameters, in order.
-#[derive(Default)]
-struct Conditions {
-    texts: Vec<String>,
-    params: Vec<Value>,
-}
-
-impl Conditions {
-    fn param(&mut self, value: impl Into<Value>) -> String {
-        self.params.push(value.into());
-        format!("${}", self.params.len())
-    }
-
-    fn list(&mut self, values: &[&str]) -> String {
-        let placeholders: Vec<String> = values.iter().map(|value| self.param((*value).to_owned())).collect();
-        placeholders.join(", ")
-    }
-
-    fn equal(&mut self, column: &str, value: Option<String>) {
-        if let Some(value) = value {
-            let value = self.param(value);
-            self.texts.push(format!("{column} = {value}"));
-        }
-    }
 }
 
 /// Lists entries of the audit trail, the newest first. Pages stay stable while more is recorded.
@@ -102,20 +80,14 @@ pub async fn entries(
     Params(filter): Params<EntryFilter>,
 ) -> Result<Json<Page<EntryView>>, Problem> {
     let limit = page_size(filter.limit)?;
+    let reader = Reader::of(&request)?;
+    if let Some(write) = &filter.after_write {
+        app.wait_for_write(write, reader).await?;
+    }
     let mut conditions = Conditions::default();
     narrow(&mut conditions, &filter)?;
-    let reader = visible_to(&mut conditions, &request)?;
-    if let Some(write) = &filter.after_write {
-        app.wait_for_write(write, &request).await?;
-    }
-    let all = if conditions.texts.is_empty() { "1 = 1".to_owned() } else { conditions.texts.join(" AND ") };
-    let limit_param = conditions.param(limit + 1);
-    let sql = format!(
-        "SELECT e.event_id, e.recorded_at, e.event_type, e.aggregate_type, e.user_id, e.agreement_id, \
-         CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata FROM events e \
-         WHERE {all} ORDER BY e.recorded_at DESC, e.event_id DESC LIMIT {limit_param}"
-    );
-    let rows = app.database.read(&sql, &conditions.params).await?;
+    let sql = conditions.select(reader, filter.agreement.is_some(), limit + 1);
+    let rows = app.database.scan(&sql, &conditions.params).await?;
     let mut stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
     let next_cursor = next_cursor(&mut stored, limit, |entry| {
         URL_SAFE_NO_PAD.encode(format!("{}|{}", timestamp_text(entry.recorded_at), entry.event_id))
@@ -162,51 +134,14 @@ fn narrow(conditions: &mut Conditions, filter: &EntryFilter) -> Result<(), Probl
 fn read_cursor(cursor: &str) -> Option<(Timestamp, String)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (recorded_at, event_id) = text.split_once('|')?;
-    let recorded_at = DateTime::parse_from_rfc3339(recorded_at).ok()?.to_utc();
+    let recorded_at = crate::time::parse(recorded_at).ok()?;
     event_id.parse::<uuid::Uuid>().ok()?;
     Some((recorded_at, event_id.to_owned()))
 }
 
-/// Who reads, and so whose addresses and names are opened.
-#[derive(Clone, Copy)]
-enum Reader {
-    /// Sees everything.
-    Auditor,
-    /// Sees the whole of their own entries, and less of others'.
-    Person(UserId),
-}
-
-fn visible_to(conditions: &mut Conditions, request: &Request) -> Result<Reader, Problem> {
-    match &request.caller {
-        Caller::ApiKey { .. } => Ok(Reader::Auditor),
-        Caller::Session { user_id, .. } => {
-            let me = conditions.param(user_id.to_string());
-            let factor_events = UserEventKind::iter().filter(|kind| kind.is_about_second_factors());
-            let factor_events: Vec<&str> = factor_events.map(Into::into).collect();
-            let factor_events = conditions.list(&factor_events);
-            let own = format!(
-                "SELECT s.agreement_id FROM login_check_links s WHERE s.user_id = {me} AND s.role = 'superuser'"
-            );
-            let own_and_administered = format!(
-                "SELECT a.agreement_id FROM login_check_agreements a \
-                 WHERE a.agreement_id IN ({own}) OR a.administered_by IN ({own})"
-            );
-            conditions.texts.push(format!(
-                "(e.user_id = {me} \
-                 OR (e.aggregate_type = 'agreement' AND e.agreement_id IN ({own_and_administered})) \
-                 OR (e.aggregate_type = 'user' AND e.event_type IN ({factor_events}) AND EXISTS (\
-                 SELECT 1 FROM login_check_links m WHERE m.user_id = e.user_id \
-                 AND m.agreement_id IN ({own_and_administered}) AND m.linked_at <= e.recorded_at)))"
-            ));
-            Ok(Reader::Person(*user_id))
-        }
-        Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(crate::request::forbidden()),
-    }
-}
-
 impl App {
     /// Waits for a write that the reader may see; another is never there.
-    async fn wait_for_write(&self, write: &str, request: &Request) -> Result<(), Problem> {
+    async fn wait_for_write(&self, write: &str, reader: Reader) -> Result<(), Problem> {
         let malformed = || {
             Problem::new(
                 ProblemCode::MalformedRequest,
@@ -225,10 +160,9 @@ impl App {
         conditions.equal("e.aggregate_id", Some(stream_id.to_owned()));
         let sequence = conditions.param(sequence);
         conditions.texts.push(format!("e.sequence = {sequence}"));
-        visible_to(&mut conditions, request)?;
-        let sql = format!("SELECT e.sequence FROM events e WHERE {}", conditions.texts.join(" AND "));
+        let sql = conditions.select(reader, false, 1);
         let deadline = Instant::now() + AFTER_WRITE_WAIT;
-        while self.database.read(&sql, &conditions.params).await?.is_empty() {
+        while self.database.scan(&sql, &conditions.params).await?.is_empty() {
             if Instant::now() >= deadline {
                 return Err(busy("The trail does not show that write yet."));
             }

@@ -78,6 +78,7 @@ pub struct EnforcementChange {
     /// Whether two-factor is required from now on.
     enforced: bool,
     /// Until when enrolment may wait; now if it is not given.
+    #[serde(default, deserialize_with = "crate::time::optional")]
     deadline: Option<DateTime<Utc>>,
     /// Why, for the record; up to 500 characters.
     reason: Option<String>,
@@ -122,7 +123,7 @@ pub async fn enforce(
     Body(body): Body<EnforcementChange>,
 ) -> Result<Response, Problem> {
     let id: AgreementId = path_id(&id, "agreement")?;
-    let deadline = body.deadline.map(countersign_projections::table::to_microseconds);
+    let deadline = body.deadline;
     if deadline.is_some() && !body.enforced {
         return Err(Problem::invalid_field("deadline", "A deadline goes with enforcement only."));
     }
@@ -149,7 +150,12 @@ pub async fn enforce(
                 at,
             })
         })
-        .await?;
+        .await
+        // The proof stands, so the emergency code that replaced it must reach its owner all the same.
+        .map_err(|problem| match &recovery_code {
+            Some(code) => problem.with_member("recovery_code", code.as_str().into()),
+            None => problem,
+        })?;
     let (affected_users, without_two_factor) = app.reach(id).await?;
     let enforcement = EnforcementView::of(done.state.enforcement());
     let answer = EnforcementAnswer { enforcement, affected_users, without_two_factor, recovery_code };
@@ -210,7 +216,7 @@ pub async fn preview(
     let (affected_users, without_two_factor) = app.reach(id).await?;
     let after = params.cursor.unwrap_or_default();
     let rows =
-        app.database.read(REACHED_USERS, &[id.to_string().into(), after.into(), (limit + 1).into()]).await?;
+        app.database.scan(REACHED_USERS, &[id.to_string().into(), after.into(), (limit + 1).into()]).await?;
     let mut users = Vec::with_capacity(rows.len());
     for row in &rows {
         let two_factor_enabled = row.get("two_factor_enabled")?;
@@ -220,32 +226,24 @@ pub async fn preview(
     Ok(Json(Preview { affected_users, without_two_factor, users, next_cursor }))
 }
 
-/// The people of the agreement `$1` and of the open ones that it administers, each once.
-macro_rules! reached {
-    () => {
-        "EXISTS (SELECT 1 FROM login_check_links l JOIN login_check_agreements a \
-         ON a.agreement_id = l.agreement_id WHERE l.user_id = u.user_id AND NOT a.closed \
-         AND (a.agreement_id = $1 OR a.administered_by = $1))"
-    };
-}
-
 const REACH: &str = "SELECT count(*) AS affected, \
      coalesce(sum(CASE WHEN u.two_factor_enabled THEN 0 ELSE 1 END), 0) AS without \
      FROM login_check_users u WHERE u.user_id IN (SELECT l.user_id FROM login_check_agreements a \
      JOIN login_check_links l ON l.agreement_id = a.agreement_id \
      WHERE NOT a.closed AND (a.agreement_id = $1 OR a.administered_by = $1))";
 
-const REACHED_USERS: &str = concat!(
-    "SELECT u.user_id, u.email, u.display_name, u.two_factor_enabled, k.key_id, k.wrapped, k.master_key_id \
-     FROM login_check_users u LEFT JOIN data_keys k ON k.owner_id = u.user_id \
-     WHERE ",
-    reached!(),
-    " AND u.user_id > $2 ORDER BY u.user_id LIMIT $3"
-);
+/// The people of the agreement `$1` and of the open ones that it administers, each once.
+const REACHED_USERS: &str = "SELECT u.user_id, u.email, u.display_name, u.two_factor_enabled, k.key_id, k.wrapped, k.master_key_id \
+     FROM (SELECT DISTINCT l.user_id FROM login_check_agreements a \
+     JOIN login_check_links l ON l.agreement_id = a.agreement_id \
+     WHERE NOT a.closed AND (a.agreement_id = $1 OR a.administered_by = $1) AND l.user_id > $2 \
+     ORDER BY l.user_id LIMIT $3) AS reached \
+     JOIN login_check_users u ON u.user_id = reached.user_id \
+     LEFT JOIN data_keys k ON k.owner_id = u.user_id ORDER BY u.user_id";
 
 impl App {
     async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {
-        let rows = self.database.read(REACH, &[id.to_string().into()]).await?;
+        let rows = self.database.scan(REACH, &[id.to_string().into()]).await?;
         let row = rows.first().ok_or_else(|| Problem::internal("a count returned no row"))?;
         Ok((row.get("affected")?, row.get("without")?))
     }

@@ -225,10 +225,13 @@ pub async fn sign_in(
         PasswordShown::Nothing => return Err(Problem::internal("a password was judged and is nothing")),
     };
     let drawn = Drawn::draw(user_id)?;
-    app.attempt_sign_in(&request, user_id, login.agreement_id, &drawn, |attempt| {
-        sign_in_command(password_id, attempt, &drawn)
-    })
-    .await
+    let response = app
+        .attempt_sign_in(&request, user_id, login.agreement_id, &drawn, |attempt| {
+            sign_in_command(password_id, attempt, &drawn)
+        })
+        .await?;
+    app.settle_password(&judged).await?;
+    Ok(response)
 }
 
 fn sign_in_command(password_id: PasswordId, attempt: SignInAttempt, drawn: &Drawn) -> UserCommand {

@@ -65,7 +65,6 @@ pub async fn set(
     match &request.caller {
         Caller::ApiKey { .. } => first_password(&app, &request, &loaded, body, &[&email, &name]).await,
         Caller::Session { session_id, .. } => {
-            app.passwords.check_new("new_password", &body.new_password, &[&email, &name])?;
             let proof = ProofBody {
                 password: body.current_password,
                 code: body.code,
@@ -85,9 +84,10 @@ pub async fn set(
                     }
                     Ok(plan)
                 };
-            // The new password is hashed only once the old one was right.
+            // The new password is looked at only once the old one was right.
             let judged = app.judge_proof(&request, user_id, &proof, plan).await?;
             if !judged.has_wrong_password() {
+                app.passwords.check_new("new_password", &body.new_password, &[&email, &name]).await?;
                 let phc = app.passwords.hash(body.new_password).await?;
                 hashed.get_or_init(|| phc);
             }
@@ -108,7 +108,7 @@ async fn first_password(
     if loaded.state.password().is_some() {
         return Err(UserRefusal::PasswordAlreadySet.into());
     }
-    app.passwords.check_new("new_password", &body.new_password, known)?;
+    app.passwords.check_new("new_password", &body.new_password, known).await?;
     let password_id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
     let phc = app.passwords.hash(body.new_password).await?;
     let done = app

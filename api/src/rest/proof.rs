@@ -117,6 +117,9 @@ impl App {
             return Err(wrong_credentials().recorded_as(&done.written));
         }
         failed_attempt(&done)?;
+        if let Some(judged) = &proof.password {
+            self.settle_password(judged).await?;
+        }
         let replacement = proof.typed.as_ref().and_then(Typed::replacement);
         let recovery_code = replacement.and_then(|fresh| fresh.if_issued(&done.events));
         Ok(Proven { done, recovery_code })

@@ -187,7 +187,7 @@ pub async fn register(
     let user_id = UserId::from_uuid(entropy::id(app.clock.now())?);
     let password = match body.password {
         Some(password) => {
-            app.passwords.check_new("password", &password, &[email.as_str(), &display_name])?;
+            app.passwords.check_new("password", &password, &[email.as_str(), &display_name]).await?;
             let id = PasswordId::from_uuid(entropy::id(app.clock.now())?);
             Some((id, app.passwords.hash(password).await?))
         }

@@ -10,7 +10,7 @@ use crate::user::judging::Spent;
 use crate::user::proof::{Proof, Proven};
 use crate::user::session::NewSession;
 use crate::user::two_factor::AUTHENTICATORS_MAX;
-use crate::user::{LoginMethod, User, UserEvent, UserRefusal};
+use crate::user::{LoginMethod, PasswordJudge, User, UserEvent, UserRefusal};
 
 /// How long a pending enrolment lives, and the token that allows one.
 pub const ENROLMENT_LIFETIME: TimeDelta = TimeDelta::minutes(10);
@@ -60,6 +60,11 @@ pub struct EnrolmentToken {
     pub digest: TokenDigest,
     /// The agreement that the sign-in is attributed to.
     pub agreement_id: Option<AgreementId>,
+    /// Who judged the password: without us there is no session to give.
+    pub password_judged_by: PasswordJudge,
+    /// Its enrolment was confirmed: it is good for saying that the emergency code is saved, and
+    /// for nothing else.
+    pub spent: bool,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -130,6 +135,12 @@ impl User {
     /// The enrolment token of this digest, if it may be used now.
     #[must_use]
     pub fn live_enrolment_token(&self, digest: &TokenDigest, at: Timestamp) -> Option<&EnrolmentToken> {
+        self.unexpired_enrolment_token(digest, at).filter(|token| !token.spent)
+    }
+
+    /// The same, also once its enrolment was confirmed.
+    #[must_use]
+    pub fn unexpired_enrolment_token(&self, digest: &TokenDigest, at: Timestamp) -> Option<&EnrolmentToken> {
         self.enrolment_tokens.iter().find(|token| token.digest == *digest && at < token.expires_at)
     }
 
@@ -203,16 +214,29 @@ impl User {
                 method: LoginMethod::Totp,
                 at,
             });
-            events.extend(self.start_session(&command.session, agreement_id, Some(at), at));
+            match token.password_judged_by {
+                PasswordJudge::Countersign => {
+                    events.extend(self.start_session(&command.session, agreement_id, Some(at), at));
+                }
+                PasswordJudge::Application => {}
+            }
         }
         Ok(events)
     }
 
     pub(super) fn apply_to_enrolments(&mut self, event: &UserEvent) {
-        if let UserEvent::EnrolmentDemanded { token, agreement_id, expires_at, at, .. } = event {
+        if let UserEvent::EnrolmentDemanded {
+            token, agreement_id, password_judged_by, expires_at, at, ..
+        } = event
+        {
             self.enrolment_tokens.retain(|other| *at < other.expires_at);
-            let (digest, agreement_id, expires_at) = (token.clone(), *agreement_id, *expires_at);
-            let token = EnrolmentToken { digest, agreement_id, expires_at };
+            let token = EnrolmentToken {
+                digest: token.clone(),
+                agreement_id: *agreement_id,
+                password_judged_by: *password_judged_by,
+                spent: false,
+                expires_at: *expires_at,
+            };
             push_bounded(&mut self.enrolment_tokens, token, ENROLMENTS_MAX);
         }
         if let UserEvent::TwoFactorEnrolmentStarted {
@@ -263,15 +287,22 @@ impl User {
     fn end_enrolments_after(&mut self, event: &UserEvent) {
         if matches!(
             event,
-            UserEvent::AuthenticatorAdded { .. }
-                | UserEvent::TwoFactorDisabled { .. }
+            UserEvent::TwoFactorDisabled { .. }
                 | UserEvent::TwoFactorReset { .. }
                 | UserEvent::PasswordSet { .. }
         ) {
             self.end_enrolments(|_| true);
             self.enrolment_tokens.clear();
         }
-        if let UserEvent::AuthenticatorAdded { .. } = event {
+        if let UserEvent::AuthenticatorAdded { enrolment_id, .. } = event {
+            let confirmed = self.enrolments.iter().find(|other| other.id == *enrolment_id);
+            let starter = confirmed.map(|enrolment| enrolment.started_by.clone());
+            self.enrolment_tokens
+                .retain(|token| starter.as_ref() == Some(&Starter::EnrolmentToken(token.digest.clone())));
+            for token in &mut self.enrolment_tokens {
+                token.spent = true;
+            }
+            self.end_enrolments(|_| true);
             self.reset_pass = None;
         }
         if let UserEvent::TwoFactorReset { pass, .. } = event {
@@ -400,36 +431,57 @@ mod tests {
         given(reset).when(start(Some(token_digest(5)))).then([enrolment_started(2, false)]);
     }
 
-    #[test]
-    fn an_enrolment_token_signs_in_when_its_enrolment_is_confirmed() {
-        let token = Starter::EnrolmentToken(token_digest(3));
+    fn demanded(password_judged_by: PasswordJudge) -> Vec<UserEvent> {
         let demanded = UserEvent::EnrolmentDemanded {
             token: token_digest(3),
             agreement_id: None,
+            password_judged_by,
             required_by: vec![agreement_id(1)],
             deadline: None,
             expires_at: at_minute(10),
             at: at_minute(0),
         };
-        let started = enrolment_started_by(1, token.clone());
-        let after = given(registered_user().into_iter().chain([demanded, started]))
-            .when(confirm(Some(40), token.clone(), 5))
-            .then([
-                authenticator_added(1, 40, 5),
-                UserEvent::TwoFactorEnabled { at: at_minute(5) },
-                UserEvent::RecoveryCodeIssued {
-                    recovery_code_id: recovery_code_id(1),
-                    replaces: None,
-                    at: at_minute(5),
-                },
-                UserEvent::LoginSucceeded {
-                    challenge: None,
-                    agreement_id: None,
-                    method: LoginMethod::Totp,
-                    at: at_minute(5),
-                },
-                session_started(7, 5, Some(at_minute(5))),
-            ]);
-        assert_eq!(after.live_enrolment_token(&token_digest(3), at_minute(5)), None, "the token is spent");
+        let started = enrolment_started_by(1, Starter::EnrolmentToken(token_digest(3)));
+        registered_user().into_iter().chain([demanded, started]).collect()
+    }
+
+    fn turned_on() -> Vec<UserEvent> {
+        vec![
+            authenticator_added(1, 40, 5),
+            UserEvent::TwoFactorEnabled { at: at_minute(5) },
+            UserEvent::RecoveryCodeIssued {
+                recovery_code_id: recovery_code_id(1),
+                replaces: None,
+                at: at_minute(5),
+            },
+            UserEvent::LoginSucceeded {
+                challenge: None,
+                agreement_id: None,
+                method: LoginMethod::Totp,
+                at: at_minute(5),
+            },
+        ]
+    }
+
+    #[test]
+    fn an_enrolment_token_signs_in_when_its_enrolment_is_confirmed() {
+        let token = Starter::EnrolmentToken(token_digest(3));
+        let user = replay(demanded(PasswordJudge::Countersign));
+        let events = user.decide(confirm(Some(40), token, 5)).unwrap();
+        let session = session_started(7, 5, Some(at_minute(5)));
+        assert_eq!(events, turned_on().into_iter().chain([session]).collect::<Vec<_>>());
+        let after = replay(demanded(PasswordJudge::Countersign).into_iter().chain(events));
+        assert_eq!(after.live_enrolment_token(&token_digest(3), at_minute(5)), None, "it enrols no more");
+        assert!(
+            after.unexpired_enrolment_token(&token_digest(3), at_minute(5)).is_some(),
+            "it may say saved"
+        );
+    }
+
+    #[test]
+    fn s08_where_an_application_judged_the_password_no_session_is_given() {
+        let token = Starter::EnrolmentToken(token_digest(3));
+        let user = replay(demanded(PasswordJudge::Application));
+        assert_eq!(user.decide(confirm(Some(40), token, 5)), Ok(turned_on()));
     }
 }

@@ -29,6 +29,7 @@ pub enum UserEvent {
     EnrolmentDemanded {
         token: TokenDigest,
         agreement_id: Option<AgreementId>,
+        password_judged_by: PasswordJudge,
         required_by: Vec<AgreementId>,
         deadline: Option<Timestamp>,
         expires_at: Timestamp,

@@ -141,6 +141,12 @@ impl User {
                 second_factor_at: *second_factor_at,
             });
         }
+        // A factor that is no more proves nothing: not freshness, nor what a new requirement asks.
+        if let UserEvent::TwoFactorDisabled { .. } = event {
+            for session in &mut self.sessions {
+                session.second_factor_at = None;
+            }
+        }
         if let UserEvent::SessionEnded { session_id, .. } = event {
             self.sessions.retain(|session| session.id != *session_id);
         }
@@ -181,6 +187,15 @@ mod tests {
         let later = [requirement_with_deadline(Some(at_minute(102)))];
         assert!(is_live(&user_with_session(None), 100, &later, 101));
         assert!(!is_live(&user_with_session(None), 100, &later, 102));
+    }
+
+    #[test]
+    fn s11_a_session_does_not_outlive_the_second_factor_that_it_passed() {
+        let off = UserEvent::TwoFactorDisabled { at: at_minute(101) };
+        let passed = session_started(1, 100, Some(at_minute(100)));
+        let user = replay(enrolled_user().into_iter().chain([passed, off]));
+        assert!(is_live(&user, 100, &[], 102));
+        assert!(!is_live(&user, 100, &[requirement()], 102));
     }
 
     #[test]

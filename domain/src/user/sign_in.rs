@@ -92,8 +92,8 @@ impl User {
             return Ok(vec![attempt.challenged(PasswordJudge::Countersign)]);
         }
         let mut events = match standing(&attempt.required_by, attempt.at) {
-            Standing::Due => return Ok(vec![attempt.enrolment_demanded()]),
-            Standing::RequiredBy(_) => vec![attempt.enrolment_demanded()],
+            Standing::Due => return Ok(vec![attempt.enrolment_demanded(PasswordJudge::Countersign)]),
+            Standing::RequiredBy(_) => vec![attempt.enrolment_demanded(PasswordJudge::Countersign)],
             Standing::NotRequired => Vec::new(),
         };
         events.push(UserEvent::LoginSucceeded {
@@ -116,7 +116,7 @@ impl User {
             return Ok(vec![attempt.challenged(PasswordJudge::Application)]);
         }
         match standing(&attempt.required_by, attempt.at) {
-            Standing::Due => Ok(vec![attempt.enrolment_demanded()]),
+            Standing::Due => Ok(vec![attempt.enrolment_demanded(PasswordJudge::Application)]),
             Standing::RequiredBy(_) | Standing::NotRequired => Err(UserRefusal::TwoFactorNotEnabled),
         }
     }
@@ -196,10 +196,11 @@ impl SignInAttempt {
         }
     }
 
-    fn enrolment_demanded(&self) -> UserEvent {
+    fn enrolment_demanded(&self, password_judged_by: PasswordJudge) -> UserEvent {
         UserEvent::EnrolmentDemanded {
             token: self.enrolment_token.clone(),
             agreement_id: self.agreement_id,
+            password_judged_by,
             required_by: self.required_by.iter().map(|requirement| requirement.agreement_id).collect(),
             deadline: earliest_deadline(&self.required_by),
             expires_at: self.at + crate::user::enrolment::ENROLMENT_LIFETIME,
@@ -265,14 +266,14 @@ mod tests {
     fn s11_when_enrolment_is_due_the_password_leads_to_an_enrolment_token_and_no_session() {
         given(registered_user())
             .when(sign_in(vec![requirement()]))
-            .then([attempt(vec![requirement()]).enrolment_demanded()]);
+            .then([attempt(vec![requirement()]).enrolment_demanded(PasswordJudge::Countersign)]);
     }
 
     #[test]
     fn while_the_deadline_is_ahead_both_a_session_and_an_enrolment_token_are_given() {
         let later = requirement_with_deadline(Some(at_minute(101)));
         given(registered_user()).when(sign_in(vec![later.clone()])).then([
-            attempt(vec![later]).enrolment_demanded(),
+            attempt(vec![later]).enrolment_demanded(PasswordJudge::Countersign),
             succeeded(None, LoginMethod::Password, 100),
             session_started(7, 100, None),
         ]);
@@ -334,7 +335,7 @@ mod tests {
         given(registered_user()).when(open(vec![])).refused(&UserRefusal::TwoFactorNotEnabled);
         given(registered_user())
             .when(open(vec![requirement()]))
-            .then([attempt(vec![requirement()]).enrolment_demanded()]);
+            .then([attempt(vec![requirement()]).enrolment_demanded(PasswordJudge::Application)]);
         given(enrolled_user()).when(open(vec![])).then([challenged(1, PasswordJudge::Application)]);
     }
 

@@ -134,6 +134,8 @@ async fn apply_next_to_postgres(
     now: DateTime<Utc>,
 ) -> Result<Option<&'static Migration>, DatabaseError> {
     let mut transaction = postgres.pool().begin().await?;
+    // A migration takes as long as it takes.
+    transaction.execute("SET LOCAL statement_timeout = 0").await?;
     // Held until the commit, so that a second node reads the list after the first has written it.
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *transaction).await?;
     // Only where it is missing: a program that finds everything in place needs no right to create.

@@ -13,7 +13,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
 };
-use sqlx::{Arguments, Column, ConnectOptions, Connection, Row as _, TypeInfo, ValueRef};
+use sqlx::{Arguments, Column, ConnectOptions, Connection, Executor, Row as _, TypeInfo, ValueRef};
 
 use super::{DatabaseError, Row, connection_lost};
 use crate::table::{Value, to_microseconds};
@@ -36,6 +36,13 @@ impl Postgres {
             .max_connections(POOL_CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
+            // Nothing that a request waits for may take longer than the request may.
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("SET statement_timeout = '9s'").await?;
+                    Ok(())
+                })
+            })
             // A busy connection is not tested, which would double its round trips; one that has been
             // idle is, so that a restart of the server is mostly noticed here.
             .before_acquire(|connection, meta| {

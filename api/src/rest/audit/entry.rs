@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Reader;
 use super::names::Names;
+use super::query::Reader;
 use super::summary::{Named, summary};
 use crate::app::App;
 use crate::problem::Problem;

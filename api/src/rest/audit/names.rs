@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::Conditions;
 use super::entry::StoredEntry;
+use super::query::Conditions;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::rest::people::ERASED;
