@@ -227,7 +227,8 @@ async fn administers(app: &App, loaded: &Loaded<User>, agreement_id: AgreementId
     let Some(row) = rows.first() else { return Ok(false) };
     let administrator: Option<String> = row.get("administered_by")?;
     let administrator = administrator.and_then(|id| id.parse().ok());
-    Ok(administrator.is_some_and(|id| is_superuser(loaded, id)))
+    let mut links = loaded.facts.links.iter().filter(|link| link.role == Role::Superuser && !link.closed);
+    Ok(links.any(|link| Some(link.agreement_id) == administrator))
 }
 
 fn is_superuser(loaded: &Loaded<User>, agreement_id: AgreementId) -> bool {

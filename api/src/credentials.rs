@@ -62,14 +62,16 @@ impl App {
     }
 
     /// What the password was for went through: what was counted of this pair is forgotten. Not
-    /// before, or a right password could be told from a wrong one without end.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn settle_password(&self, judged: &JudgedPassword) -> Result<(), Problem> {
+    /// before, or a right password could be told from a wrong one without end. That it fails
+    /// must not take back what is committed; the count ends by itself.
+    pub async fn settle_password(&self, judged: &JudgedPassword) {
         match judged.shown {
-            PasswordShown::Right(_) => self.password_was_right(&judged.attempt).await,
-            PasswordShown::Wrong { .. } | PasswordShown::Nothing => Ok(()),
+            PasswordShown::Right(_) => {
+                if let Err(problem) = self.password_was_right(&judged.attempt).await {
+                    tracing::warn!(reason = problem.for_operator(), "a count of wrong passwords stays");
+                }
+            }
+            PasswordShown::Wrong { .. } | PasswordShown::Nothing => {}
         }
     }
 

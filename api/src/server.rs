@@ -17,6 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::app::{App, StartError};
@@ -27,6 +28,8 @@ use crate::router::router;
 
 /// So long a connection may take to send a request's head, or stay idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// So long a client may leave what it was sent unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// So long nothing is accepted after the operating system refused.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// So long requests under way may take once the program is told to stop.
@@ -131,5 +134,7 @@ fn serve(
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
-    http.serve_connection(TokioIo::new(stream), service)
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    http.serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

@@ -97,14 +97,21 @@ impl Database {
     /// As for [`Database::read`].
     pub async fn scan(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         let stopped = |_| DatabaseError::Unavailable("the program is stopping".to_owned());
-        let _place = self.scans.acquire().await.map_err(stopped)?;
+        let place = Arc::clone(&self.scans).acquire_owned().await.map_err(stopped)?;
         match &self.engine {
-            Engine::Postgres(_) => self.read(sql, params).await,
+            Engine::Postgres(_) => {
+                let _place = place;
+                self.read(sql, params).await
+            }
             Engine::Sqlite(sqlite) => {
                 refuse_nul(params)?;
                 self.count(StatementKind::Read);
                 let (sqlite, sql, params) = (sqlite.clone(), self.sql(sql).into_owned(), params.to_owned());
-                let read = tokio::task::spawn_blocking(move || sqlite.read(&sql, &params));
+                let read = tokio::task::spawn_blocking(move || {
+                    // Held until the search is done, also when nobody waits for it any more.
+                    let _place = place;
+                    sqlite.read(&sql, &params)
+                });
                 read.await.map_err(|error| DatabaseError::Unavailable(error.to_string()))?
             }
         }

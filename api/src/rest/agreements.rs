@@ -147,11 +147,9 @@ pub async fn open(
             Ok(plan)
         })
         .await?;
-    if app.was_closed(body.administered_by).await? {
-        app.release(&request, id).await?;
-        return Err(AgreementRefusal::NotAnAdministrator.into());
-    }
-    let view = AgreementView::of(id, &done.state, 0)?;
+    // The agreement is open all the same, with nobody who administers it; the answer says so.
+    let state = app.release_if_closed(&request, id, body.administered_by).await?.unwrap_or(done.state);
+    let view = AgreementView::of(id, &state, 0)?;
     Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
 }
 
@@ -257,8 +255,7 @@ pub async fn change_administration(
             AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by, at })
         })
         .await?;
-    if app.was_closed(body.administered_by).await? {
-        app.release(&request, id).await?;
+    if app.release_if_closed(&request, id, body.administered_by).await?.is_some() {
         return Err(AgreementRefusal::NotAnAdministrator.into());
     }
     Ok(Written::nothing(done.written))
@@ -281,7 +278,7 @@ pub async fn close(State(app): Shared, request: Request, Path(id): OneId) -> Res
     // Another agreement may have named it at the same time, in its own stream. Nobody is left
     // administered by a closed agreement: whichever of the two is later undoes the other's part.
     for administered in app.administered_by(id).await? {
-        app.release(&request, administered).await?;
+        app.release(&request, administered, id).await?;
     }
     Ok(Written::nothing(done.written))
 }
@@ -293,17 +290,41 @@ impl App {
         rows.iter().map(|row| path_id(&row.get::<String>("agreement_id")?, "agreement")).collect()
     }
 
-    /// Whether an administrator that was just named was closed at the same time, in its own stream.
-    async fn was_closed(&self, administrator: Option<AgreementId>) -> Result<bool, Problem> {
-        let Some(administrator) = administrator else { return Ok(false) };
-        Ok(self.store.load::<Agreement>(administrator, None).await?.state.closed_at().is_some())
+    /// Undoes that an administrator was just named which was closed at the same time, in its own
+    /// stream; the state after that, if it was.
+    async fn release_if_closed(
+        &self,
+        request: &Request,
+        id: AgreementId,
+        administrator: Option<AgreementId>,
+    ) -> Result<Option<Agreement>, Problem> {
+        let Some(administrator) = administrator else { return Ok(None) };
+        let named = self.store.load::<Agreement>(administrator, None).await?;
+        match named.state.closed_at() {
+            Some(_) => self.release(request, id, administrator).await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    async fn release(&self, request: &Request, id: AgreementId) -> Result<(), Problem> {
-        let nobody =
-            |at| AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by: None, at });
-        self.execute_on_agreement(request, id, None, None, |_, at| nobody(at)).await?;
-        Ok(())
+    /// Leaves the agreement administered by nobody, unless another administers it by now.
+    async fn release(
+        &self,
+        request: &Request,
+        id: AgreementId,
+        from: AgreementId,
+    ) -> Result<Agreement, Problem> {
+        let done = self
+            .execute_on_agreement(request, id, None, None, |loaded, at| {
+                let other = loaded.state.administered_by().filter(|administrator| *administrator != from);
+                let administered_by = other.map(|agreement_id| Administrator {
+                    agreement_id,
+                    exists: true,
+                    may_administer: true,
+                });
+                AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by, at })
+            })
+            .await?;
+        Ok(done.state)
     }
 }
 

@@ -140,23 +140,26 @@ pub async fn enforce(
         Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => None,
     };
     let by = request.actor()?;
-    let done = app
-        .execute_on_agreement(&request, id, None, None, |_, at| {
-            AgreementCommand::ToggleEnforcement(ToggleEnforcement {
-                enforced: body.enforced,
-                deadline,
-                reason: reason.clone(),
-                by: by.clone(),
-                at,
+    let changed = async {
+        let done = app
+            .execute_on_agreement(&request, id, None, None, |_, at| {
+                AgreementCommand::ToggleEnforcement(ToggleEnforcement {
+                    enforced: body.enforced,
+                    deadline,
+                    reason: reason.clone(),
+                    by: by.clone(),
+                    at,
+                })
             })
-        })
-        .await
-        // The proof stands, so the emergency code that replaced it must reach its owner all the same.
-        .map_err(|problem| match &recovery_code {
-            Some(code) => problem.with_member("recovery_code", code.as_str().into()),
-            None => problem,
-        })?;
-    let (affected_users, without_two_factor) = app.reach(id).await?;
+            .await?;
+        Ok((done, app.reach(id).await?))
+    };
+    // The proof stands, so the emergency code that replaced it must reach its owner whatever follows.
+    let keep_code = |problem: Problem| match &recovery_code {
+        Some(code) => problem.with_member("recovery_code", code.as_str().into()),
+        None => problem,
+    };
+    let (done, (affected_users, without_two_factor)) = changed.await.map_err(keep_code)?;
     let enforcement = EnforcementView::of(done.state.enforcement());
     let answer = EnforcementAnswer { enforcement, affected_users, without_two_factor, recovery_code };
     Ok(Written { written: done.written, answer: Json(answer) }.into_response())

@@ -230,7 +230,7 @@ pub async fn sign_in(
             sign_in_command(password_id, attempt, &drawn)
         })
         .await?;
-    app.settle_password(&judged).await?;
+    app.settle_password(&judged).await;
     Ok(response)
 }
 

@@ -118,7 +118,7 @@ impl App {
         }
         failed_attempt(&done)?;
         if let Some(judged) = &proof.password {
-            self.settle_password(judged).await?;
+            self.settle_password(judged).await;
         }
         let replacement = proof.typed.as_ref().and_then(Typed::replacement);
         let recovery_code = replacement.and_then(|fresh| fresh.if_issued(&done.events));
