@@ -227,3 +227,95 @@ impl Instance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    fn issue(number: u128, minute: i64) -> InstanceCommand {
+        InstanceCommand::IssueApiKey {
+            id: api_key_id(number),
+            name: "webshop".to_owned(),
+            scopes: vec![Scope::Login, Scope::UsersRead],
+            token: token_digest(number),
+            expires_at: Some(at_minute(500)),
+            at: at_minute(minute),
+        }
+    }
+
+    fn issued() -> InstanceEvent {
+        InstanceEvent::ApiKeyIssued {
+            id: api_key_id(1),
+            name: "webshop".to_owned(),
+            scopes: vec![Scope::Login, Scope::UsersRead],
+            token: token_digest(1),
+            expires_at: Some(at_minute(500)),
+            at: at_minute(0),
+        }
+    }
+
+    fn revoke(minute: i64) -> InstanceCommand {
+        InstanceCommand::RevokeApiKey { at: at_minute(minute) }
+    }
+
+    fn revoked(minute: i64) -> InstanceEvent {
+        InstanceEvent::ApiKeyRevoked { id: api_key_id(1), name: "webshop".to_owned(), at: at_minute(minute) }
+    }
+
+    #[test]
+    fn a_key_is_issued_as_it_was_asked_for() {
+        let after = given_api_key([]).when(issue(1, 0)).then([issued()]);
+        let expected = ApiKey {
+            id: api_key_id(1),
+            name: "webshop".to_owned(),
+            scopes: vec![Scope::Login, Scope::UsersRead],
+            token: token_digest(1),
+            issued_at: at_minute(0),
+            expires_at: Some(at_minute(500)),
+            revoked_at: None,
+        };
+        assert_eq!(after.api_key(), Some(&expected));
+        assert_eq!(after.latest_at(), Some(at_minute(0)));
+    }
+
+    #[test]
+    fn a_key_is_issued_once() {
+        given_api_key([issued()]).when(issue(1, 5)).refused(&InstanceRefusal::AlreadyIssued);
+        given_api_key([issued()]).when(issue(2, 5)).refused(&InstanceRefusal::AlreadyIssued);
+    }
+
+    #[test]
+    fn a_key_is_revoked() {
+        let after = given_api_key([issued()]).when(revoke(10)).then([revoked(10)]);
+        assert_eq!(after.api_key().unwrap().revoked_at, Some(at_minute(10)));
+        assert_eq!(after.latest_at(), Some(at_minute(10)));
+    }
+
+    #[test]
+    fn revoking_twice_is_one_revocation() {
+        let after = given_api_key([issued(), revoked(10)]).when(revoke(20)).then([]);
+        assert_eq!(after.api_key().unwrap().revoked_at, Some(at_minute(10)));
+    }
+
+    #[test]
+    fn a_key_that_never_was_is_not_revoked() {
+        given_api_key([]).when(revoke(10)).refused(&InstanceRefusal::NotIssued);
+    }
+
+    #[test]
+    fn a_revoked_key_is_not_issued_anew() {
+        given_api_key([issued(), revoked(10)]).when(issue(1, 20)).refused(&InstanceRefusal::AlreadyIssued);
+    }
+
+    #[test]
+    fn a_scope_reads_as_it_is_named_and_nothing_else_is_one() {
+        for scope in Scope::ALL {
+            assert_eq!(scope.name().parse(), Ok(scope));
+            assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
+        }
+        for other in ["", "login ", "Login", "users", "users:*"] {
+            assert_eq!(other.parse::<Scope>(), Err(UnknownScope), "{other}");
+        }
+    }
+}

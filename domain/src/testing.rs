@@ -12,6 +12,7 @@ use crate::agreement::{Agreement, AgreementCommand, AgreementEvent, AgreementRef
 use crate::ids::{
     AgreementId, ApiKeyId, AuthenticatorId, EnrolmentId, PasswordId, RecoveryCodeId, SessionId, UserId,
 };
+use crate::instance::{Instance, InstanceCommand, InstanceEvent, InstanceRefusal};
 use crate::requirement::Requirement;
 use crate::sealed::{Sealed, TokenDigest};
 use crate::user::enrolment::Starter;
@@ -44,6 +45,14 @@ pub(crate) fn given_agreement(events: impl IntoIterator<Item = AgreementEvent>) 
     Given { state }
 }
 
+pub(crate) fn given_api_key(events: impl IntoIterator<Item = InstanceEvent>) -> Given<Instance> {
+    let mut state = Instance::default();
+    for event in events {
+        state.apply(&event);
+    }
+    Given { state }
+}
+
 pub(crate) fn replay(events: impl IntoIterator<Item = UserEvent>) -> User {
     let mut user = User::default();
     for event in events {
@@ -64,6 +73,13 @@ impl Given<Agreement> {
         self,
         command: AgreementCommand,
     ) -> Outcome<Agreement, AgreementEvent, AgreementRefusal> {
+        let result = self.state.decide(command);
+        Outcome { state: self.state, result }
+    }
+}
+
+impl Given<Instance> {
+    pub(crate) fn when(self, command: InstanceCommand) -> Outcome<Instance, InstanceEvent, InstanceRefusal> {
         let result = self.state.decide(command);
         Outcome { state: self.state, result }
     }
@@ -95,6 +111,24 @@ impl Outcome<Agreement, AgreementEvent, AgreementRefusal> {
 
     #[track_caller]
     pub(crate) fn refused(self, refusal: &AgreementRefusal) {
+        assert_eq!(self.result.as_ref(), Err(refusal));
+    }
+}
+
+impl Outcome<Instance, InstanceEvent, InstanceRefusal> {
+    /// These events and no others; gives the state after them.
+    #[track_caller]
+    pub(crate) fn then<const N: usize>(self, expected: [InstanceEvent; N]) -> Instance {
+        assert_eq!(self.result, Ok(expected.to_vec()));
+        let mut state = self.state;
+        for event in &expected {
+            state.apply(event);
+        }
+        state
+    }
+
+    #[track_caller]
+    pub(crate) fn refused(self, refusal: &InstanceRefusal) {
         assert_eq!(self.result.as_ref(), Err(refusal));
     }
 }

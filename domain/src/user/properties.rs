@@ -4,33 +4,54 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::enrolment::{ConfirmEnrolment, StartEnrolment};
+use super::enrolment::{ConfirmEnrolment, StartEnrolment, Starter};
 use super::judging::{CodeMatch, Shown};
-use super::proof::{Proof, ProvePresence};
+use super::password::ChangePassword;
+use super::proof::{PasswordShown, Proof, ProvePresence, RecordPasswordFailure};
 use super::sign_in::{SignIn, SignInAttempt, VerifySecondFactor};
-use super::two_factor::{DisableTwoFactor, IssueRecoveryCode};
+use super::two_factor::{DisableTwoFactor, IssueRecoveryCode, RemoveAuthenticator, ResetTwoFactor};
 use super::*;
 use crate::ids::RecoveryCodeId;
+use crate::requirement::Requirement;
 use crate::testing::*;
+
+mod bounds;
 
 /// One step of a generated history. Numbers are small, so that histories collide with themselves.
 #[derive(Clone, Debug)]
 enum Step {
-    SignIn { challenge: u128 },
+    SignIn { challenge: u128, required: Required },
     Verify { challenge: u128, shown: Guess },
+    WrongPassword,
     Prove { shown: Guess },
     Disable { shown: Guess, enforced: bool },
     NewRecoveryCode { shown: Guess },
     Enrol { shown: Guess, replace: bool },
+    EnrolWithToken,
     Confirm { right: bool },
+    Remove { shown: Guess, first: bool },
+    ChangePassword { shown: Guess },
+    Reset,
     Wait { minutes: i64 },
+}
+
+/// Whether an agreement requires two-factor at a sign-in.
+#[derive(Clone, Copy, Debug)]
+enum Required {
+    No,
+    ByLater,
+    Now,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Guess {
     WrongCode,
     CodeAt(u64),
-    RecoveryCode { current: bool },
+    /// A code of a step after all before it.
+    NextCode,
+    RecoveryCode {
+        current: bool,
+    },
 }
 
 fn guesses() -> impl Strategy<Value = Guess> {
@@ -43,19 +64,36 @@ fn guesses() -> impl Strategy<Value = Guess> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (0_u128..40).prop_map(|challenge| Step::SignIn { challenge }),
+        3 => (0_u128..40, required()).prop_map(|(challenge, required)| Step::SignIn { challenge, required }),
         6 => (0_u128..40, guesses()).prop_map(|(challenge, shown)| Step::Verify { challenge, shown }),
         6 => guesses().prop_map(|shown| Step::Prove { shown }),
         1 => (guesses(), any::<bool>()).prop_map(|(shown, enforced)| Step::Disable { shown, enforced }),
         1 => guesses().prop_map(|shown| Step::NewRecoveryCode { shown }),
         1 => (guesses(), any::<bool>()).prop_map(|(shown, replace)| Step::Enrol { shown, replace }),
+        1 => Just(Step::EnrolWithToken),
         1 => any::<bool>().prop_map(|right| Step::Confirm { right }),
+        1 => Just(Step::WrongPassword),
+        1 => rare(),
         1 => (0_i64..40).prop_map(|minutes| Step::Wait { minutes }),
     ];
     prop::collection::vec(step, 0..120)
 }
 
+/// Steps that take much away at once.
+fn rare() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (guesses(), any::<bool>()).prop_map(|(shown, first)| Step::Remove { shown, first }),
+        guesses().prop_map(|shown| Step::ChangePassword { shown }),
+        Just(Step::Reset),
+    ]
+}
+
+fn required() -> impl Strategy<Value = Required> {
+    prop_oneof![Just(Required::No), Just(Required::ByLater), Just(Required::Now)]
+}
+
 /// A history as it unfolds, with a fresh number for whatever needs one.
+#[derive(Clone)]
 struct History {
     user: User,
     events: Vec<UserEvent>,
@@ -65,7 +103,10 @@ struct History {
 
 impl History {
     fn new() -> Self {
-        let events = enrolled_user();
+        Self::of(enrolled_user())
+    }
+
+    fn of(events: Vec<UserEvent>) -> Self {
         Self { user: replay(events.clone()), events, at: at_minute(100), drawn: 1_000 }
     }
 
@@ -77,12 +118,10 @@ impl History {
     fn shown(&mut self, guess: Guess) -> Shown {
         match guess {
             Guess::WrongCode => Shown::Code { matches: Vec::new() },
-            Guess::CodeAt(step) => {
-                let ids =
-                    self.user.two_factor().authenticators().iter().map(|authenticator| authenticator.id);
-                Shown::Code {
-                    matches: ids.map(|authenticator_id| CodeMatch { authenticator_id, step }).collect(),
-                }
+            Guess::CodeAt(step) => self.code_at(step),
+            Guess::NextCode => {
+                let step = self.draw().try_into().unwrap();
+                self.code_at(step)
             }
             Guess::RecoveryCode { current } => {
                 let issued = self.user.two_factor().recovery_code().map(|issued| issued.id);
@@ -92,24 +131,60 @@ impl History {
         }
     }
 
+    /// A code that is right for every authenticator at once.
+    fn code_at(&self, step: u64) -> Shown {
+        let ids = self.user.two_factor().authenticators().iter().map(|authenticator| authenticator.id);
+        Shown::Code { matches: ids.map(|authenticator_id| CodeMatch { authenticator_id, step }).collect() }
+    }
+
+    fn password(&self) -> PasswordId {
+        self.user.password().unwrap()
+    }
+
     fn proof(&mut self, guess: Guess) -> Proof {
-        proof_with(self.shown(guess))
+        Proof { password: PasswordShown::Right(self.password()), ..proof_with(self.shown(guess)) }
+    }
+
+    fn required_by(&self, required: Required) -> Vec<Requirement> {
+        match required {
+            Required::No => vec![],
+            Required::ByLater => {
+                vec![requirement_with_deadline(Some(self.at + chrono::TimeDelta::minutes(1)))]
+            }
+            Required::Now => vec![requirement()],
+        }
+    }
+
+    fn start_enrolment(&mut self, replace: bool, started_by: Starter, proof: Option<Proof>) -> UserCommand {
+        UserCommand::StartEnrolment(StartEnrolment {
+            enrolment_id: enrolment_id(self.draw()),
+            authenticator_id: authenticator_id(self.draw()),
+            label: sealed("phone"),
+            replace,
+            started_by,
+            proof,
+            pass: self.user.reset_pass.clone(),
+            at: self.at,
+        })
     }
 
     fn command(&mut self, step: &Step) -> Option<UserCommand> {
         let at = self.at;
         Some(match step {
-            Step::SignIn { challenge } => UserCommand::SignIn(SignIn {
-                password_id: password_id(1),
+            Step::SignIn { challenge, required } => UserCommand::SignIn(SignIn {
+                password_id: self.password(),
                 attempt: SignInAttempt {
                     challenge: token_digest(*challenge),
                     enrolment_token: token_digest(self.draw()),
                     agreement_id: None,
-                    required_by: vec![],
+                    required_by: self.required_by(*required),
                     at,
                 },
                 session: new_session(self.draw()),
             }),
+            Step::WrongPassword => {
+                UserCommand::RecordPasswordFailure(RecordPasswordFailure { unrecorded: 0, at })
+            }
             Step::Verify { challenge, shown } => UserCommand::VerifySecondFactor(VerifySecondFactor {
                 challenge: token_digest(*challenge),
                 shown: self.shown(*shown),
@@ -129,22 +204,44 @@ impl History {
                 proof: self.proof(*shown),
                 at,
             }),
-            Step::Enrol { shown, replace } => UserCommand::StartEnrolment(StartEnrolment {
-                enrolment_id: enrolment_id(self.draw()),
-                authenticator_id: authenticator_id(self.draw()),
-                label: sealed("phone"),
-                replace: *replace,
-                started_by: starter(),
-                proof: Some(self.proof(*shown)),
-                pass: None,
+            Step::Enrol { shown, replace } => {
+                let proof = self.proof(*shown);
+                self.start_enrolment(*replace, starter(), Some(proof))
+            }
+            Step::EnrolWithToken => {
+                let token = self.user.enrolment_tokens.last()?.digest.clone();
+                self.start_enrolment(false, Starter::EnrolmentToken(token), None)
+            }
+            Step::Confirm { right } => {
+                let pending = self.user.enrolments.last()?;
+                UserCommand::ConfirmEnrolment(ConfirmEnrolment {
+                    enrolment_id: pending.id,
+                    started_by: pending.started_by.clone(),
+                    matched_step: right.then_some(120),
+                    recovery_code_id: recovery_code_id(self.draw()),
+                    session: new_session(self.draw()),
+                    at,
+                })
+            }
+            Step::Remove { shown, first } => {
+                let authenticators = self.user.two_factor().authenticators();
+                let removed = if *first { authenticators.first() } else { authenticators.last() };
+                UserCommand::RemoveAuthenticator(RemoveAuthenticator {
+                    authenticator_id: removed?.id,
+                    proof: self.proof(*shown),
+                    required_by: vec![],
+                    at,
+                })
+            }
+            Step::ChangePassword { shown } => UserCommand::ChangePassword(ChangePassword {
+                password_id: password_id(self.draw()),
+                proof: self.proof(*shown),
+                session_id: session_id(1),
                 at,
             }),
-            Step::Confirm { right } => UserCommand::ConfirmEnrolment(ConfirmEnrolment {
-                enrolment_id: self.user.enrolments.last()?.id,
-                started_by: starter(),
-                matched_step: right.then_some(120),
-                recovery_code_id: recovery_code_id(self.draw()),
-                session: new_session(self.draw()),
+            Step::Reset => UserCommand::ResetTwoFactor(ResetTwoFactor {
+                pass: token_digest(self.draw()),
+                reason: sealed("phone and emergency code lost"),
                 at,
             }),
             Step::Wait { minutes } => {
@@ -220,6 +317,7 @@ proptest! {
                         | UserEvent::RecoveryCodeUsed { .. }
                         | UserEvent::AuthenticatorAdded { .. }
                         | UserEvent::TwoFactorDisabled { .. }
+                        | UserEvent::TwoFactorReset { .. }
                 );
                 if anew {
                     in_a_row = 0;
@@ -244,20 +342,6 @@ proptest! {
             if let Step::Disable { enforced: true, .. } = step {
                 prop_assert_eq!(events, vec![]);
             }
-        }
-    }
-
-    #[test]
-    fn the_state_is_bounded_and_names_each_vault_row_once(steps in steps()) {
-        let mut history = History::new();
-        for step in &steps {
-            history.run(step);
-            let user = &history.user;
-            prop_assert!(user.challenges.len() <= sign_in::CHALLENGES_MAX);
-            prop_assert!(user.sessions.len() <= session::SESSIONS_MAX);
-            prop_assert!(user.enrolments.len() <= enrolment::ENROLMENTS_MAX);
-            let rows = user.vault_rows();
-            prop_assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len());
         }
     }
 
