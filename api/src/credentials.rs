@@ -1,5 +1,8 @@
 //! Judging passwords: whose hash, under the throttle, counted, and recorded when wrong.
 
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 
 use countersign_domain::ids::{PasswordId, UserId};
