@@ -110,6 +110,12 @@ impl TestApp {
         product::forget_snapshots(&self.inside()).await;
     }
 
+    /// Records that a newer program has migrated the database, as a rolling upgrade does while
+    /// this node runs.
+    pub async fn migrate_as_a_newer_program(&self) {
+        product::remember_a_newer_migration(&self.inside(), self.now()).await;
+    }
+
     fn inside(&self) -> Arc<countersign::app::App> {
         let node = self.node.lock().unwrap_or_else(PoisonError::into_inner);
         product::inside(node.as_ref().expect("a node in this process"))

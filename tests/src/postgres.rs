@@ -57,6 +57,21 @@ pub(crate) async fn drop_database(url: &str) {
     run(&mut cluster().await, &sql).await;
 }
 
+/// Takes a database away from under its nodes: connections are cut and no new ones are let in.
+pub async fn take_away(url: &str) {
+    let name = name_of(url);
+    let mut cluster = cluster().await;
+    run(&mut cluster, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    run(&mut cluster, &cut).await;
+}
+
+/// Gives back what [`take_away`] took.
+pub async fn give_back(url: &str) {
+    let name = name_of(url);
+    run(&mut cluster().await, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+}
+
 /// A copy of the template: the database's URL, and a directory with its data directory.
 pub(crate) async fn copy_of_template() -> (String, TempDir) {
     static TEMPLATE: OnceCell<Template> = OnceCell::const_new();

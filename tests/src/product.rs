@@ -97,3 +97,11 @@ pub(crate) async fn streams(app: &App) -> Vec<(String, String)> {
 pub(crate) async fn forget_snapshots(app: &App) {
     app.database.write("DELETE FROM snapshots", &[]).await.expect("snapshots go");
 }
+
+/// Adds a migration that this program does not know to those that were applied.
+pub(crate) async fn remember_a_newer_migration(app: &App, at: DateTime<Utc>) {
+    let sql = "INSERT INTO countersign_migrations (version, name, checksum, applied_at) \
+               VALUES ($1, $2, $3, $4)";
+    let row = [1001_i64.into(), "of_a_newer_program".into(), "unknown".into(), at.into()];
+    app.database.write(sql, &row).await.expect("a migration is remembered");
+}

@@ -22,6 +22,8 @@ pub mod types {
     pub const SECOND_FACTOR_PASSED: &str = "SecondFactorPassed";
     /// An emergency code was used.
     pub const RECOVERY_CODE_USED: &str = "RecoveryCodeUsed";
+    /// A session ended before its time.
+    pub const SESSION_ENDED: &str = "SessionEnded";
     /// A wrong password was judged.
     pub const PASSWORD_FAILED: &str = "PasswordFailed";
     /// An agreement's enforcement was changed.

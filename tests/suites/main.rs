@@ -6,8 +6,11 @@
 mod access;
 mod attacks;
 mod bad_input;
+mod bounds;
 mod clock_set_back;
 mod cost;
+#[cfg(feature = "postgres")]
+mod database_down;
 mod emergency_code;
 mod events;
 mod events_seen;
@@ -17,9 +20,11 @@ mod lock;
 mod login_check;
 #[cfg(feature = "postgres")]
 mod nodes;
+mod paging;
 mod passwords;
 mod program;
 mod races;
+mod readiness;
 mod refuses_to_start;
 mod routes;
 mod secrets;
