@@ -207,8 +207,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// The whole program as a router.
 pub fn router(app: Arc<App>) -> Router {
     let (router, _) = handlers().split_for_parts();
+    let admitted = router.route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::authorise));
+    framed(admitted, app)
+}
+
+/// What stands around every handler: a bound for its body, its time, and its panics.
+fn framed(router: Router<Arc<App>>, app: Arc<App>) -> Router {
     router
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::authorise))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
@@ -265,7 +270,13 @@ fn as_problem(mut response: Response, request_id: &str) -> Response {
 mod tests {
     use std::collections::BTreeSet;
 
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
     use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
 
     #[test]
     fn s19_the_table_and_the_document_name_the_same_routes() {
@@ -282,6 +293,34 @@ mod tests {
         let listed: BTreeSet<(String, String)> =
             ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
         assert_eq!(listed, documented);
+    }
+
+    async fn problem_of(handler: axum::routing::MethodRouter<Arc<App>>) -> serde_json::Value {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
+        let app = App::open(config, Clock::system()).await.unwrap();
+        let router = framed(Router::new().route("/", handler), app);
+        let response = router.oneshot(axum::extract::Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body = axum::body::to_bytes(response.into_body(), BODY_BYTES_MAX).await.unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_tells_nothing_of_it() {
+        async fn panics() -> &'static str {
+            panic!("the secret word")
+        }
+        let problem = problem_of(get(panics)).await;
+        assert_eq!((&problem["code"], &problem["status"]), (&"internal".into(), &500.into()));
+        assert!(!problem.to_string().contains("secret"), "{problem}");
+        assert!(!problem["request_id"].as_str().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s20_a_request_that_takes_longer_than_ten_seconds_is_given_up() {
+        let problem = problem_of(get(std::future::pending::<()>)).await;
+        assert_eq!((&problem["code"], &problem["status"]), (&"timeout".into(), &503.into()));
     }
 
     #[test]

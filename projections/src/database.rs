@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use counters::{StatementCounts, StatementKind};
 pub use error::{DatabaseError, connection_lost};
@@ -48,6 +49,9 @@ pub enum Engine {
     /// SQLite, embedded in the one node.
     Sqlite(Sqlite),
 }
+
+/// A search is given up after this, before its request is; PostgreSQL is told so too.
+const SCAN_TIME: Duration = Duration::from_secs(9);
 
 /// So many searches run at once on one node.
 const SCANS_MAX: usize = 3;
@@ -110,7 +114,7 @@ impl Database {
                 let read = tokio::task::spawn_blocking(move || {
                     // Held until the search is done, also when nobody waits for it any more.
                     let _place = place;
-                    sqlite.read(&sql, &params)
+                    sqlite.scan(&sql, &params, SCAN_TIME)
                 });
                 read.await.map_err(|error| DatabaseError::Unavailable(error.to_string()))?
             }

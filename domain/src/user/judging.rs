@@ -7,7 +7,7 @@ use crate::user::two_factor::TwoFactor;
 use crate::user::{Factor, FailureReason, LoginMethod, UserEvent, UserRefusal};
 
 /// A second factor that somebody showed, compared with the vault but not yet judged: whether it
-/// is spent, locked or counted is for the [`User`] to say.
+/// is spent, locked or counted is for the [`User`](crate::user::User) to say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Shown {
     /// A six-digit code.

@@ -99,6 +99,7 @@ impl From<rusqlite::Error> for DatabaseError {
             ErrorCode::ReadOnly,
             ErrorCode::PermissionDenied,
             ErrorCode::OutOfMemory,
+            ErrorCode::OperationInterrupted,
         ];
         if unavailable.contains(&code) {
             return DatabaseError::Unavailable(message);

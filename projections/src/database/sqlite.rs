@@ -10,6 +10,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
@@ -78,6 +79,22 @@ impl Sqlite {
         self.read_with(|reader| query(reader, sql, params))
     }
 
+    /// Runs a statement that changes nothing, for so long and no longer.
+    pub(super) fn scan(
+        &self,
+        sql: &str,
+        params: &[Value],
+        time: Duration,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.read_with(|reader| {
+            let started = Instant::now();
+            reader.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || started.elapsed() > time));
+            let answer = query(reader, sql, params);
+            reader.progress_handler(0, None::<fn() -> bool>);
+            answer
+        })
+    }
+
     /// Runs one statement and waits until it is committed.
     pub(super) async fn write(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         let (sql, params) = (sql.to_owned(), params.to_owned());
@@ -113,6 +130,9 @@ impl ToSql for Value {
         })
     }
 }
+
+/// So many steps of SQLite's machine pass between two looks at the clock: some milliseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// Readers that are kept for the next read; more can be open at once, one per thread.
 const IDLE_READERS_MAX: usize = 32;

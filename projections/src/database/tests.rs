@@ -345,3 +345,16 @@ async fn an_address_that_is_none_is_refused() {
         assert!(matches!(Database::connect(url).await, Err(DatabaseError::Query(_))), "{url}");
     }
 }
+
+/// PostgreSQL has a timeout for this; SQLite must be made to look at the clock.
+#[tokio::test]
+async fn a_search_that_takes_too_long_is_given_up() {
+    let fresh = empty_sqlite().await.unwrap();
+    let Engine::Sqlite(sqlite) = fresh.database.engine() else { panic!("not SQLite") };
+    let endless =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS found FROM n";
+    let time = std::time::Duration::from_millis(20);
+    assert!(matches!(sqlite.scan(endless, &[], time), Err(DatabaseError::Unavailable(_))));
+    // The connection is as good as before, and nobody counts its steps any more.
+    assert_eq!(sqlite.read("SELECT 1 AS one", &[]).unwrap()[0].get::<i64>("one").unwrap(), 1);
+}
