@@ -1,0 +1,37 @@
+//! The tree of the published test vector, at any size.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use super::tree::{Hash, Plan, Subtree, empty_root, leaf_hash, node_hash};
+
+pub(super) const VKEY: &str = "audit.example.com/log1+cf18fe2a+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
+
+/// Leaf `index` of the test vector.
+pub(super) fn test_leaf(index: u64) -> Vec<u8> {
+    format!(r#"{{"pos":{index},"type":"test.event"}}"#).into_bytes()
+}
+
+/// The hash of every full subtree, computed straight from the definition.
+pub(super) struct Stored(HashMap<Subtree, Hash>);
+
+impl Stored {
+    pub(super) fn of(size: u64) -> Self {
+        let mut row: Vec<Hash> = (0..size).map(|index| leaf_hash(&test_leaf(index))).collect();
+        let (mut stored, mut level) = (HashMap::new(), 0);
+        while !row.is_empty() {
+            stored.extend((0..).zip(&row).map(|(index, hash)| (Subtree { level, index }, *hash)));
+            row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(*left, *right)).collect();
+            level += 1;
+        }
+        Self(stored)
+    }
+
+    pub(super) fn hashes(&self, plan: &Plan) -> Vec<Hash> {
+        plan.hashes(|subtree| Ok::<_, Infallible>(self.0[&subtree])).unwrap()
+    }
+
+    pub(super) fn root(&self, size: u64) -> Hash {
+        self.hashes(&Plan::root(size).unwrap()).pop().unwrap_or_else(empty_root)
+    }
+}
