@@ -3,7 +3,9 @@
 //! Everything is a pure function: no I/O, no clock, no randomness.
 
 pub mod canonical;
+pub mod checkpoint;
 pub mod leaf;
 #[cfg(test)]
 mod testing;
+pub mod tile;
 pub mod tree;
