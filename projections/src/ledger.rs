@@ -1,10 +1,20 @@
 //! The ledger's formats: what is hashed, what is signed, and what a stranger's tools can check.
 //!
-//! Everything is a pure function: no I/O, no clock, no randomness.
+//! Reading order:
+//! 1. [`canonical`]: the one spelling of a JSON text, so that its digest survives a JSON column;
+//! 2. [`leaf`]: one event as the bytes that are hashed;
+//! 3. [`tree`]: the Merkle tree of RFC 6962 over those bytes, and its frontier, which grows it;
+//! 4. [`tile`]: how C2SP tlog-tiles cuts the tree into files or rows of at most 256 hashes;
+//! 5. [`checkpoint`]: a signed size and root, as a C2SP signed note;
+//! 6. [`proof`]: that a leaf is in a tree, and that a tree has only grown.
+//!
+//! Everything is a pure function: no I/O, no clock, no randomness. Reading stored hashes is left
+//! to closures, and a [`tree::Plan`] says beforehand which hashes they will be asked for.
 
 pub mod canonical;
 pub mod checkpoint;
 pub mod leaf;
+pub mod proof;
 #[cfg(test)]
 mod testing;
 pub mod tile;
