@@ -63,12 +63,20 @@ struct Migration {
 }
 
 /// Every migration, in order and without gaps.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "foundation",
-    postgres: include_str!("../../../migrations/postgres/0001_foundation.sql"),
-    sqlite: include_str!("../../../migrations/sqlite/0001_foundation.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "foundation",
+        postgres: include_str!("../../../migrations/postgres/0001_foundation.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0001_foundation.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "ledger",
+        postgres: include_str!("../../../migrations/postgres/0002_ledger.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0002_ledger.sql"),
+    },
+];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (
     version bigint NOT NULL PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL)";

@@ -27,8 +27,8 @@ fn constraint(name: &str) -> DatabaseError {
 async fn migrating_twice_applies_everything_once() {
     for fresh in empty_databases().await.unwrap() {
         let database = fresh.database;
-        assert_eq!(database.pending_migrations().await.unwrap(), ["0001_foundation"]);
-        assert_eq!(database.migrate(at(NOW)).await.unwrap(), ["0001_foundation"]);
+        assert_eq!(database.pending_migrations().await.unwrap(), ["0001_foundation", "0002_ledger"]);
+        assert_eq!(database.migrate(at(NOW)).await.unwrap(), ["0001_foundation", "0002_ledger"]);
         assert!(database.pending_migrations().await.unwrap().is_empty());
         assert!(database.migrate(at(NOW)).await.unwrap().is_empty());
     }
