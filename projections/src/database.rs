@@ -14,6 +14,7 @@ pub mod sqlite;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod transact;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,8 +27,9 @@ pub use error::{DatabaseError, connection_lost};
 pub use postgres::Postgres;
 pub use row::{FromValue, Row};
 pub use sqlite::Sqlite;
+pub use transact::{Step, Transacted};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::table::Value;
 use counters::Counters;
@@ -102,19 +104,37 @@ impl Database {
     pub async fn scan(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         let stopped = |_| DatabaseError::Unavailable("the program is stopping".to_owned());
         let place = Arc::clone(&self.scans).acquire_owned().await.map_err(stopped)?;
+        self.read_beside(sql, params, Some((place, SCAN_TIME))).await
+    }
+
+    /// Runs a statement that changes nothing and reads much, for work that nobody waits for: beside
+    /// the threads that answer requests.
+    ///
+    /// # Errors
+    /// As for [`Database::read`].
+    pub async fn read_bulk(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DatabaseError> {
+        self.read_beside(sql, params, None).await
+    }
+
+    async fn read_beside(
+        &self,
+        sql: &str,
+        params: &[Value],
+        bound: Option<(OwnedSemaphorePermit, Duration)>,
+    ) -> Result<Vec<Row>, DatabaseError> {
         match &self.engine {
             Engine::Postgres(_) => {
-                let _place = place;
+                let _place = bound;
                 self.read(sql, params).await
             }
             Engine::Sqlite(sqlite) => {
                 refuse_nul(params)?;
                 self.count(StatementKind::Read);
                 let (sqlite, sql, params) = (sqlite.clone(), self.sql(sql).into_owned(), params.to_owned());
-                let read = tokio::task::spawn_blocking(move || {
-                    // Held until the search is done, also when nobody waits for it any more.
-                    let _place = place;
-                    sqlite.scan(&sql, &params, SCAN_TIME)
+                let read = tokio::task::spawn_blocking(move || match bound {
+                    // The place is held until the search is done, also when nobody waits for it any more.
+                    Some((_place, time)) => sqlite.scan(&sql, &params, time),
+                    None => sqlite.read(&sql, &params),
                 });
                 read.await.map_err(|error| DatabaseError::Unavailable(error.to_string()))?
             }

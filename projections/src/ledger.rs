@@ -6,15 +6,19 @@
 //! 3. [`tree`]: the Merkle tree of RFC 6962 over those bytes, and its frontier, which grows it;
 //! 4. [`tile`]: how C2SP tlog-tiles cuts the tree into files or rows of at most 256 hashes;
 //! 5. [`checkpoint`]: a signed size and root, as a C2SP signed note;
-//! 6. [`proof`]: that a leaf is in a tree, and that a tree has only grown.
+//! 6. [`proof`]: that a leaf is in a tree, and that a tree has only grown;
+//! 7. [`store`]: the ledger as a database holds it;
+//! 8. [`sequencer`]: gives events their place in it.
 //!
-//! Everything is a pure function: no I/O, no clock, no randomness. Reading stored hashes is left
+//! The first six are pure functions: no I/O, no clock, no randomness. Reading stored hashes is left
 //! to closures, and a [`tree::Plan`] says beforehand which hashes they will be asked for.
 
 pub mod canonical;
 pub mod checkpoint;
 pub mod leaf;
 pub mod proof;
+pub mod sequencer;
+pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod tile;

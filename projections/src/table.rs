@@ -316,22 +316,22 @@ impl Change {
     }
 }
 
-const fn text(name: &'static str) -> Column {
+pub(crate) const fn text(name: &'static str) -> Column {
     Column { name, kind: ColumnKind::Text }
 }
 
-const fn integer(name: &'static str) -> Column {
+pub(crate) const fn integer(name: &'static str) -> Column {
     Column { name, kind: ColumnKind::Integer }
 }
 
-const fn boolean(name: &'static str) -> Column {
+pub(crate) const fn boolean(name: &'static str) -> Column {
     Column { name, kind: ColumnKind::Boolean }
 }
 
-const fn timestamp(name: &'static str) -> Column {
+pub(crate) const fn timestamp(name: &'static str) -> Column {
     Column { name, kind: ColumnKind::Timestamp }
 }
 
-const fn json(name: &'static str) -> Column {
+pub(crate) const fn json(name: &'static str) -> Column {
     Column { name, kind: ColumnKind::Json }
 }

@@ -103,14 +103,13 @@ pub fn rows(answer: &[PgRow]) -> Result<Vec<Row>, DatabaseError> {
     answer.iter().map(read).collect()
 }
 
-/// Runs a statement inside a transaction, for what returns nothing.
+/// Runs a statement inside a transaction, for what returns nothing; how many rows it changed.
 pub(super) async fn execute(
     connection: &mut PgConnection,
     sql: &str,
     params: &[Value],
-) -> Result<(), DatabaseError> {
-    sqlx::query_with(sql, arguments(params)?).execute(connection).await?;
-    Ok(())
+) -> Result<u64, DatabaseError> {
+    Ok(sqlx::query_with(sql, arguments(params)?).execute(connection).await?.rows_affected())
 }
 
 /// Connections for single statements; loader and committer come on top.

@@ -119,6 +119,16 @@ pub fn query(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec
     Ok(rows)
 }
 
+/// Runs a statement that returns nothing; how many rows it changed.
+///
+/// # Errors
+/// As for [`query`].
+pub(super) fn execute(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, DatabaseError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, params)?;
+    Ok(statement.raw_execute().map(|changed| u64::try_from(changed).unwrap_or(u64::MAX))?)
+}
+
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {

@@ -1,0 +1,40 @@
+//! The audit trail: every entry of the ledger under what people search by.
+//!
+//! It holds no text that people wrote: what an entry says is read from its event when it is shown, so
+//! nothing here has to be purged when somebody is erased.
+
+use crate::catch_up::Projection;
+use crate::database::{Database, DatabaseError, Step};
+
+/// The read model behind the audit trail.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditTrail;
+
+/// Its table, which is named after its version.
+pub const AUDIT_TRAIL: &str = "audit_trail_v1";
+
+const TAKE: &str = "INSERT INTO audit_trail_v1 (position, recorded_at, event_type, aggregate_type, aggregate_id, \
+    sequence, user_id, agreement_id, actor_id) \
+    SELECT l.position, e.recorded_at, e.event_type, e.aggregate_type, e.aggregate_id, e.sequence, e.user_id, \
+    e.agreement_id, e.actor_id FROM ledger_entries l JOIN events e ON e.aggregate_type = l.aggregate_type \
+    AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence WHERE l.position >= $1 AND l.position < $2";
+
+const FIND_POISON: &str = "SELECT l.position FROM ledger_entries l LEFT JOIN events e \
+    ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
+    WHERE l.position >= $1 AND l.position < $2 AND e.event_id IS NULL ORDER BY l.position LIMIT 1";
+
+impl Projection for AuditTrail {
+    const NAME: &'static str = "audit_trail";
+    const VERSION: i64 = 1;
+
+    fn steps(&self, _: &Database, from: i64, to: i64) -> Vec<Step> {
+        // An entry whose event is gone would be missing from the trail, so all or none.
+        let entries = u64::try_from(to - from).unwrap_or_default();
+        vec![Step::new(TAKE, vec![from.into(), to.into()]).changing(entries)]
+    }
+
+    async fn poison(&self, database: &Database, from: i64, to: i64) -> Result<Option<i64>, DatabaseError> {
+        let rows = database.read(FIND_POISON, &[from.into(), to.into()]).await?;
+        rows.first().map(|row| row.get("position")).transpose()
+    }
+}

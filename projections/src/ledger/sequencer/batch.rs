@@ -1,0 +1,130 @@
+//! What waits for a place, with the events themselves and the entries that come before them.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use super::{Sequencer, TURN_ROWS_MAX};
+use crate::database::{DatabaseError, Row};
+use crate::ledger::store::{LedgerError, natural};
+use crate::ledger::tree::Hash;
+use crate::table::text;
+
+/// What a turn looks at.
+pub(super) struct Batch {
+    pub(super) rows: Vec<PendingRow>,
+    /// The last entry of each of their streams: its sequence and hash.
+    pub(super) last_entries: HashMap<StreamKey, (u64, Hash)>,
+    /// Whether there may be more than was read.
+    pub(super) more: bool,
+}
+
+/// A stream, by its type and id.
+pub(super) type StreamKey = (String, String);
+
+/// One event that waits.
+pub(super) struct PendingRow {
+    pub(super) pending_id: i64,
+    pub(super) stream: StreamKey,
+    pub(super) sequence: u64,
+    /// Gone, if somebody removed it behind the program's back.
+    pub(super) event: Option<PendingEvent>,
+}
+
+/// The columns of an event that its leaf is made of.
+pub(super) struct PendingEvent {
+    pub(super) event_id: String,
+    pub(super) event_type: String,
+    pub(super) event_version: String,
+    pub(super) recorded_at: countersign_domain::Timestamp,
+    pub(super) agreement_id: Option<String>,
+    pub(super) payload: String,
+    pub(super) metadata: String,
+}
+
+const READ_PENDING: &str = "SELECT p.pending_id, p.aggregate_type, p.aggregate_id, p.sequence, e.event_id, \
+    e.event_type, e.event_version, e.recorded_at, e.agreement_id, CAST(e.payload AS text) AS payload, \
+    CAST(e.metadata AS text) AS metadata \
+    FROM (SELECT * FROM ledger_pending WHERE pending_id > $1 ORDER BY pending_id LIMIT $2) AS p \
+    LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
+    AND e.sequence = p.sequence ORDER BY p.pending_id";
+
+/// Rows that are held back must not hide those behind them for ever.
+const PAGES_MAX: usize = 16;
+
+impl Sequencer {
+    /// Reads what waits, past the rows that were held back before.
+    pub(super) async fn read_batch(&self) -> Result<Batch, LedgerError> {
+        let mut batch = Batch { rows: Vec::new(), last_entries: HashMap::new(), more: false };
+        let mut after = 0;
+        for _ in 0..PAGES_MAX {
+            let limit = i64::try_from(TURN_ROWS_MAX).unwrap_or(i64::MAX);
+            let rows = self.store.database().read_bulk(READ_PENDING, &[after.into(), limit.into()]).await?;
+            batch.more = rows.len() == TURN_ROWS_MAX;
+            batch.rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
+            self.read_last_entries(&mut batch).await?;
+            let stuck = batch.rows.iter().all(|row| !batch.may_be_placed(row));
+            after = batch.rows.last().map_or(after, |row| row.pending_id);
+            if !(batch.more && stuck) {
+                break;
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn read_last_entries(&self, batch: &mut Batch) -> Result<(), LedgerError> {
+        let mut firsts: HashMap<&StreamKey, u64> = HashMap::new();
+        for row in &batch.rows {
+            firsts.entry(&row.stream).or_insert(row.sequence);
+        }
+        let streams: Vec<_> = firsts
+            .into_keys()
+            .map(|(stream_type, id)| json!({ "aggregate_type": stream_type, "aggregate_id": id }))
+            .collect();
+        let database = self.store.database();
+        let given = database.given(1, &[text("aggregate_type"), text("aggregate_id")]);
+        let sql = format!(
+            "SELECT l.aggregate_type, l.aggregate_id, l.sequence, l.leaf_hash FROM {given} \
+             JOIN ledger_entries l ON l.aggregate_type = given.aggregate_type AND l.aggregate_id = given.aggregate_id \
+             AND l.sequence = (SELECT max(m.sequence) FROM ledger_entries m \
+             WHERE m.aggregate_type = given.aggregate_type AND m.aggregate_id = given.aggregate_id)"
+        );
+        for row in database.read_bulk(&sql, &[json!(streams).to_string().into()]).await? {
+            let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
+            let hash = row.get::<String>("leaf_hash")?.parse()?;
+            batch.last_entries.insert(stream, (natural(&row, "sequence")?, hash));
+        }
+        Ok(())
+    }
+}
+
+impl Batch {
+    /// Whether nothing before this row is missing, as far as the stored entries say.
+    fn may_be_placed(&self, row: &PendingRow) -> bool {
+        let last = self.last_entries.get(&row.stream).map_or(0, |(sequence, _)| *sequence);
+        row.event.is_some() && row.sequence <= last.saturating_add(1)
+    }
+}
+
+fn read_row(row: &Row) -> Result<PendingRow, LedgerError> {
+    let event_id: Option<String> = row.get("event_id")?;
+    let event = event_id.map(|event_id| read_event(row, event_id)).transpose()?;
+    Ok(PendingRow {
+        pending_id: row.get("pending_id")?,
+        stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),
+        sequence: natural(row, "sequence")?,
+        event,
+    })
+}
+
+fn read_event(row: &Row, event_id: String) -> Result<PendingEvent, DatabaseError> {
+    Ok(PendingEvent {
+        event_id,
+        event_type: row.get("event_type")?,
+        event_version: row.get("event_version")?,
+        recorded_at: row.get("recorded_at")?,
+        agreement_id: row.get("agreement_id")?,
+        payload: row.get("payload")?,
+        metadata: row.get("metadata")?,
+    })
+}

@@ -1,0 +1,301 @@
+use chrono::TimeDelta;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::audit_trail::AuditTrail;
+use crate::catch_up::{CaughtUp, catch_up};
+use crate::database::Database;
+use crate::database::testing::{FreshDatabase, fresh_databases};
+use crate::ledger::checkpoint::Verifier;
+use crate::ledger::leaf::Leaf;
+use crate::ledger::proof::{verify_consistency, verify_inclusion};
+use crate::ledger::tree::{empty_root, leaf_hash};
+
+fn signer() -> Arc<Signer> {
+    let mut seed = Zeroizing::new([0; 32]);
+    seed.iter_mut().zip(0..).for_each(|(byte, number)| *byte = number);
+    Arc::new(Signer::from_seed("audit.example.com/log1".parse().unwrap(), &seed))
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_timestamp(1_900_000_000, 0).unwrap()
+}
+
+struct Log {
+    /// The directory of a SQLite file goes when this does.
+    _fresh: FreshDatabase,
+    database: Database,
+    store: LedgerStore,
+    sequencer: Sequencer,
+}
+
+impl Log {
+    async fn on(fresh: FreshDatabase) -> Self {
+        let database = fresh.database.clone();
+        let store = LedgerStore::new(database.clone());
+        store.make(&signer(), now()).await.unwrap();
+        Self { _fresh: fresh, database, sequencer: Sequencer::new(store.clone(), signer()), store }
+    }
+
+    async fn event(&self, stream: u32, sequence: i64) {
+        self.event_without_notice(stream, sequence).await;
+        self.announce(stream, sequence).await;
+    }
+
+    async fn event_without_notice(&self, stream: u32, sequence: i64) {
+        let sql = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
+                   metadata, event_id, recorded_at) SELECT 'user', $1, $2, 'SessionStarted', '1', given.payload, \
+                   given.metadata, $3, $4 FROM";
+        let columns = [crate::table::json("payload"), crate::table::json("metadata")];
+        let sql = format!("{sql} {}", self.database.given(5, &columns));
+        let texts = json!([{
+            "payload": {"SessionStarted": {"number": sequence}},
+            "metadata": {"actor_kind": "api_key", "actor_id": "k", "request_id": "r"},
+        }]);
+        let event_id = format!("00000000-0000-7000-8000-{stream:06}{sequence:06}");
+        let row =
+            [name(stream).into(), sequence.into(), event_id.into(), now().into(), texts.to_string().into()];
+        self.database.write(&sql, &row).await.unwrap();
+    }
+
+    async fn announce(&self, stream: u32, sequence: i64) {
+        let sql = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+                   VALUES ('unused', 'user', $1, $2)";
+        self.database.write(sql, &[name(stream).into(), sequence.into()]).await.unwrap();
+    }
+
+    async fn turn(&mut self) -> Turn {
+        self.sequencer.turn(None, now()).await.unwrap()
+    }
+
+    async fn entries(&self) -> Vec<Leaf> {
+        let leaves = self.store.leaves(0, u64::from(u32::MAX)).await.unwrap();
+        assert!(leaves.iter().zip(0..).all(|(leaf, position)| leaf.position == position), "not dense");
+        leaves.iter().map(|leaf| Leaf::parse(leaf.leaf.as_bytes()).unwrap()).collect()
+    }
+
+    async fn places(&self) -> Vec<(String, u64)> {
+        self.entries().await.into_iter().map(|leaf| (leaf.stream_id, leaf.sequence)).collect()
+    }
+
+    async fn pending(&self) -> i64 {
+        let rows = self.database.read("SELECT count(*) AS waiting FROM ledger_pending", &[]).await.unwrap();
+        rows[0].get("waiting").unwrap()
+    }
+
+    async fn signed(&self) -> Checkpoint {
+        let state = self.store.state().await.unwrap().unwrap();
+        let verifier: Verifier = state.verifier_key.parse().unwrap();
+        verifier.verify(state.checkpoint.as_bytes()).unwrap()
+    }
+}
+
+fn name(stream: u32) -> String {
+    format!("00000000-0000-7000-8000-{stream:012}")
+}
+
+async fn logs() -> Vec<Log> {
+    let mut logs = Vec::new();
+    for fresh in fresh_databases().await.unwrap() {
+        logs.push(Log::on(fresh).await);
+    }
+    logs
+}
+
+#[tokio::test]
+async fn what_waits_becomes_the_next_entries_in_order_and_is_signed() {
+    for mut log in logs().await {
+        assert_eq!(log.signed().await.size, 0);
+        for (stream, sequence) in [(1, 1), (2, 1), (1, 2)] {
+            log.event(stream, sequence).await;
+        }
+        let turn = log.turn().await;
+        assert_eq!(turn, Turn { size: 3, taken: 3, held: Vec::new(), more: false });
+        assert_eq!(log.places().await, [(name(1), 1), (name(2), 1), (name(1), 2)]);
+        assert_eq!(log.pending().await, 0);
+        let entries = log.entries().await;
+        assert_eq!(entries[2].prev, Some(entries[0].hash().unwrap()));
+        assert!(entries[0].covers(r#"{"SessionStarted":{"number":1}}"#, &metadata()).unwrap());
+        let signed = log.signed().await;
+        let root = log.store.root(3, 3).await.unwrap();
+        assert_eq!((signed.size, signed.root), (3, root));
+        assert_eq!(log.turn().await.taken, 0);
+    }
+}
+
+fn metadata() -> String {
+    r#"{"request_id":"r","actor_kind":"api_key","actor_id":"k"}"#.to_owned()
+}
+
+#[tokio::test]
+async fn every_size_has_the_root_and_the_proofs_of_its_leaves() {
+    for mut log in logs().await {
+        let (mut sequence, mut roots) = (0, vec![empty_root()]);
+        // Turns of uneven sizes, past the first tile of the second level's first two hashes.
+        for turn in [1, 2, 253, 1, 255, 90] {
+            for _ in 0..turn {
+                sequence += 1;
+                log.event(1, sequence).await;
+            }
+            assert_eq!(log.turn().await.taken, turn);
+        }
+        let leaves = log.store.leaves(0, 602).await.unwrap();
+        let mut frontier = Frontier::default();
+        for leaf in &leaves {
+            frontier.push(leaf_hash(leaf.leaf.as_bytes())).unwrap();
+            roots.push(frontier.root());
+        }
+        assert_eq!(log.signed().await.root, roots[602]);
+        for size in [1, 2, 3, 255, 256, 257, 511, 512, 513, 601, 602] {
+            let at = usize::try_from(size).unwrap();
+            assert_eq!(log.store.root(size, 602).await.unwrap(), roots[at], "{size}");
+            let grown = log.store.consistency(size, 602).await.unwrap();
+            verify_consistency((size, roots[at]), (602, roots[602]), &grown).unwrap();
+            let (index, leaf) = (size - 1, leaf_hash(leaves[at - 1].leaf.as_bytes()));
+            let proof = log.store.inclusion(index, 602).await.unwrap();
+            verify_inclusion(leaf, index, 602, roots[602], &proof).unwrap();
+            let then = log.store.inclusion(0, size).await.unwrap();
+            verify_inclusion(leaf_hash(leaves[0].leaf.as_bytes()), 0, size, roots[at], &then).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_next_event_is_missing_waits_and_the_others_go_on() {
+    for mut log in logs().await {
+        log.event(1, 2).await;
+        log.event(2, 1).await;
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.len()), (1, 1));
+        assert!(turn.held[0].contains("event 1 of its stream is missing"), "{:?}", turn.held);
+        assert_eq!(log.turn().await.taken, 0);
+        log.event(1, 1).await;
+        // The predecessor's row comes after its own in the queue, so this takes a second turn.
+        assert_eq!(log.turn().await.taken + log.turn().await.taken, 2);
+        assert_eq!(log.places().await, [(name(2), 1), (name(1), 1), (name(1), 2)]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_announced_twice_has_one_place() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.announce(1, 1).await;
+        log.turn().await;
+        log.announce(1, 1).await;
+        log.turn().await;
+        assert_eq!((log.places().await, log.pending().await), (vec![(name(1), 1)], 0));
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_gone_holds_only_its_stream() {
+    for mut log in logs().await {
+        log.announce(1, 1).await;
+        log.event(2, 1).await;
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.len()), (1, 1));
+        assert!(turn.held[0].contains("is gone"), "{:?}", turn.held);
+        assert_eq!(log.pending().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn of_two_sequencers_at_once_each_event_gets_one_place() {
+    for mut log in logs().await {
+        let mut other = Sequencer::new(log.store.clone(), signer());
+        for sequence in 1..=40 {
+            log.event(1, sequence).await;
+            log.event(2, sequence).await;
+            let (mine, theirs) = tokio::join!(log.sequencer.turn(None, now()), other.turn(None, now()));
+            mine.unwrap();
+            theirs.unwrap();
+        }
+        log.turn().await;
+        assert_eq!(log.entries().await.len(), 80);
+        assert_eq!(log.pending().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_ended_before_it_signed_is_signed_by_the_next() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let unsigned = "UPDATE ledger_state SET signed_size = 0, checkpoint = $1";
+        log.database.write(unsigned, &[signer().sign(0, empty_root()).into()]).await.unwrap();
+        let mut next = Sequencer::new(log.store.clone(), signer());
+        next.turn(None, now()).await.unwrap();
+        assert_eq!(log.signed().await.size, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_tree_that_has_not_grown_from_the_signed_one_is_not_signed() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let signed = log.signed().await;
+        let mut next = Sequencer::new(log.store.clone(), signer());
+        assert!(next.turn(Some(&signed), now()).await.is_ok());
+        for trusted in [Checkpoint { size: 2, ..signed.clone() }, Checkpoint { root: empty_root(), ..signed }]
+        {
+            let mut next = Sequencer::new(log.store.clone(), signer());
+            let refused = next.turn(Some(&trusted), now()).await.unwrap_err();
+            assert!(refused.to_string().contains("has not grown"), "{refused}");
+        }
+        log.event(1, 2).await;
+        let forged = "UPDATE ledger_state SET frontier = $1";
+        log.database.write(forged, &[leaf_hash(b"another").to_string().into()]).await.unwrap();
+        let refused = log.sequencer.turn(None, now()).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Corrupt(_)), "{refused}");
+        assert_eq!(log.pending().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_announced_is_found() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let later = now() + TimeDelta::seconds(10);
+        assert_eq!(log.sequencer.reconcile(later).await.unwrap(), (Vec::new(), true));
+        log.event_without_notice(2, 1).await;
+        // It is as old as what was looked at already, so the look begins anew.
+        log.database.write("UPDATE ledger_state SET reconciled_to = $1", &[now().into()]).await.unwrap();
+        for _ in 0..2 {
+            let (missing, _) = log.sequencer.reconcile(later).await.unwrap();
+            assert_eq!(missing.len(), 1, "it is found again until it has its place");
+            assert_eq!(missing[0].event, format!("user/{}/1", name(2)));
+        }
+        log.announce(2, 1).await;
+        log.turn().await;
+        assert_eq!(log.sequencer.reconcile(later).await.unwrap(), (Vec::new(), true));
+    }
+}
+
+#[tokio::test]
+async fn the_audit_trail_follows_and_stops_before_an_entry_whose_event_is_gone() {
+    for mut log in logs().await {
+        for sequence in 1..=5 {
+            log.event(1, sequence).await;
+        }
+        log.turn().await;
+        assert_eq!(catch_up(&AuditTrail, &log.database, 3).await, Ok(CaughtUp::To(3)));
+        remove_event(&log.database, 5).await;
+        assert_eq!(catch_up(&AuditTrail, &log.database, 5).await, Ok(CaughtUp::Poisoned(4)));
+        let rows =
+            log.database.read("SELECT position FROM audit_trail_v1 ORDER BY position", &[]).await.unwrap();
+        let positions: Vec<i64> = rows.iter().map(|row| row.get("position").unwrap()).collect();
+        assert_eq!(positions, [0, 1, 2, 3]);
+    }
+}
+
+async fn remove_event(database: &Database, sequence: i64) {
+    let open = match database.engine() {
+        crate::database::Engine::Postgres(_) => "ALTER TABLE events DISABLE TRIGGER events_append_only",
+        crate::database::Engine::Sqlite(_) => "DROP TRIGGER events_refuse_delete",
+    };
+    database.write(open, &[]).await.unwrap();
+    database.write("DELETE FROM events WHERE sequence = $1", &[sequence.into()]).await.unwrap();
+}
