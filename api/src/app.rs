@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::event_store::EventStore;
 use crate::event_store::journal::Journal;
+use crate::ledger::{Ledger, LedgerStartError};
 use crate::passwords::Passwords;
 use crate::queue::StreamQueues;
 use crate::vault::keys::KeyError;
@@ -28,6 +29,8 @@ pub struct App {
     pub database: Database,
     /// Loads and appends.
     pub store: EventStore,
+    /// The order of all events, and its proofs.
+    pub ledger: Ledger,
     /// Opens and seals.
     pub vault: Vault,
     /// Hashes and judges passwords.
@@ -53,6 +56,9 @@ pub enum StartError {
     /// The keys do not do.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The ledger does not do.
+    #[error(transparent)]
+    Ledger(#[from] LedgerStartError),
     /// The address to listen on does not do.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
@@ -78,9 +84,11 @@ impl App {
         }
         let master = master_key(&config, &database).await?;
         let vault = Vault::open(&database, master, clock.now()).await?;
+        let ledger = Ledger::open(&config, &database, clock.now()).await?;
         let journal = Journal::open(database.clone()).await?;
         Ok(Arc::new(Self {
-            store: EventStore::new(journal),
+            store: EventStore::new(journal, ledger.bell()),
+            ledger,
             passwords: Passwords::new(config.password_length_min)?,
             queues: StreamQueues::default(),
             config,

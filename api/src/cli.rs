@@ -52,11 +52,7 @@ pub(crate) struct Global {
 #[derive(Subcommand)]
 enum Command {
     /// Migrates the database and serves
-    Serve {
-        /// Where to listen [default: 127.0.0.1:8080]
-        #[arg(long, value_name = "ADDRESS")]
-        listen: Option<String>,
-    },
+    Serve(settings::Serving),
     /// Walks the whole journey on a server of its own, in a temporary directory
     Demo {
         /// Stop afterwards, with exit status 0 only if every step held
@@ -142,14 +138,14 @@ fn log_to_standard_error() {
 }
 
 async fn dispatch(line: CommandLine) -> anyhow::Result<()> {
-    let listen = match &line.command {
-        Command::Serve { listen } => listen.clone(),
+    let serving = match &line.command {
+        Command::Serve(serving) => serving.clone(),
         Command::Demo { exit } => return demo::run(*exit).await,
-        Command::ApiKey(_) | Command::User(_) | Command::Migrate => None,
+        Command::ApiKey(_) | Command::User(_) | Command::Migrate => settings::Serving::default(),
     };
-    let config = settings::read(&line.global, listen)?;
+    let config = settings::read(&line.global, serving)?;
     match line.command {
-        Command::Serve { .. } => serve(config).await,
+        Command::Serve(_) => serve(config).await,
         Command::Demo { .. } => Ok(()),
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
         Command::User(User::ResetTwoFactor { id, reason }) => {

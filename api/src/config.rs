@@ -17,6 +17,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The master key in base64, instead of `master.key` in the data directory.
     pub master_key: Option<SecretString>,
+    /// The key that signs the ledger, in base64, instead of `ledger.key` in the data directory.
+    pub ledger_key: Option<SecretString>,
+    /// The name of the ledger, which it keeps from its first entry on.
+    pub ledger_origin: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How the service is called in authenticator apps.
@@ -36,6 +40,8 @@ impl Config {
             data_dir,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             master_key: None,
+            ledger_key: None,
+            ledger_origin: None,
             trusted_proxies: Vec::new(),
             issuer: "Countersign".to_owned(),
             password_length_min: 15,

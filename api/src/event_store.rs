@@ -17,6 +17,7 @@ use countersign_projections::table::{Change, timestamp_text};
 use cqrs_es::{Aggregate, AggregateContext, AggregateError, DomainEvent, EventEnvelope};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 
 use crate::entropy::OrderedIds;
 use journal::{Append, EventRow, Journal, LoadedRow};
@@ -27,6 +28,8 @@ pub use stream::Stream;
 pub struct EventStore {
     journal: Journal,
     event_ids: Arc<OrderedIds>,
+    /// Rung after every append.
+    appended: Arc<Notify>,
 }
 
 /// A stream as one query found it: the state, the facts looked up in the same moment, and what
@@ -69,10 +72,10 @@ struct TailEvent {
 }
 
 impl EventStore {
-    /// A store over this journal.
+    /// A store over this journal, which rings a bell after every append.
     #[must_use]
-    pub fn new(journal: Journal) -> Self {
-        Self { journal, event_ids: Arc::default() }
+    pub fn new(journal: Journal, appended: Arc<Notify>) -> Self {
+        Self { journal, event_ids: Arc::default(), appended }
     }
 
     /// The journal, for loads that are no stream's.
@@ -205,6 +208,7 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
             | journal::AppendError::Unavailable(_)
             | journal::AppendError::Database(_) => AggregateError::DatabaseConnectionError(Box::new(error)),
         })?;
+        self.appended.notify_one();
         Ok(envelopes)
     }
 }

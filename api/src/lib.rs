@@ -6,7 +6,8 @@
 //! 3. [`rest`]: the routes themselves;
 //! 4. [`execute`]: one command, from its turn to its committed events;
 //! 5. [`event_store`], [`vault`]: where events and secrets are kept;
-//! 6. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
+//! 6. [`ledger`]: how events get their place in the order that is proved;
+//! 7. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
 
 pub mod app;
 pub mod auth;
@@ -19,6 +20,8 @@ pub mod entropy;
 pub mod event_store;
 pub mod execute;
 pub mod housekeeping;
+pub mod key_file;
+pub mod ledger;
 pub mod operator;
 pub mod passwords;
 pub mod problem;

@@ -24,6 +24,7 @@ use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::housekeeping::keep_house;
+use crate::ledger::Keeper;
 use crate::router::router;
 
 /// So long a connection may take to send a request's head, or stay idle.
@@ -42,6 +43,7 @@ pub struct Server {
     stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
     housekeeping: JoinHandle<()>,
+    keeper: Keeper,
 }
 
 impl Server {
@@ -58,7 +60,8 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&app), stopped));
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&app)));
-        Ok(Self { app, address, stop, accepting, housekeeping })
+        let keeper = Keeper::start(Arc::clone(&app));
+        Ok(Self { app, address, stop, accepting, housekeeping, keeper })
     }
 
     /// Where it listens.
@@ -79,6 +82,7 @@ impl Server {
         // The receiver is gone only if accepting has ended already.
         let _ = self.stop.send(());
         let _ = self.accepting.await;
+        self.keeper.stop().await;
     }
 }
 

@@ -22,6 +22,8 @@ const KEYS: &[&str] = &[
     "data_dir",
     "listen",
     "master_key",
+    "ledger_key",
+    "ledger_origin",
     "trusted_proxies",
     "issuer",
     "password_length_min",
@@ -36,6 +38,10 @@ struct Settings {
     listen: Option<SocketAddr>,
     #[serde(default, deserialize_with = "any_text")]
     master_key: Option<String>,
+    #[serde(default, deserialize_with = "any_text")]
+    ledger_key: Option<String>,
+    #[serde(default, deserialize_with = "any_text")]
+    ledger_origin: Option<String>,
     trusted_proxies: Option<Vec<IpNet>>,
     #[serde(default, deserialize_with = "any_text")]
     issuer: Option<String>,
@@ -51,10 +57,23 @@ struct Options {
     data_dir: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger_origin: Option<String>,
+}
+
+/// The options of `serve` alone.
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct Serving {
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The name of the ledger, such as audit.example.com/log1; it keeps it from its first entry on
+    #[arg(long, value_name = "NAME")]
+    ledger_origin: Option<String>,
 }
 
 /// Reads the settings from the command line, the environment and the file.
-pub(super) fn read(global: &Global, listen: Option<String>) -> anyhow::Result<Config> {
+pub(super) fn read(global: &Global, serving: Serving) -> anyhow::Result<Config> {
     let file = match &global.config {
         Some(file) => {
             anyhow::ensure!(file.is_file(), "there is no configuration file {}", file.display());
@@ -62,7 +81,9 @@ pub(super) fn read(global: &Global, listen: Option<String>) -> anyhow::Result<Co
         }
         None => Path::new(DEFAULT_FILE),
     };
-    let options = Options { database: global.database.clone(), data_dir: global.data_dir.clone(), listen };
+    let Serving { listen, ledger_origin } = serving;
+    let (database, data_dir) = (global.database.clone(), global.data_dir.clone());
+    let options = Options { database, data_dir, listen, ledger_origin };
     let file = if file.is_file() { Figment::from(Toml::file_exact(file)) } else { Figment::new() };
     let settings: Settings = file
         .merge(Env::prefixed("COUNTERSIGN_").only(KEYS))
@@ -97,6 +118,8 @@ fn config(settings: Settings) -> Config {
     Config {
         listen: settings.listen.unwrap_or(default.listen),
         master_key: settings.master_key.map(SecretString::from),
+        ledger_key: settings.ledger_key.map(SecretString::from),
+        ledger_origin: settings.ledger_origin,
         trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
         issuer: settings.issuer.unwrap_or(default.issuer),
         password_length_min: settings.password_length_min.unwrap_or(default.password_length_min),

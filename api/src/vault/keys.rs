@@ -1,13 +1,8 @@
 //! The keys above the data keys: the master key in its file, and the installation's own keys
 //! that it wraps.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use countersign_domain::Timestamp;
 use countersign_projections::database::{Database, DatabaseError};
 use sha2::{Digest, Sha256};
@@ -16,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{DataKey, KEY_BYTES, Vault, VaultError, WrappedKey, decrypt, encrypt};
 use crate::entropy;
+use crate::key_file::{self, KeyBytes, KeyFileError};
 use crate::token::hex;
 
 const LOOKUP: &str = "lookup";
@@ -30,26 +26,9 @@ pub struct MasterKey {
 /// The keys of the installation could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file cannot be read or written.
-    #[error("the master key {path} cannot be read: {reason}")]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// What the operating system says.
-        reason: std::io::Error,
-    },
-    /// The file or the setting holds something else.
-    #[error("{origin} does not hold a master key: it must be 32 bytes in base64")]
-    NotAKey {
-        /// Where it was read from.
-        origin: String,
-    },
-    /// Others can read the file.
-    #[error("the master key {path} can be read by others; make it readable by its owner only (chmod 600)")]
-    OpenToOthers {
-        /// Which file.
-        path: PathBuf,
-    },
+    /// The file or the setting does not do.
+    #[error("the master key: {0}")]
+    File(#[from] KeyFileError),
     /// The database was sealed under a master key that is not there.
     #[error(
         "the master key {path} is missing, but this database was sealed under one (id {master_key_id}); \
@@ -73,17 +52,15 @@ impl MasterKey {
     /// Reads a master key from text: 32 bytes in base64.
     ///
     /// # Errors
-    /// [`KeyError::NotAKey`], naming `origin`.
+    /// [`KeyFileError::NotAKey`], naming `origin`.
     pub fn parse(text: &str, origin: &str) -> Result<Self, KeyError> {
-        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
-        let key: [u8; KEY_BYTES] =
-            bytes.as_slice().try_into().map_err(|_| KeyError::NotAKey { origin: origin.to_owned() })?;
-        Ok(Self::from_bytes(key))
+        Ok(Self::from_bytes(key_file::parse(text, origin)?))
     }
 
-    fn from_bytes(key: [u8; KEY_BYTES]) -> Self {
-        let digest = Sha256::new().chain_update(b"countersign master key id").chain_update(key).finalize();
-        Self { id: hex(&digest).chars().take(16).collect(), key: Zeroizing::new(key) }
+    fn from_bytes(key: KeyBytes) -> Self {
+        let digest =
+            Sha256::new().chain_update(b"countersign master key id").chain_update(key.as_slice()).finalize();
+        Self { id: hex(&digest).chars().take(16).collect(), key }
     }
 
     /// Which master key it is, without telling anything of it.
@@ -97,45 +74,15 @@ impl MasterKey {
     /// # Errors
     /// Says why the file does not do.
     pub fn read(path: &Path) -> Result<Option<Self>, KeyError> {
-        let unreadable = |reason| KeyError::Unreadable { path: path.to_owned(), reason };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => Zeroizing::new(text),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(error)),
-        };
-        let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(KeyError::OpenToOthers { path: path.to_owned() });
-        }
-        Self::parse(&text, &path.display().to_string()).map(Some)
+        Ok(key_file::read(path)?.map(Self::from_bytes))
     }
 
-    /// Makes a key file, readable by its owner only. The file is complete before it has its
-    /// name, and never takes the place of one that is there.
+    /// Makes the key file.
     ///
     /// # Errors
     /// Says why the file cannot be made.
     pub fn create(path: &Path) -> Result<Self, KeyError> {
-        let unreadable = |reason| KeyError::Unreadable { path: path.to_owned(), reason };
-        let key: [u8; KEY_BYTES] = entropy::bytes().map_err(VaultError::from)?;
-        let draft = path.with_extension(format!("{}.draft", std::process::id()));
-        let write = || -> std::io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-            file.write_all(Zeroizing::new(STANDARD.encode(key)).as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::hard_link(&draft, path)
-        };
-        let written = write();
-        let removed = fs::remove_file(&draft);
-        match written {
-            // Another node was first; its key is the key.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unreadable(error)),
-            Ok(()) => removed.map_err(unreadable)?,
-        }
-        Self::read(path)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))
+        Ok(Self::from_bytes(key_file::create(path)?))
     }
 
     pub(super) fn wrap(&self, key: &DataKey) -> Result<String, VaultError> {

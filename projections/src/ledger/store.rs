@@ -63,6 +63,15 @@ impl LedgerState {
     }
 }
 
+/// What became of a new name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Renamed {
+    /// The ledger has it.
+    To(Box<LedgerState>),
+    /// There are entries already, signed under the old one.
+    No,
+}
+
 /// One entry as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredLeaf {
@@ -121,6 +130,25 @@ impl LedgerStore {
         ];
         self.database.write(MAKE_STATE, &row).await?;
         self.state().await?.ok_or(LedgerError::NotThere)
+    }
+
+    /// Gives the ledger the signer's name, which it takes until it has an entry.
+    ///
+    /// # Errors
+    /// As for [`LedgerStore::state`].
+    pub async fn rename(&self, signer: &Signer) -> Result<Renamed, LedgerError> {
+        let verifier = signer.verifier();
+        let sql = "UPDATE ledger_state SET origin = $1, verifier_key = $2, checkpoint = $3 WHERE size = 0 \
+                   RETURNING origin";
+        let row = [
+            verifier.origin().as_str().to_owned().into(),
+            verifier.to_string().into(),
+            signer.sign(0, empty_root()).into(),
+        ];
+        if self.database.write(sql, &row).await?.is_empty() {
+            return Ok(Renamed::No);
+        }
+        Ok(Renamed::To(Box::new(self.state().await?.ok_or(LedgerError::NotThere)?)))
     }
 
     /// The root of the first `size` entries, put together from stored hashes of a tree that now has

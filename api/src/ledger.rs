@@ -1,0 +1,189 @@
+//! The ledger as one node keeps it: its key, the head outside the database, and the task that gives
+//! events their place.
+//!
+//! Whoever can write the database could remove entries and build a shorter or another tree over the
+//! rest. So the latest signed checkpoint is kept in a file beside the keys as well, and a program that
+//! finds a tree which has not grown from it does not start.
+
+pub mod head;
+mod health;
+mod keeper;
+mod key;
+mod leadership;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_domain::Timestamp;
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up::{CaughtUp, catch_up};
+use countersign_projections::database::Database;
+use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Signer, Verifier};
+use countersign_projections::ledger::sequencer::Sequencer;
+use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::key_file::KeyFileError;
+use head::{Head, HeadError};
+pub use health::{Health, Observed};
+pub use keeper::Keeper;
+
+/// A reader waits so long for an entry to be signed.
+const SIGNED_WAIT: Duration = Duration::from_secs(2);
+const SIGNED_POLL: Duration = Duration::from_millis(20);
+
+/// The ledger of the installation, as one node sees it.
+pub struct Ledger {
+    /// The ledger in the database.
+    pub store: LedgerStore,
+    /// What the node has seen and kept outside the database.
+    pub head: Head,
+    /// How the ledger fares.
+    pub health: Health,
+    signer: Arc<Signer>,
+    appended: Arc<Notify>,
+}
+
+/// Why the program does not start on this ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerStartError {
+    /// The key file or the setting does not do.
+    #[error("the ledger key: {0}")]
+    KeyFile(#[from] KeyFileError),
+    /// The database has a ledger, and its key is not there.
+    #[error(
+        "the ledger key {path} is missing, but this database's ledger is signed with {verifier_key}; put it back"
+    )]
+    KeyMissing {
+        /// Where it should be.
+        path: std::path::PathBuf,
+        /// The public half.
+        verifier_key: String,
+    },
+    /// The ledger is signed with another key.
+    #[error(
+        "the ledger of this database is signed with {found}, but the key that was given is {given}; \
+         every node needs the same ledger.key"
+    )]
+    OtherKey {
+        /// The database's.
+        found: String,
+        /// The one that was given.
+        given: String,
+    },
+    /// The ledger has another name.
+    #[error("this ledger is named {found} once and for all, and cannot be renamed {given}")]
+    OtherOrigin {
+        /// Its name.
+        found: String,
+        /// The one that was given.
+        given: String,
+    },
+    /// The name does not do.
+    #[error("ledger_origin: {0}")]
+    Origin(CheckpointError),
+    /// The head outside the database says that the ledger was rolled back or forked.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The ledger does not read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Ledger {
+    /// Opens the ledger, and makes it at the first start.
+    ///
+    /// # Errors
+    /// Says why not, in words for whoever runs the program.
+    pub async fn open(config: &Config, database: &Database, now: Timestamp) -> Result<Self, LedgerStartError> {
+        let (ledger, state) = Self::open_unchecked(config, database, now).await?;
+        ledger.head.check(&ledger.store, &state).await?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger without asking whether it has grown from its head.
+    async fn open_unchecked(
+        config: &Config,
+        database: &Database,
+        now: Timestamp,
+    ) -> Result<(Self, LedgerState), LedgerStartError> {
+        let store = LedgerStore::new(database.clone());
+        let (signer, state) = key::signer_of(config, &store, now).await?;
+        let head = Head::open(config.data_dir.join("ledger.head"), signer.verifier().clone())?;
+        let appended = Arc::new(Notify::new());
+        let ledger = Self { store, head, health: Health::default(), signer: Arc::new(signer), appended };
+        Ok((ledger, state))
+    }
+
+    /// Rung after every append.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.appended)
+    }
+
+    /// The key that checks what this ledger signs.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        self.signer.verifier()
+    }
+
+    /// The latest signed checkpoint, as it was signed and as it reads.
+    ///
+    /// # Errors
+    /// When the database does not answer, or holds what this key has not signed.
+    pub async fn checkpoint(&self) -> Result<(String, Checkpoint), LedgerError> {
+        let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
+        let checkpoint = self.verifier().verify(state.checkpoint.as_bytes());
+        let checkpoint = checkpoint.map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+        Ok((state.checkpoint, checkpoint))
+    }
+
+    /// The latest checkpoint, once it covers this entry; none when it does not within two seconds.
+    ///
+    /// # Errors
+    /// As for [`Ledger::checkpoint`].
+    pub async fn checkpoint_over(
+        &self,
+        position: u64,
+    ) -> Result<Option<(String, Checkpoint)>, LedgerError> {
+        let deadline = Instant::now() + SIGNED_WAIT;
+        loop {
+            let (note, checkpoint) = self.checkpoint().await?;
+            if checkpoint.size > position {
+                return Ok(Some((note, checkpoint)));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep(SIGNED_POLL).await;
+        }
+    }
+
+    /// Gives everything that waits its place, signs it, and lets the trail take it in: for the command
+    /// line, which may run where no server does. Answers the checkpoint.
+    ///
+    /// # Errors
+    /// When the database does not answer or the stored tree is not the one that was signed before.
+    pub async fn sequence_all(&self, now: Timestamp) -> Result<(String, Checkpoint), LedgerError> {
+        let mut sequencer = self.sequencer();
+        loop {
+            let turn = sequencer.turn(self.head.trusted().as_ref(), now).await?;
+            if turn.taken == 0 && !turn.more {
+                if let CaughtUp::Poisoned(position) = catch_up(&AuditTrail, self.store.database(), turn.size).await?
+                {
+                    tracing::error!(position, "the audit trail stops before an entry whose event is gone");
+                }
+                break;
+            }
+        }
+        let (note, checkpoint) = self.checkpoint().await?;
+        self.head.advance(&self.store, &note).await.map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+        Ok((note, checkpoint))
+    }
+
+    fn sequencer(&self) -> Sequencer {
+        Sequencer::new(self.store.clone(), Arc::clone(&self.signer))
+    }
+}

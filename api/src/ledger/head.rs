@@ -1,0 +1,157 @@
+//! The head: the latest signed checkpoint that this node has seen, in a file outside the database.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Verifier};
+use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
+
+/// The head and where it is kept.
+pub struct Head {
+    path: PathBuf,
+    verifier: Verifier,
+    trusted: Mutex<Option<Checkpoint>>,
+}
+
+/// The head does not do, or the ledger does not agree with it.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    /// The file cannot be read or written.
+    #[error("the ledger's head {path} cannot be read or written: {reason}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: std::io::Error,
+    },
+    /// The file is not a checkpoint of this ledger.
+    #[error("the ledger's head {path} is not a checkpoint of this ledger: {reason}")]
+    NotOurs {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: CheckpointError,
+    },
+    /// The ledger is shorter than it was.
+    #[error(
+        "the ledger was rolled back: it has {found} entries, but {path} proves that it had {signed}. \
+         If an older copy of the database was restored on purpose, `countersign ledger adopt` goes on from it, on the record"
+    )]
+    RolledBack {
+        /// Where the head is.
+        path: PathBuf,
+        /// How many entries it signs.
+        signed: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// The ledger has other entries than it had.
+    #[error(
+        "the ledger was forked: its first {signed} entries are not those that {path} signs. \
+         `countersign verify` says more; `countersign ledger adopt` goes on from what is there, on the record"
+    )]
+    Forked {
+        /// Where the head is.
+        path: PathBuf,
+        /// How many entries it signs.
+        signed: u64,
+    },
+    /// The ledger does not read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Head {
+    /// Reads the head, if there is one.
+    ///
+    /// # Errors
+    /// Says why the file does not do.
+    pub fn open(path: PathBuf, verifier: Verifier) -> Result<Self, HeadError> {
+        let trusted = match fs::read(&path) {
+            Ok(note) => {
+                let checkpoint = verifier.verify(&note);
+                Some(checkpoint.map_err(|reason| HeadError::NotOurs { path: path.clone(), reason })?)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(reason) => return Err(HeadError::Unreadable { path, reason }),
+        };
+        Ok(Self { path, verifier, trusted: Mutex::new(trusted) })
+    }
+
+    /// Where it is kept.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The checkpoint that every later tree must have grown from.
+    #[must_use]
+    pub fn trusted(&self) -> Option<Checkpoint> {
+        self.trusted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the ledger has grown from the head.
+    ///
+    /// # Errors
+    /// [`HeadError::RolledBack`] or [`HeadError::Forked`] if it has not.
+    pub async fn check(&self, store: &LedgerStore, state: &LedgerState) -> Result<(), HeadError> {
+        let Some(Checkpoint { size: signed, root, .. }) = self.trusted() else { return Ok(()) };
+        let (path, found) = (self.path.clone(), state.size());
+        if signed > found {
+            return Err(HeadError::RolledBack { path, signed, found });
+        }
+        if store.root(signed, found).await? != root {
+            return Err(HeadError::Forked { path, signed });
+        }
+        Ok(())
+    }
+
+    /// Takes a newer checkpoint as the head, once it is clear that its tree has grown from the old one.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with the file.
+    pub async fn advance(&self, store: &LedgerStore, note: &str) -> Result<(), HeadError> {
+        let checkpoint = self.verifier.verify(note.as_bytes());
+        let path = || self.path.clone();
+        let checkpoint = checkpoint.map_err(|reason| HeadError::NotOurs { path: path(), reason })?;
+        if let Some(Checkpoint { size: signed, root, .. }) = self.trusted() {
+            let found = checkpoint.size;
+            if signed > found {
+                return Err(HeadError::RolledBack { path: path(), signed, found });
+            }
+            let same = if signed == found { checkpoint.root } else { store.root(signed, found).await? };
+            if same != root {
+                return Err(HeadError::Forked { path: path(), signed });
+            }
+            if signed == found {
+                return Ok(());
+            }
+        } else if checkpoint.size == 0 {
+            // A ledger without entries may still be given its name.
+            return Ok(());
+        }
+        self.replace(note, checkpoint).await
+    }
+
+    /// Takes a checkpoint as the head whatever it was before.
+    pub(super) async fn replace(&self, note: &str, checkpoint: Checkpoint) -> Result<(), HeadError> {
+        let (path, text) = (self.path.clone(), note.to_owned());
+        let written = tokio::task::spawn_blocking(move || write(&path, &text)).await;
+        let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        written.map_err(|reason| HeadError::Unreadable { path: self.path.clone(), reason })?;
+        *self.trusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+        Ok(())
+    }
+}
+
+/// The file is whole at every moment, whenever the machine stops.
+fn write(path: &Path, note: &str) -> std::io::Result<()> {
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(note.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}
