@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::key_file::KeyFileError;
 use head::{Head, HeadError};
-pub use health::{Health, Observed};
+pub use health::{Health, Noticed, Observed};
 pub use keeper::Keeper;
 
 /// A reader waits so long for an entry to be signed.

@@ -17,6 +17,7 @@ pub mod passwords;
 pub mod people;
 pub mod proof;
 pub mod sessions;
+pub mod tiles;
 pub mod two_factor;
 pub mod users;
 

@@ -21,7 +21,7 @@ use crate::entropy;
 use crate::problem::{Problem, ProblemCode};
 use crate::rest::{
     BearerToken, agreements, audit, enforcement, health, login_checks, logins, members, passwords, sessions,
-    two_factor, users,
+    tiles, two_factor, users,
 };
 
 /// A body may have so many bytes.
@@ -139,6 +139,14 @@ pub const ROUTES: &[Route] = {
         only("POST", "/v1/challenges", Login, Nobody),
         only("POST", "/v1/logins/{challenge_id}/verify", Login, Nobody),
         only("GET", "/v1/audit/entries", AuditRead, Anybody),
+        only("GET", "/v1/audit/entries/{position}", AuditRead, Anybody),
+        only("GET", "/v1/audit/entries/{position}/proof", AuditRead, Anybody),
+        open("GET", "/v1/audit/checkpoint"),
+        open("GET", "/v1/audit/key"),
+        open("GET", "/v1/audit/consistency"),
+        open("GET", "/ledger/checkpoint"),
+        open("GET", "/ledger/tile/{level}/{*index}"),
+        only("GET", "/ledger/tile/entries/{*index}", AuditRead, Nobody),
         open("GET", "/healthz"),
         open("GET", "/readyz"),
         open("GET", "/metrics"),
@@ -192,6 +200,14 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(logins::challenge))
         .routes(routes!(logins::verify))
         .routes(routes!(audit::entries))
+        .routes(routes!(audit::entry))
+        .routes(routes!(audit::proofs::proof))
+        .routes(routes!(audit::proofs::checkpoint))
+        .routes(routes!(audit::proofs::key))
+        .routes(routes!(audit::proofs::consistency))
+        .routes(routes!(tiles::checkpoint))
+        .routes(routes!(tiles::hashes))
+        .routes(routes!(tiles::entries))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
@@ -201,7 +217,11 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
 /// The OpenAPI 3.1 document, generated from the handlers.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    handlers().split_for_parts().1
+    let mut document = handlers().split_for_parts().1;
+    // axum's spelling of a parameter that takes the rest of a path is its own.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    document
 }
 
 /// The whole program as a router.
@@ -238,7 +258,7 @@ async fn frame(State(app): State<Arc<App>>, mut request: axum::extract::Request,
     let mut response = as_problem(response, &id);
     tracing::debug!(request_id = id, %method, path_length = path, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("countersign-request-id"), id);
@@ -291,7 +311,7 @@ mod tests {
             })
             .collect();
         let listed: BTreeSet<(String, String)> =
-            ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+            ROUTES.iter().map(|route| (route.method.to_owned(), route.path.replace("{*", "{"))).collect();
         assert_eq!(listed, documented);
     }
 

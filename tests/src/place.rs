@@ -81,8 +81,9 @@ impl Place {
         let number = self.node_dirs.fetch_add(1, Ordering::Relaxed) + 1;
         let dir = self.dir.path().join(format!("data-{number}"));
         std::fs::create_dir_all(&dir).expect("a data directory");
-        std::fs::copy(self.data_dir().join("master.key"), dir.join("master.key"))
-            .expect("the first node's key");
+        for key in ["master.key", "ledger.key"] {
+            std::fs::copy(self.data_dir().join(key), dir.join(key)).expect("the first node's key");
+        }
         dir
     }
 

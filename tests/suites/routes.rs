@@ -38,7 +38,18 @@ pub(crate) struct Route {
 }
 
 /// Routes that need no token.
-pub(crate) const OPEN: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+pub(crate) const OPEN: [&str; 7] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/v1/audit/checkpoint",
+    "/v1/audit/key",
+    "/ledger/checkpoint",
+];
+
+/// Routes that need no token and name a part of the ledger.
+pub(crate) const OPEN_PARTS: [&str; 2] = ["/v1/audit/consistency", "/ledger/tile/{level}/{index}"];
 
 /// What the paths of the routes name: one person, one agreement, and what belongs to them.
 pub(crate) struct World {
@@ -71,6 +82,7 @@ impl World {
             .replace("{agreement}", &self.agreement.id)
             .replace("{challenge}", &self.challenge)
             .replace("{position}", &self.position)
+            .replace("{tile}", "000.p/1")
             .replace("{number}", &self.agreement.number)
     }
 
@@ -252,6 +264,9 @@ fn sessions_and_audit() -> Vec<Route> {
         own(Method::DELETE, "/v1/users/{user}/sessions/{session}"),
         own(Method::DELETE, "/v1/users/{user}/sessions"),
         route(Method::GET, "/v1/audit/entries", &["audit:read"], Sessions::Each, none),
+        route(Method::GET, "/v1/audit/entries/{position}", &["audit:read"], Sessions::Each, none),
+        route(Method::GET, "/v1/audit/entries/{position}/proof", &["audit:read"], Sessions::Each, none),
+        route(Method::GET, "/ledger/tile/entries/{tile}", &["audit:read"], Sessions::None, none),
     ]
 }
 

@@ -8,7 +8,7 @@ use countersign_projections::ledger::store::LedgerError;
 use super::Ledger;
 
 /// An event that waits longer for its place is an alarm.
-pub const LAG_ALARM_MS: i64 = 10_000;
+const LAG_ALARM_MS: i64 = 10_000;
 
 /// What this node has noticed.
 #[derive(Default)]
@@ -46,6 +46,14 @@ pub struct Observed {
     pub lag_ms: i64,
     /// How many entries the audit trail has taken in.
     pub trail_size: i64,
+}
+
+impl Observed {
+    /// Whether the sequencer is too far behind.
+    #[must_use]
+    pub const fn lags(&self) -> bool {
+        self.lag_ms >= LAG_ALARM_MS
+    }
 }
 
 impl Health {

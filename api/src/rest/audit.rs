@@ -1,4 +1,4 @@
-//! The audit trail, read straight from the events.
+//! The audit trail, as the ledger orders it.
 //!
 //! Applications with `audit:read` see everything. A person sees their own entries; a superuser
 //! also sees their agreements' entries, and what their members did with their second factors
@@ -6,13 +6,14 @@
 
 mod entry;
 mod names;
+pub mod proofs;
 mod query;
 mod summary;
 
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -22,11 +23,12 @@ use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::instance::InstanceEvent;
 use countersign_domain::user::UserEvent;
 use countersign_projections::table::timestamp_text;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
-use super::{Page, Params, Problems, Shared, next_cursor, page_size};
+use super::{OneId, Page, Params, Problems, Shared, next_cursor, page_size, path_id};
 use crate::app::App;
 use crate::problem::refusals::busy;
 use crate::problem::{Problem, ProblemCode};
@@ -90,26 +92,53 @@ pub async fn entries(
     let rows = app.database.scan(&sql, &conditions.params).await?;
     let mut stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
     let next_cursor = next_cursor(&mut stored, limit, |entry| {
-        URL_SAFE_NO_PAD.encode(format!("{}|{}", timestamp_text(entry.recorded_at), entry.event_id))
+        URL_SAFE_NO_PAD.encode(format!("{}|{}", timestamp_text(entry.recorded_at), entry.position))
     });
     let names = app.names_in(&stored).await?;
     let items = stored.into_iter().map(|entry| entry.view(&app, &names, reader)).collect();
     Ok(Json(Page { items, next_cursor }))
 }
 
+/// One entry, with the text that the ledger hashes, for those who may see all of it.
+#[derive(Serialize, ToSchema)]
+pub struct OneEntry {
+    #[serde(flatten)]
+    entry: EntryView,
+    /// The leaf: what a proof of this entry proves, byte for byte.
+    leaf: Option<String>,
+}
+
+/// Shows one entry of the audit trail.
+#[utoipa::path(
+    get, path = "/v1/audit/entries/{position}", tag = "audit", security(("bearer" = [])),
+    params(("position" = u64, Path)), responses((status = 200, body = OneEntry), Problems)
+)]
+pub async fn entry(
+    State(app): Shared,
+    request: Request,
+    Path(position): OneId,
+) -> Result<Json<OneEntry>, Problem> {
+    let reader = Reader::of(&request)?;
+    let (position, stored) = app.entry_at(&position, reader).await?;
+    let leaf = app.ledger.store.leaves(position, position.saturating_add(1)).await?.pop();
+    let leaf = leaf.filter(|_| stored.is_whole_for(reader)).map(|leaf| leaf.leaf);
+    let names = app.names_in(std::slice::from_ref(&stored)).await?;
+    Ok(Json(OneEntry { entry: stored.view(&app, &names, reader), leaf }))
+}
+
 fn narrow(conditions: &mut Conditions, filter: &EntryFilter) -> Result<(), Problem> {
     let malformed = |detail: &str| Problem::new(ProblemCode::MalformedRequest, detail);
-    conditions.equal("e.user_id", filter.user.map(|id| id.to_string()));
-    conditions.equal("e.agreement_id", filter.agreement.map(|id| id.to_string()));
-    conditions.equal("e.actor_id", filter.actor.map(|id| id.to_string()));
+    conditions.equal("t.user_id", filter.user.map(|id| id.to_string()));
+    conditions.equal("t.agreement_id", filter.agreement.map(|id| id.to_string()));
+    conditions.equal("t.actor_id", filter.actor.map(|id| id.to_string()));
     if !filter.r#type.is_empty() {
         let known = [UserEvent::VARIANTS, AgreementEvent::VARIANTS, InstanceEvent::VARIANTS].concat();
         let types: Vec<&str> = filter.r#type.iter().map(String::as_str).collect();
         if types.iter().any(|name| !known.contains(name)) {
             return Err(malformed("There is no event of this type; see /openapi.json."));
         }
-        let types = conditions.list(&types);
-        conditions.texts.push(format!("e.event_type IN ({types})"));
+        let alone = filter.user.is_none() && filter.agreement.is_none() && filter.actor.is_none();
+        conditions.of_types(&types, alone);
     }
     if let (Some(from), Some(to)) = (filter.from, filter.to)
         && from > to
@@ -119,27 +148,37 @@ fn narrow(conditions: &mut Conditions, filter: &EntryFilter) -> Result<(), Probl
     for (comparison, at) in [(">=", filter.from), ("<", filter.to)] {
         if let Some(at) = at {
             let at = conditions.param(at);
-            conditions.texts.push(format!("e.recorded_at {comparison} {at}"));
+            conditions.texts.push(format!("t.recorded_at {comparison} {at}"));
         }
     }
     if let Some(cursor) = &filter.cursor {
-        let (recorded_at, event_id) = read_cursor(cursor)
+        let (recorded_at, position) = read_cursor(cursor)
             .ok_or_else(|| malformed("cursor must be what the page before gave as next_cursor."))?;
-        let (recorded_at, event_id) = (conditions.param(recorded_at), conditions.param(event_id));
-        conditions.texts.push(format!("(e.recorded_at, e.event_id) < ({recorded_at}, {event_id})"));
+        let (recorded_at, position) = (conditions.param(recorded_at), conditions.param(position));
+        conditions.texts.push(format!("(t.recorded_at, t.position) < ({recorded_at}, {position})"));
     }
     Ok(())
 }
 
-fn read_cursor(cursor: &str) -> Option<(Timestamp, String)> {
+fn read_cursor(cursor: &str) -> Option<(Timestamp, i64)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    let (recorded_at, event_id) = text.split_once('|')?;
-    let recorded_at = crate::time::parse(recorded_at).ok()?;
-    event_id.parse::<uuid::Uuid>().ok()?;
-    Some((recorded_at, event_id.to_owned()))
+    let (recorded_at, position) = text.split_once('|')?;
+    Some((crate::time::parse(recorded_at).ok()?, position.parse().ok()?))
 }
 
 impl App {
+    /// The entry at a position, if the reader may see it; another is never there.
+    async fn entry_at(&self, position: &str, reader: Reader) -> Result<(u64, StoredEntry), Problem> {
+        let not_found = || Problem::not_found("entry of the audit trail");
+        let number: u64 = path_id(position, "entry of the audit trail")?;
+        let mut conditions = Conditions::default();
+        let at = conditions.param(i64::try_from(number).map_err(|_| not_found())?);
+        conditions.texts.push(format!("t.position = {at}"));
+        let sql = conditions.select(reader, false, 1);
+        let rows = self.database.scan(&sql, &conditions.params).await?;
+        Ok((number, StoredEntry::read(rows.first().ok_or_else(not_found)?)?))
+    }
+
     /// Waits for a write that the reader may see; another is never there.
     async fn wait_for_write(&self, write: &str, reader: Reader) -> Result<(), Problem> {
         let malformed = || {
@@ -156,10 +195,12 @@ impl App {
             return Err(malformed());
         }
         let mut conditions = Conditions::default();
-        conditions.equal("e.aggregate_type", Some(stream_type.to_owned()));
-        conditions.equal("e.aggregate_id", Some(stream_id.to_owned()));
-        let sequence = conditions.param(sequence);
-        conditions.texts.push(format!("e.sequence = {sequence}"));
+        let stream_type = conditions.param(stream_type.to_owned());
+        let (stream_id, sequence) = (conditions.param(stream_id.to_owned()), conditions.param(sequence));
+        conditions.texts.push(format!(
+            "t.position = (SELECT l.position FROM ledger_entries l WHERE l.aggregate_type = {stream_type} \
+             AND l.aggregate_id = {stream_id} AND l.sequence = {sequence})"
+        ));
         let sql = conditions.select(reader, false, 1);
         let deadline = Instant::now() + AFTER_WRITE_WAIT;
         while self.database.scan(&sql, &conditions.params).await?.is_empty() {

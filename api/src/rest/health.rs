@@ -10,11 +10,13 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Problems, Shared};
+use crate::ledger::{Noticed, Observed};
 use crate::problem::Problem;
 use countersign_projections::database::{DatabaseError, StatementCounts};
 
@@ -42,8 +44,12 @@ pub struct Readiness {
     migrations: bool,
     /// Whether the keys open what the database holds; without them the program does not start.
     keys: bool,
-    /// How far the sequencer is behind; null while there is none.
+    /// How long the oldest event has waited for its place in the ledger; from ten seconds on the program
+    /// is not ready.
     sequencer_lag_ms: Option<i64>,
+    /// What somebody must look at, in sentences: events without a place in the ledger, and the like. They
+    /// keep nobody from signing in, so they do not make the program unready.
+    alarms: Vec<String>,
 }
 
 /// Says whether the program can serve.
@@ -62,9 +68,13 @@ pub async fn readyz(State(app): Shared) -> Response {
             (false, false)
         }
     };
+    let observed = if migrations { app.ledger.observe(app.clock.now()).await.ok() } else { None };
+    let ready = observed.as_ref().is_some_and(|observed| !observed.lags());
     let (code, status) =
-        if migrations { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
-    let body = Readiness { status, database, migrations, keys: true, sequencer_lag_ms: None };
+        if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    let sequencer_lag_ms = observed.map(|observed| observed.lag_ms);
+    let alarms = app.ledger.health.noticed().alarms();
+    let body = Readiness { status, database, migrations, keys: true, sequencer_lag_ms, alarms };
     let mut response = (code, Json(body)).into_response();
     response.extensions_mut().insert(OwnBody);
     response
@@ -82,6 +92,9 @@ pub struct OwnBody;
 pub async fn metrics(State(app): Shared) -> Result<Response, Problem> {
     let mut registry = Registry::with_prefix("countersign");
     registry.register_collector(Box::new(Statements(app.database.counters())));
+    // Without the database there is nothing to say of the ledger, and the rest is said all the same.
+    let observed = app.ledger.observe(app.clock.now()).await.ok();
+    registry.register_collector(Box::new(LedgerFigures { observed, noticed: app.ledger.health.noticed() }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
         .map_err(|error| Problem::internal(format!("metrics cannot be written: {error}")))?;
@@ -104,6 +117,60 @@ impl Collector for Statements {
         }
         Ok(())
     }
+}
+
+#[derive(Debug)]
+struct LedgerFigures {
+    observed: Option<Observed>,
+    noticed: Noticed,
+}
+
+impl Collector for LedgerFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let natural = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+        let Self { observed, noticed } = self;
+        if let Some(observed) = observed {
+            let Observed { size, signed_size, pending, lag_ms, trail_size } = *observed;
+            for (name, help, value) in [
+                ("ledger_entries", "Entries of the ledger", natural(size)),
+                ("ledger_signed_entries", "Entries that the latest checkpoint signs", natural(signed_size)),
+                ("ledger_pending_events", "Events that wait for their place in the ledger", pending),
+                ("ledger_lag_milliseconds", "How long the oldest of them has waited", lag_ms),
+                ("audit_trail_entries", "Entries that the audit trail has taken in", trail_size),
+            ] {
+                gauge(&mut encoder, name, help, value)?;
+            }
+        }
+        for (name, help, value) in [
+            ("ledger_leader", "Whether this node takes the sequencer's turns", i64::from(noticed.leads)),
+            ("ledger_held_events", "Events that get no place in the ledger", count(noticed.held.len())),
+            (
+                "ledger_unsequenced_events",
+                "Events that never came to the sequencer",
+                count(noticed.unsequenced.len()),
+            ),
+            (
+                "audit_trail_stopped",
+                "Whether the audit trail stops before an entry that it cannot take",
+                i64::from(noticed.poisoned.is_some()),
+            ),
+        ] {
+            gauge(&mut encoder, name, help, value)?;
+        }
+        let help = "Turns of the sequencer that ended without a signature";
+        let failures = ConstCounter::new(noticed.failed_signatures);
+        failures.encode(encoder.encode_descriptor("ledger_failed_signatures", help, None, MetricType::Counter)?)
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: i64,
+) -> Result<(), std::fmt::Error> {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
 /// The OpenAPI 3.1 document, generated from the code.

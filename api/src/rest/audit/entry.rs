@@ -24,8 +24,8 @@ use crate::vault::Purpose;
 /// One entry of the audit trail.
 #[derive(Serialize, ToSchema)]
 pub struct EntryView {
-    /// The place in the ledger; null until it is sequenced.
-    position: Option<i64>,
+    /// The place in the ledger, from 0.
+    position: i64,
     /// The event's id.
     event_id: String,
     /// When it was recorded.
@@ -75,6 +75,7 @@ pub(super) struct EntryPerson {
 
 /// An entry as it is stored.
 pub(super) struct StoredEntry {
+    pub(super) position: i64,
     pub(super) event_id: String,
     pub(super) recorded_at: Timestamp,
     event_type: String,
@@ -113,6 +114,7 @@ impl StoredEntry {
         let unreadable =
             |error: serde_json::Error| Problem::internal(format!("an event does not read: {error}"));
         Ok(Self {
+            position: row.get("position")?,
             event_id: row.get("event_id")?,
             recorded_at: row.get("recorded_at")?,
             event_type: row.get("event_type")?,
@@ -134,14 +136,19 @@ impl StoredEntry {
         self.metadata.get(name).map(String::as_str)
     }
 
-    pub(super) fn view(self, app: &App, names: &Names, reader: Reader) -> EntryView {
-        let full = match reader {
+    /// Whether the reader may know everything of it, where it came from too.
+    pub(super) fn is_whole_for(&self, reader: Reader) -> bool {
+        match reader {
             Reader::Auditor => true,
             Reader::Person(me) => {
                 self.stream_type == "user" && self.user_id == Some(me.to_string())
                     || self.text("actor_id") == Some(&me.to_string())
             }
-        };
+        }
+    }
+
+    pub(super) fn view(self, app: &App, names: &Names, reader: Reader) -> EntryView {
+        let full = self.is_whole_for(reader);
         let request_id = self.text("request_id").unwrap_or_default().to_owned();
         let open = |purpose, name| {
             let sealed = self.text(name).filter(|_| full)?;
@@ -171,7 +178,7 @@ impl StoredEntry {
         };
         let summary = summary(kind, &told).unwrap_or_else(|| self.event_type.clone());
         EntryView {
-            position: None,
+            position: self.position,
             event_id: self.event_id,
             recorded_at: self.recorded_at,
             event_type: self.event_type,

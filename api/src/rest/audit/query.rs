@@ -5,6 +5,7 @@
 
 use countersign_domain::ids::UserId;
 use countersign_domain::user::UserEventKind;
+use countersign_projections::audit_trail::AUDIT_TRAIL;
 use countersign_projections::table::Value;
 use strum::IntoEnumIterator;
 
@@ -39,8 +40,8 @@ struct Part {
 }
 
 impl Part {
-    fn of_events(only: String) -> Self {
-        Self { from: "events e".to_owned(), only, agreement: "e.agreement_id".to_owned() }
+    fn of_the_trail(only: String) -> Self {
+        Self { from: format!("{AUDIT_TRAIL} t"), only, agreement: "t.agreement_id".to_owned() }
     }
 }
 
@@ -49,6 +50,8 @@ impl Part {
 pub(super) struct Conditions {
     pub(super) texts: Vec<String>,
     pub(super) params: Vec<Value>,
+    /// Types that are looked for one by one.
+    types: Vec<String>,
 }
 
 impl Conditions {
@@ -69,10 +72,25 @@ impl Conditions {
         }
     }
 
+    /// Only entries of these types. Where nothing else is asked for, each type is looked for through
+    /// the index by types on its own.
+    pub(super) fn of_types(&mut self, types: &[&str], alone: bool) {
+        if alone {
+            self.types = types.iter().map(|name| self.param((*name).to_owned())).collect();
+        } else {
+            let types = self.list(types);
+            self.texts.push(format!("t.event_type IN ({types})"));
+        }
+    }
+
     /// The whole statement, for so many entries.
     pub(super) fn select(&mut self, reader: Reader, names_agreement: bool, limit: i64) -> String {
         let parts = match reader {
-            Reader::Auditor => vec![Part::of_events("1 = 1".to_owned())],
+            Reader::Auditor if self.types.is_empty() => vec![Part::of_the_trail("1 = 1".to_owned())],
+            Reader::Auditor => {
+                let of_type = |name: &String| Part::of_the_trail(format!("t.event_type = {name}"));
+                self.types.iter().map(of_type).collect()
+            }
             Reader::Person(me) => self.parts_of(me, names_agreement),
         };
         let asked = [&["1 = 1".to_owned()], self.texts.as_slice()].concat().join(" AND ");
@@ -82,14 +100,19 @@ impl Conditions {
             .enumerate()
             .map(|(index, Part { from, only, agreement })| {
                 format!(
-                    "SELECT * FROM (SELECT e.event_id, e.recorded_at, e.event_type, e.aggregate_type, \
-                     e.user_id, {agreement} AS agreement_id, CAST(e.payload AS text) AS payload, \
-                     CAST(e.metadata AS text) AS metadata FROM {from} WHERE {only} AND {asked} \
-                     ORDER BY e.recorded_at DESC, e.event_id DESC LIMIT {limit}) AS part_{index}"
+                    "SELECT * FROM (SELECT t.position, t.recorded_at, t.aggregate_type, t.aggregate_id, \
+                     t.sequence, t.user_id, {agreement} AS agreement_id FROM {from} WHERE {only} AND {asked} \
+                     ORDER BY t.recorded_at DESC, t.position DESC LIMIT {limit}) AS part_{index}"
                 )
             })
             .collect();
-        format!("{} ORDER BY recorded_at DESC, event_id DESC LIMIT {limit}", selects.join(" UNION ALL "))
+        format!(
+            "SELECT p.*, e.event_id, e.event_type, CAST(e.payload AS text) AS payload, \
+             CAST(e.metadata AS text) AS metadata FROM ({} ORDER BY recorded_at DESC, position DESC LIMIT {limit}) AS p \
+             JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
+             AND e.sequence = p.sequence ORDER BY p.recorded_at DESC, p.position DESC",
+            selects.join(" UNION ALL ")
+        )
     }
 
     /// A person's own entries; those of the agreements that they are superuser of, and of those
@@ -109,24 +132,24 @@ impl Conditions {
         );
         // A member's sign-in elsewhere is not told apart from one nowhere in particular.
         let attributed_here =
-            if names_agreement { format!(" AND e.agreement_id IN ({visible})") } else { String::new() };
+            if names_agreement { format!(" AND t.agreement_id IN ({visible})") } else { String::new() };
         vec![
-            Part::of_events(format!("e.user_id = {me}")),
-            Part::of_events(format!(
-                "e.aggregate_type = 'agreement' AND e.agreement_id IN ({visible}) \
-                 AND (e.user_id IS NULL OR e.user_id <> {me})"
+            Part::of_the_trail(format!("t.user_id = {me}")),
+            Part::of_the_trail(format!(
+                "t.aggregate_type = 'agreement' AND t.agreement_id IN ({visible}) \
+                 AND (t.user_id IS NULL OR t.user_id <> {me})"
             )),
             Part {
                 from: format!(
                     "(SELECT m.user_id, min(m.linked_at) AS linked_at FROM login_check_links m \
                      WHERE m.agreement_id IN ({visible}) AND m.user_id <> {me} GROUP BY m.user_id) AS member \
-                     JOIN events e ON e.user_id = member.user_id"
+                     JOIN {AUDIT_TRAIL} t ON t.user_id = member.user_id"
                 ),
                 only: format!(
-                    "e.aggregate_type = 'user' AND e.event_type IN ({about_factors}) \
-                     AND e.recorded_at >= member.linked_at{attributed_here}"
+                    "t.aggregate_type = 'user' AND t.event_type IN ({about_factors}) \
+                     AND t.recorded_at >= member.linked_at{attributed_here}"
                 ),
-                agreement: format!("CASE WHEN e.agreement_id IN ({visible}) THEN e.agreement_id END"),
+                agreement: format!("CASE WHEN t.agreement_id IN ({visible}) THEN t.agreement_id END"),
             },
         ]
     }

@@ -1,0 +1,101 @@
+//! Proofs of the trail: the signed checkpoint, and that an entry is in its tree.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use countersign_projections::ledger::proof::Receipt;
+use countersign_projections::ledger::store::LedgerError;
+use countersign_projections::ledger::tree::Hash;
+use serde::Deserialize;
+
+use super::query::Reader;
+use crate::problem::refusals::busy;
+use crate::problem::{Problem, ProblemCode};
+use crate::request::Request;
+use crate::rest::{OneId, Params, Problems, Shared};
+
+/// Text as the formats of transparency logs define it.
+fn plain(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+/// The latest signed checkpoint: a C2SP signed note with the ledger's name, size and root.
+#[utoipa::path(
+    get, path = "/v1/audit/checkpoint", tag = "ledger",
+    responses((status = 200, body = String, content_type = "text/plain"), Problems)
+)]
+pub async fn checkpoint(State(app): Shared) -> Result<Response, Problem> {
+    Ok(plain(app.ledger.checkpoint().await?.0))
+}
+
+/// The key that checks the ledger's signatures, as a C2SP vkey line.
+#[utoipa::path(
+    get, path = "/v1/audit/key", tag = "ledger",
+    responses((status = 200, body = String, content_type = "text/plain"), Problems)
+)]
+pub async fn key(State(app): Shared) -> Result<Response, Problem> {
+    Ok(plain(format!("{}\n", app.ledger.verifier())))
+}
+
+/// Proves that an entry is in the ledger: a C2SP tlog-proof of its leaf, with the checkpoint. An entry that
+/// was only just recorded is waited for.
+#[utoipa::path(
+    get, path = "/v1/audit/entries/{position}/proof", tag = "ledger", security(("bearer" = [])),
+    params(("position" = u64, Path)),
+    responses((status = 200, body = String, content_type = "text/plain"), Problems)
+)]
+pub async fn proof(
+    State(app): Shared,
+    request: Request,
+    Path(position): OneId,
+) -> Result<Response, Problem> {
+    let (index, _) = app.entry_at(&position, Reader::of(&request)?).await?;
+    let signed = app.ledger.checkpoint_over(index).await?;
+    let (note, checkpoint) = signed.ok_or_else(|| busy("That entry is not signed yet."))?;
+    let hashes = app.ledger.store.inclusion(index, checkpoint.size).await?;
+    Ok(plain(Receipt { extra: None, index, hashes, checkpoint: note }.to_string()))
+}
+
+/// Two sizes of the ledger.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Growth {
+    /// The size of the earlier checkpoint.
+    from: u64,
+    /// The size of the later one; the latest if it is not given.
+    to: Option<u64>,
+}
+
+/// Proves that the ledger has only grown from one size to another: hashes in base64, one a line. From
+/// nothing, and from a size to itself, there is nothing to prove and no line.
+#[utoipa::path(
+    get, path = "/v1/audit/consistency", tag = "ledger", params(Growth),
+    responses((status = 200, body = String, content_type = "text/plain"), Problems)
+)]
+pub async fn consistency(State(app): Shared, Params(growth): Params<Growth>) -> Result<Response, Problem> {
+    let (_, checkpoint) = app.ledger.checkpoint().await?;
+    let to = growth.to.unwrap_or(checkpoint.size);
+    let malformed = |detail: String| Err(Problem::new(ProblemCode::MalformedRequest, detail));
+    if growth.from > to {
+        return malformed("from must not be larger than to.".to_owned());
+    }
+    if to > checkpoint.size {
+        return malformed(format!("to must not be larger than {}, the size that is signed.", checkpoint.size));
+    }
+    let hashes = app.ledger.store.consistency(growth.from, to).await?;
+    Ok(plain(hashes.iter().map(|hash: &Hash| format!("{hash}\n")).collect()))
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Database(error) => error.into(),
+            LedgerError::Tree(_)
+            | LedgerError::Tile(_)
+            | LedgerError::Proof(_)
+            | LedgerError::NotThere
+            | LedgerError::Corrupt(_) => Self::internal(error.to_string()),
+        }
+    }
+}
