@@ -13,7 +13,7 @@ pub fn one_line(text: &str, characters_max: usize) -> Option<String> {
 
 /// Separators that break lines without being control characters, and marks that turn the
 /// reading direction: either could make a line read as another one.
-const fn misleads(character: char) -> bool {
+pub(crate) const fn misleads(character: char) -> bool {
     matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -25,52 +25,52 @@ use crate::vault::Purpose;
 #[derive(Serialize, ToSchema)]
 pub struct EntryView {
     /// The place in the ledger, from 0.
-    position: i64,
+    pub(super) position: i64,
     /// The event's id.
-    event_id: String,
+    pub(super) event_id: String,
     /// When it was recorded.
-    recorded_at: DateTime<Utc>,
+    pub(super) recorded_at: DateTime<Utc>,
     /// What happened.
     #[serde(rename = "type")]
-    event_type: String,
+    pub(super) event_type: String,
     /// The user it is about.
-    user_id: Option<String>,
+    pub(super) user_id: Option<String>,
     /// The agreement it is about, or attributed to.
-    agreement_id: Option<String>,
+    pub(super) agreement_id: Option<String>,
     /// Who did it.
-    actor: EntryActor,
+    pub(super) actor: EntryActor,
     /// For whom, where an application did it.
-    on_behalf_of: Option<EntryPerson>,
+    pub(super) on_behalf_of: Option<EntryPerson>,
     /// The network address it came from, for those who may know.
-    address: Option<String>,
+    pub(super) address: Option<String>,
     /// The user agent it came from, for those who may know.
-    user_agent: Option<String>,
+    pub(super) user_agent: Option<String>,
     /// The request that caused it.
-    request_id: String,
+    pub(super) request_id: String,
     /// What happened, in a sentence.
-    summary: String,
+    pub(super) summary: String,
     /// What the event says.
-    data: Value,
+    pub(super) data: Value,
 }
 
 /// Who did something.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EntryActor {
     /// `user`, `api_key` or `operator`.
-    kind: String,
+    pub(super) kind: String,
     /// The user's or the API key's id.
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// The person's or the API key's name.
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 /// A person that an entry names.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EntryPerson {
     /// Who.
-    id: String,
+    pub(super) id: String,
     /// How they are called.
-    name: String,
+    pub(super) name: String,
 }
 
 /// An entry as it is stored.

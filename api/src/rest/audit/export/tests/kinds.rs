@@ -1,0 +1,120 @@
+//! Every kind of event has its place in the schema.
+
+use countersign_domain::agreement::AgreementEventKind;
+use countersign_domain::instance::InstanceEventKind;
+use countersign_domain::user::UserEventKind;
+
+use super::*;
+
+fn every_kind() -> Vec<&'static str> {
+    let user = UserEventKind::iter().map(<&str>::from);
+    let agreement = AgreementEventKind::iter().map(<&str>::from);
+    let instance = InstanceEventKind::iter().map(<&str>::from);
+    user.chain(agreement).chain(instance).collect()
+}
+
+fn ocsf(entry: &EntryView) -> Value {
+    serde_json::from_str(&line(Format::Ocsf, entry)).unwrap()
+}
+
+#[test]
+fn no_two_streams_have_a_kind_of_the_same_name() {
+    let mut kinds = every_kind();
+    let all = kinds.len();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds.len(), all);
+}
+
+#[test]
+fn every_kind_has_what_the_schema_demands() {
+    for kind in every_kind() {
+        let event = ocsf(&EntryView { event_type: kind.to_owned(), ..sign_in() });
+        let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64).expect(kind);
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).expect(kind);
+        assert_eq!(number("/type_uid"), number("/class_uid") * 100 + number("/activity_id"), "{kind}");
+        assert_eq!(number("/class_uid") / 1000, number("/category_uid"), "{kind}");
+        assert_ne!(number("/class_uid"), 0, "{kind}");
+        assert!((1..=4).contains(&number("/severity_id")), "{kind}");
+        assert!((1..=2).contains(&number("/status_id")), "{kind}");
+        assert_eq!(number("/time"), 1_772_352_000_123, "{kind}");
+        let activity = if number("/activity_id") == 99 { "Other" } else { text("/activity_name") };
+        assert_eq!(text("/type_name"), format!("{}: {activity}", text("/class_name")));
+        for name in ["category_name", "severity", "status", "message"] {
+            assert!(!text(&format!("/{name}")).is_empty(), "{kind}: {name}");
+        }
+        assert_eq!(text("/metadata/version"), "1.5.0");
+        assert_eq!(text("/metadata/product/name"), "Countersign");
+        assert_eq!(text("/metadata/uid"), EVENT);
+        assert_eq!(number("/metadata/sequence"), 41);
+        assert_eq!(text("/metadata/event_code"), kind);
+        let demanded: &[&str] = match number("/class_uid") {
+            3001 => &["/user/uid"],
+            3002 => &["/user/uid", "/service/name"],
+            3004 => &["/entity/name", "/entity/type"],
+            3006 => &["/group/uid", "/user/uid"],
+            class => panic!("{kind} is of class {class}"),
+        };
+        assert!(demanded.iter().all(|pointer| !text(pointer).is_empty()), "{kind}");
+    }
+}
+
+/// Each number is looked up in the schema by hand: what it means there must not drift.
+#[test]
+fn the_numbers_are_those_of_the_schema() {
+    let means = |kind: &str, data: Value| {
+        let event = ocsf(&EntryView { event_type: kind.to_owned(), data, ..sign_in() });
+        (event["type_uid"].as_u64().unwrap(), event["status"].as_str().unwrap().to_owned())
+    };
+    let (success, failure) = ("Success".to_owned(), "Failure".to_owned());
+    for (kind, type_uid) in [
+        ("UserRegistered", 300_101),
+        ("PasswordSet", 300_103),
+        ("SecondFactorLocked", 300_109),
+        ("AuthenticatorAdded", 300_110),
+        ("TwoFactorEnabled", 300_110),
+        ("TwoFactorReset", 300_111),
+        ("LoginSucceeded", 300_201),
+        ("SessionEnded", 300_202),
+        ("LoginChallenged", 300_299),
+        ("SecondFactorPassed", 300_299),
+        ("AgreementOpened", 300_401),
+        ("AdministrationChanged", 300_403),
+        ("AgreementClosed", 300_404),
+        ("ApiKeyIssued", 300_401),
+        ("ApiKeyRevoked", 300_404),
+        ("UserLinked", 300_603),
+        ("UserUnlinked", 300_604),
+        ("UserRoleChanged", 300_699),
+    ] {
+        assert_eq!(means(kind, json!({})), (type_uid, success.clone()), "{kind}");
+    }
+    assert_eq!(means("PasswordFailed", json!({})), (300_201, failure.clone()));
+    assert_eq!(means("SecondFactorRefused", json!({})), (300_299, failure.clone()));
+    assert_eq!(means("TwoFactorEnrolmentFailed", json!({})), (300_110, failure));
+    assert_eq!(means("EnforcementToggled", json!({"enforced": true})), (300_408, success.clone()));
+    assert_eq!(means("EnforcementToggled", json!({"enforced": false})), (300_409, success));
+}
+
+#[test]
+fn a_sign_in_says_with_what() {
+    let factors = |kind: &str, data: Value| {
+        let event = ocsf(&EntryView { event_type: kind.to_owned(), data, ..sign_in() });
+        let numbers = event["auth_factors"].as_array().into_iter().flatten();
+        let numbers: Vec<u64> = numbers.map(|factor| factor["factor_type_id"].as_u64().unwrap()).collect();
+        (event["is_mfa"].as_bool(), numbers)
+    };
+    assert_eq!(factors("LoginSucceeded", json!({"method": "password"})), (Some(false), vec![11]));
+    assert_eq!(factors("LoginSucceeded", json!({"method": "totp"})), (Some(true), vec![11, 7]));
+    assert_eq!(factors("LoginSucceeded", json!({"method": "recovery_code"})), (Some(true), vec![11, 99]));
+    assert_eq!(factors("SecondFactorFailed", json!({"factor": "recovery_code"})), (Some(true), vec![99]));
+    assert_eq!(factors("SessionStarted", json!({"second_factor_at": null})), (Some(false), vec![]));
+    assert_eq!(factors("SessionEnded", json!({})), (None, vec![]));
+}
+
+#[test]
+fn a_wrong_password_counts_those_that_were_not_recorded() {
+    let data = json!({"unrecorded": 7});
+    let entry = EntryView { event_type: "PasswordFailed".to_owned(), data, ..sign_in() };
+    assert_eq!(ocsf(&entry)["count"], 8);
+}
