@@ -181,6 +181,19 @@ pub const API_KEYS: Table = Table {
     key: &["key_id"],
 };
 
+/// Where entries of the audit trail are sent, and which types of them.
+pub const WEBHOOKS: Table = Table {
+    name: "webhooks",
+    columns: &[
+        text("webhook_id"),
+        text("url"),
+        text("types"),
+        text("secret_row"),
+        timestamp("registered_at"),
+    ],
+    key: &["webhook_id"],
+};
+
 /// Every table that an append may write beside events, snapshots and pending rows.
 pub const APPEND_TABLES: &[&Table] = &[
     &EMAIL_CLAIMS,
@@ -191,6 +204,7 @@ pub const APPEND_TABLES: &[&Table] = &[
     &LOGIN_CHECK_LINKS,
     &LOGIN_CHECK_AGREEMENTS,
     &API_KEYS,
+    &WEBHOOKS,
 ];
 
 /// The events themselves; only the event store writes them.
