@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use countersign_domain::Timestamp;
 use countersign_domain::ids::{ApiKeyId, UserId};
-use countersign_domain::instance::{Instance, InstanceCommand, Scope, UnknownScope};
+use countersign_domain::instance::{
+    Instance, InstanceCommand, IssueApiKey, RevokeApiKey, Scope, UnknownScope,
+};
 use countersign_domain::user::two_factor::ResetTwoFactor;
 use countersign_domain::user::{User, UserCommand};
 use serde::Serialize;
@@ -109,8 +111,8 @@ pub async fn issue_api_key(
     }
     let id = ApiKeyId::from_uuid(entropy::id(app.clock.now())?);
     let token = DrawnToken::draw(TokenKind::ApiKey, id.as_uuid())?;
-    app.execute::<Instance>(&request(app)?, id, None, |_, moment| {
-        let command = InstanceCommand::IssueApiKey {
+    app.execute::<Instance>(&request(app)?, id.into(), None, |_, moment| {
+        let command = IssueApiKey {
             id,
             name: name.clone(),
             scopes: read.clone(),
@@ -118,7 +120,7 @@ pub async fn issue_api_key(
             expires_at,
             at: moment.at,
         };
-        Ok(Plan::new(command, app.vault.instance_key().clone()))
+        Ok(Plan::new(InstanceCommand::IssueApiKey(command), app.vault.instance_key().clone()))
     })
     .await?;
     Ok(token.text)
@@ -157,8 +159,8 @@ pub async fn list_api_keys(app: &Arc<App>) -> Result<Vec<ListedKey>, OperatorErr
 pub async fn revoke_api_key(app: &Arc<App>, id: &str) -> Result<(), OperatorError> {
     let id: ApiKeyId =
         id.parse().map_err(|_| OperatorError::Refused(format!("{id:?} is not the id of an API key")))?;
-    app.execute::<Instance>(&request(app)?, id, None, |_, moment| {
-        let command = InstanceCommand::RevokeApiKey { at: moment.at };
+    app.execute::<Instance>(&request(app)?, id.into(), None, |_, moment| {
+        let command = InstanceCommand::RevokeApiKey(RevokeApiKey { at: moment.at });
         Ok(Plan::new(command, app.vault.instance_key().clone()))
     })
     .await?;

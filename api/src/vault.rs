@@ -83,6 +83,8 @@ pub enum Purpose {
     TotpSecret,
     PasswordHash,
     RecoveryCodeDigest,
+    WebhookUrl,
+    WebhookSecret,
 }
 
 impl Purpose {
@@ -99,6 +101,8 @@ impl Purpose {
             Self::TotpSecret => "totp_secret",
             Self::PasswordHash => "password_hash",
             Self::RecoveryCodeDigest => "recovery_code_digest",
+            Self::WebhookUrl => "url",
+            Self::WebhookSecret => "webhook_secret",
         }
     }
 }

@@ -9,10 +9,13 @@ use std::path::PathBuf;
 
 use cqrs_es::DomainEvent;
 use strum::{IntoEnumIterator, VariantNames};
+use uuid::Uuid;
 
 use crate::agreement::{AgreementEvent, AgreementKind, Role};
 use crate::context::Actor;
-use crate::instance::{InstanceEvent, Scope};
+use crate::instance::{
+    AdoptedTree, AuditFilter, AuditRoute, ExportFormat, InstanceEvent, InstanceEventKind, Scope,
+};
 use crate::testing::*;
 use crate::user::enrolment::Starter;
 use crate::user::*;
@@ -123,6 +126,43 @@ fn instance_events_are_stored_as_they_always_were() {
             at,
         },
         InstanceEvent::ApiKeyRevoked { id, name, at },
+        InstanceEvent::WebhookRegistered {
+            id: webhook_id(1),
+            url: sealed("sealed url"),
+            types: vec!["UserLinked".to_owned(), "UserUnlinked".to_owned()],
+            secret: Uuid::from_u128(7),
+            at,
+        },
+        InstanceEvent::WebhookDeleted { id: webhook_id(1), at },
+        InstanceEvent::AuditRead {
+            filter: AuditFilter {
+                route: AuditRoute::AsOf,
+                user: Some(user_id(1)),
+                agreement: Some(agreement_id(1)),
+                actor: Some(api_key_id(1).as_uuid()),
+                types: vec!["UserLinked".to_owned()],
+                from: Some(at_minute(-9)),
+                to: Some(at),
+            },
+            at,
+        },
+        InstanceEvent::AuditExported {
+            format: ExportFormat::Ndjson,
+            from: None,
+            to: Some(at),
+            entries_below: 80,
+            at,
+        },
+        InstanceEvent::LedgerAdopted {
+            lost: Some(AdoptedTree {
+                size: 100,
+                root: "MS3Jx+ldkyhrHmBwxQnYxnZCPTHChPuL4vtoz0SaInE=".to_owned(),
+            }),
+            kept: AdoptedTree { size: 80, root: "0e/yExo3mdPt+nPQpmAV7suZM4c539f/vHsL9HHH620=".to_owned() },
+            requeued: 3,
+            reason: "disk failed".to_owned(),
+            at,
+        },
     ]);
 }
 
@@ -130,16 +170,22 @@ fn instance_events_are_stored_as_they_always_were() {
 #[test]
 fn every_sealed_field_and_every_digest_is_named_by_its_kind() {
     for kind in UserEventKind::iter() {
-        let name: &str = kind.into();
-        let golden = fs::read_to_string(golden_dir().join(format!("{name}.v1.json"))).unwrap();
-        let event: UserEvent = serde_json::from_str(&golden).unwrap();
-        // Debug prints `Sealed` and `TokenDigest`, by which the fields are recognised.
-        let printed = format!("{event:?}");
-        assert_eq!(printed.matches(": Sealed").count(), kind.sealed_fields().len(), "{printed}");
-        assert_eq!(printed.matches("TokenDigest(").count(), kind.digest_fields().len(), "{printed}");
-        let fields = serde_json::to_value(&event).unwrap();
-        for field in kind.sealed_fields().iter().chain(kind.digest_fields()) {
-            assert!(fields[name].get(field).is_some(), "{name} has no field {field}");
-        }
+        names_what_is_hidden::<UserEvent>(kind.into(), kind.sealed_fields(), kind.digest_fields());
+    }
+    for kind in InstanceEventKind::iter() {
+        names_what_is_hidden::<InstanceEvent>(kind.into(), kind.sealed_fields(), kind.digest_fields());
+    }
+}
+
+fn names_what_is_hidden<Event: DomainEvent>(name: &str, sealed: &[&str], digests: &[&str]) {
+    let golden = fs::read_to_string(golden_dir().join(format!("{name}.v1.json"))).unwrap();
+    let event: Event = serde_json::from_str(&golden).unwrap();
+    // Debug prints `Sealed` and `TokenDigest`, by which the fields are recognised.
+    let printed = format!("{event:?}");
+    assert_eq!(printed.matches(": Sealed").count(), sealed.len(), "{printed}");
+    assert_eq!(printed.matches("TokenDigest(").count(), digests.len(), "{printed}");
+    let fields = serde_json::to_value(&event).unwrap();
+    for field in sealed.iter().chain(digests) {
+        assert!(fields[name].get(field).is_some(), "{name} has no field {field}");
     }
 }

@@ -1,128 +1,57 @@
-//! What belongs to the installation rather than to a person or an agreement: API keys, each a
-//! stream of its own.
+//! What belongs to the installation rather than to a person or an agreement.
+//!
+//! An API key, a webhook and a reader of the audit trail have a stream each, and the ledger has
+//! one; [`InstanceId`](crate::ids::InstanceId) says how each is named. A stream only ever holds
+//! events of its own kind. Each idea has one file with its state, its commands, how it decides,
+//! and its tests: [`api_key`], [`webhook`], [`audit_reader`], [`ledger`].
+//!
+//! The state is bounded: however long a stream grows, its snapshot does not.
 
-use std::fmt;
-use std::str::FromStr;
+pub mod api_key;
+pub mod audit_reader;
+pub mod ledger;
+pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantNames};
+use uuid::Uuid;
 
 use crate::Timestamp;
-use crate::ids::ApiKeyId;
-use crate::sealed::TokenDigest;
+use crate::ids::{ApiKeyId, WebhookId};
+use crate::sealed::{Sealed, TokenDigest};
+pub use api_key::{ApiKey, IssueApiKey, RevokeApiKey, Scope, UnknownScope};
+pub use audit_reader::{
+    AuditFilter, AuditReader, AuditRoute, ExportFormat, RecordAuditExport, RecordAuditRead,
+};
+pub use ledger::{AdoptLedger, AdoptedTree, LedgerAdoption};
+pub use webhook::{DeleteWebhook, RegisterWebhook, Webhook};
 
-/// One API key, folded from its events.
+/// One stream of the installation, folded from its events.
+// A snapshot that was written before there was more than API keys still reads.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Instance {
     api_key: Option<ApiKey>,
+    webhook: Option<Webhook>,
+    audit_reader: AuditReader,
+    ledger_adoption: Option<LedgerAdoption>,
     latest_at: Option<Timestamp>,
 }
 
-/// An API key of an application.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// Its id.
-    pub id: ApiKeyId,
-    /// What the operator calls it.
-    pub name: String,
-    /// What it may do.
-    pub scopes: Vec<Scope>,
-    /// The digest of its token.
-    pub token: TokenDigest,
-    /// When it was issued.
-    pub issued_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// What an API key may do.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "a scope's name says what it allows")]
-pub enum Scope {
-    #[serde(rename = "users:read")]
-    UsersRead,
-    #[serde(rename = "users:write")]
-    UsersWrite,
-    #[serde(rename = "agreements:read")]
-    AgreementsRead,
-    #[serde(rename = "agreements:write")]
-    AgreementsWrite,
-    #[serde(rename = "login")]
-    Login,
-    #[serde(rename = "audit:read")]
-    AuditRead,
-    #[serde(rename = "webhooks:write")]
-    WebhooksWrite,
-}
-
-impl Scope {
-    /// Every scope there is.
-    pub const ALL: [Self; 7] = [
-        Self::UsersRead,
-        Self::UsersWrite,
-        Self::AgreementsRead,
-        Self::AgreementsWrite,
-        Self::Login,
-        Self::AuditRead,
-        Self::WebhooksWrite,
-    ];
-
-    /// The name by which it is given and stored.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::UsersRead => "users:read",
-            Self::UsersWrite => "users:write",
-            Self::AgreementsRead => "agreements:read",
-            Self::AgreementsWrite => "agreements:write",
-            Self::Login => "login",
-            Self::AuditRead => "audit:read",
-            Self::WebhooksWrite => "webhooks:write",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = UnknownScope;
-
-    fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or(UnknownScope)
-    }
-}
-
-/// There is no such scope.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "the scopes are users:read, users:write, agreements:read, agreements:write, login, audit:read, webhooks:write"
-)]
-pub struct UnknownScope;
-
 /// What can be asked.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are those of ApiKey")]
+#[expect(missing_docs, reason = "each variant holds the command of its name, documented there")]
 pub enum InstanceCommand {
-    /// Issue an API key.
-    IssueApiKey {
-        id: ApiKeyId,
-        name: String,
-        scopes: Vec<Scope>,
-        token: TokenDigest,
-        expires_at: Option<Timestamp>,
-        at: Timestamp,
-    },
-    /// Revoke it.
-    RevokeApiKey { at: Timestamp },
+    IssueApiKey(IssueApiKey),
+    RevokeApiKey(RevokeApiKey),
+    RegisterWebhook(RegisterWebhook),
+    DeleteWebhook(DeleteWebhook),
+    RecordAuditRead(RecordAuditRead),
+    RecordAuditExport(RecordAuditExport),
+    AdoptLedger(AdoptLedger),
 }
 
-/// What can happen.
+/// What can happen. Secrets live in the vault; events name them by id.
 #[derive(
     Clone, PartialEq, Eq, Debug, Serialize, Deserialize, EnumDiscriminants, IntoStaticStr, VariantNames,
 )]
@@ -131,7 +60,7 @@ pub enum InstanceCommand {
     derive(EnumIter, EnumString, IntoStaticStr),
     doc = "What kind of event it is, without what it says."
 )]
-#[expect(missing_docs, reason = "the fields are those of ApiKey")]
+#[expect(missing_docs, reason = "the fields are those of the commands; each variant says what happened")]
 pub enum InstanceEvent {
     /// An API key was issued.
     ApiKeyIssued {
@@ -144,6 +73,28 @@ pub enum InstanceEvent {
     },
     /// An API key was revoked.
     ApiKeyRevoked { id: ApiKeyId, name: String, at: Timestamp },
+    /// From now on entries of the audit trail are sent there, all of them if no types are named.
+    WebhookRegistered { id: WebhookId, url: Sealed, types: Vec<String>, secret: Uuid, at: Timestamp },
+    /// Nothing more is sent there.
+    WebhookDeleted { id: WebhookId, at: Timestamp },
+    /// The audit trail was read; read in the same way again, it is recorded ten minutes later.
+    AuditRead { filter: AuditFilter, at: Timestamp },
+    /// The audit trail was exported, out of a ledger of so many entries.
+    AuditExported {
+        format: ExportFormat,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        entries_below: u64,
+        at: Timestamp,
+    },
+    /// An operator went on from a restored database, whose ledger is not the one last signed.
+    LedgerAdopted {
+        lost: Option<AdoptedTree>,
+        kept: AdoptedTree,
+        requeued: u64,
+        reason: String,
+        at: Timestamp,
+    },
 }
 
 impl InstanceEvent {
@@ -157,7 +108,43 @@ impl InstanceEvent {
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         match self {
-            Self::ApiKeyIssued { at, .. } | Self::ApiKeyRevoked { at, .. } => *at,
+            Self::ApiKeyIssued { at, .. }
+            | Self::ApiKeyRevoked { at, .. }
+            | Self::WebhookRegistered { at, .. }
+            | Self::WebhookDeleted { at, .. }
+            | Self::AuditRead { at, .. }
+            | Self::AuditExported { at, .. }
+            | Self::LedgerAdopted { at, .. } => *at,
+        }
+    }
+}
+
+impl InstanceEventKind {
+    /// Its fields that are sealed under the installation's key. Readers see them opened, or not at all.
+    #[must_use]
+    pub const fn sealed_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::WebhookRegistered => &["url"],
+            Self::ApiKeyIssued
+            | Self::ApiKeyRevoked
+            | Self::WebhookDeleted
+            | Self::AuditRead
+            | Self::AuditExported
+            | Self::LedgerAdopted => &[],
+        }
+    }
+
+    /// Its fields that are digests of tokens: nothing that anybody should read.
+    #[must_use]
+    pub const fn digest_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::ApiKeyIssued => &["token"],
+            Self::ApiKeyRevoked
+            | Self::WebhookRegistered
+            | Self::WebhookDeleted
+            | Self::AuditRead
+            | Self::AuditExported
+            | Self::LedgerAdopted => &[],
         }
     }
 }
@@ -171,6 +158,12 @@ pub enum InstanceRefusal {
     /// There is no such key.
     #[error("there is no such API key")]
     NotIssued,
+    /// That id is in use, or was.
+    #[error("this webhook exists already")]
+    AlreadyRegistered,
+    /// There is no such webhook, or none any more.
+    #[error("there is no such webhook")]
+    NotRegistered,
 }
 
 impl Instance {
@@ -180,27 +173,45 @@ impl Instance {
         self.api_key.as_ref()
     }
 
+    /// The webhook, if this stream is one's; also after it was deleted.
+    #[must_use]
+    pub const fn webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_ref()
+    }
+
+    /// The latest adoption of a ledger, if this stream is the ledger's and there was one.
+    #[must_use]
+    pub const fn ledger_adoption(&self) -> Option<&LedgerAdoption> {
+        self.ledger_adoption.as_ref()
+    }
+
     /// When the latest event was recorded.
     #[must_use]
     pub const fn latest_at(&self) -> Option<Timestamp> {
         self.latest_at
     }
 
-    /// Decides what a command brings about. Revoking twice is one revocation.
+    /// The vault rows that this state names. A row lives in the vault exactly as long as the
+    /// state names it.
+    #[must_use]
+    pub fn vault_rows(&self) -> Vec<Uuid> {
+        let registered = self.webhook.iter().filter(|webhook| webhook.is_registered());
+        registered.map(|webhook| webhook.secret).collect()
+    }
+
+    /// Decides what a command brings about. It changes nothing: the events do, once applied.
     ///
     /// # Errors
     /// An [`InstanceRefusal`] says why nothing happens.
     pub fn decide(&self, command: InstanceCommand) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
-        match (command, &self.api_key) {
-            (InstanceCommand::IssueApiKey { .. }, Some(_)) => Err(InstanceRefusal::AlreadyIssued),
-            (InstanceCommand::IssueApiKey { id, name, scopes, token, expires_at, at }, None) => {
-                Ok(vec![InstanceEvent::ApiKeyIssued { id, name, scopes, token, expires_at, at }])
-            }
-            (InstanceCommand::RevokeApiKey { .. }, None) => Err(InstanceRefusal::NotIssued),
-            (InstanceCommand::RevokeApiKey { at }, Some(key)) => Ok(match key.revoked_at {
-                Some(_) => Vec::new(),
-                None => vec![InstanceEvent::ApiKeyRevoked { id: key.id, name: key.name.clone(), at }],
-            }),
+        match command {
+            InstanceCommand::IssueApiKey(command) => self.issue_api_key(command),
+            InstanceCommand::RevokeApiKey(command) => self.revoke_api_key(&command),
+            InstanceCommand::RegisterWebhook(command) => self.register_webhook(command),
+            InstanceCommand::DeleteWebhook(command) => self.delete_webhook(&command),
+            InstanceCommand::RecordAuditRead(command) => Ok(self.record_audit_read(command)),
+            InstanceCommand::RecordAuditExport(command) => Ok(vec![command.into()]),
+            InstanceCommand::AdoptLedger(command) => Ok(vec![command.into()]),
         }
     }
 
@@ -208,22 +219,16 @@ impl Instance {
     pub fn apply(&mut self, event: &InstanceEvent) {
         self.latest_at = Some(event.at());
         match event {
-            InstanceEvent::ApiKeyIssued { id, name, scopes, token, expires_at, at } => {
-                self.api_key = Some(ApiKey {
-                    id: *id,
-                    name: name.clone(),
-                    scopes: scopes.clone(),
-                    token: token.clone(),
-                    issued_at: *at,
-                    expires_at: *expires_at,
-                    revoked_at: None,
-                });
+            InstanceEvent::ApiKeyIssued { .. } | InstanceEvent::ApiKeyRevoked { .. } => {
+                self.apply_to_api_key(event);
             }
-            InstanceEvent::ApiKeyRevoked { at, .. } => {
-                if let Some(key) = &mut self.api_key {
-                    key.revoked_at = Some(*at);
-                }
+            InstanceEvent::WebhookRegistered { .. } | InstanceEvent::WebhookDeleted { .. } => {
+                self.apply_to_webhook(event);
             }
+            InstanceEvent::AuditRead { filter, at } => self.audit_reader.remember(filter, *at),
+            // Every export is recorded, so none has to be remembered.
+            InstanceEvent::AuditExported { .. } => {}
+            InstanceEvent::LedgerAdopted { .. } => self.apply_to_ledger(event),
         }
     }
 }
@@ -231,91 +236,10 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::*;
-
-    fn issue(number: u128, minute: i64) -> InstanceCommand {
-        InstanceCommand::IssueApiKey {
-            id: api_key_id(number),
-            name: "webshop".to_owned(),
-            scopes: vec![Scope::Login, Scope::UsersRead],
-            token: token_digest(number),
-            expires_at: Some(at_minute(500)),
-            at: at_minute(minute),
-        }
-    }
-
-    fn issued() -> InstanceEvent {
-        InstanceEvent::ApiKeyIssued {
-            id: api_key_id(1),
-            name: "webshop".to_owned(),
-            scopes: vec![Scope::Login, Scope::UsersRead],
-            token: token_digest(1),
-            expires_at: Some(at_minute(500)),
-            at: at_minute(0),
-        }
-    }
-
-    fn revoke(minute: i64) -> InstanceCommand {
-        InstanceCommand::RevokeApiKey { at: at_minute(minute) }
-    }
-
-    fn revoked(minute: i64) -> InstanceEvent {
-        InstanceEvent::ApiKeyRevoked { id: api_key_id(1), name: "webshop".to_owned(), at: at_minute(minute) }
-    }
 
     #[test]
-    fn a_key_is_issued_as_it_was_asked_for() {
-        let after = given_api_key([]).when(issue(1, 0)).then([issued()]);
-        let expected = ApiKey {
-            id: api_key_id(1),
-            name: "webshop".to_owned(),
-            scopes: vec![Scope::Login, Scope::UsersRead],
-            token: token_digest(1),
-            issued_at: at_minute(0),
-            expires_at: Some(at_minute(500)),
-            revoked_at: None,
-        };
-        assert_eq!(after.api_key(), Some(&expected));
-        assert_eq!(after.latest_at(), Some(at_minute(0)));
-    }
-
-    #[test]
-    fn a_key_is_issued_once() {
-        given_api_key([issued()]).when(issue(1, 5)).refused(&InstanceRefusal::AlreadyIssued);
-        given_api_key([issued()]).when(issue(2, 5)).refused(&InstanceRefusal::AlreadyIssued);
-    }
-
-    #[test]
-    fn a_key_is_revoked() {
-        let after = given_api_key([issued()]).when(revoke(10)).then([revoked(10)]);
-        assert_eq!(after.api_key().unwrap().revoked_at, Some(at_minute(10)));
-        assert_eq!(after.latest_at(), Some(at_minute(10)));
-    }
-
-    #[test]
-    fn revoking_twice_is_one_revocation() {
-        let after = given_api_key([issued(), revoked(10)]).when(revoke(20)).then([]);
-        assert_eq!(after.api_key().unwrap().revoked_at, Some(at_minute(10)));
-    }
-
-    #[test]
-    fn a_key_that_never_was_is_not_revoked() {
-        given_api_key([]).when(revoke(10)).refused(&InstanceRefusal::NotIssued);
-    }
-
-    #[test]
-    fn a_revoked_key_is_not_issued_anew() {
-        given_api_key([issued(), revoked(10)]).when(issue(1, 20)).refused(&InstanceRefusal::AlreadyIssued);
-    }
-
-    #[test]
-    fn a_scope_reads_as_it_is_named_and_nothing_else_is_one() {
-        for scope in Scope::ALL {
-            assert_eq!(scope.name().parse(), Ok(scope));
-            assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
-        }
-        for other in ["", "login ", "Login", "users", "users:*"] {
-            assert_eq!(other.parse::<Scope>(), Err(UnknownScope), "{other}");
-        }
+    fn a_snapshot_from_when_there_were_only_api_keys_still_reads() {
+        let read: Instance = serde_json::from_str(r#"{"api_key":null,"latest_at":null}"#).unwrap();
+        assert_eq!(read, Instance::default());
     }
 }

@@ -5,7 +5,7 @@
 //! 2. [`requirement`]: who must have two-factor, and by when;
 //! 3. [`user`]: a person's account, from registration to the verified second step;
 //! 4. [`agreement`]: a customer account, its members and its enforcement;
-//! 5. [`instance`]: API keys;
+//! 5. [`instance`]: what belongs to the installation: API keys, webhooks, who reads the audit trail, the ledger;
 //! 6. [`cqrs`]: how the three are `cqrs_es` aggregates.
 //!
 //! A refusal (`Err`) is an answer: nothing happened. A failed attempt is an event (`Ok`):

@@ -11,6 +11,7 @@ use crate::Timestamp;
 use crate::agreement::{Agreement, AgreementCommand, AgreementEvent, AgreementRefusal};
 use crate::ids::{
     AgreementId, ApiKeyId, AuthenticatorId, EnrolmentId, PasswordId, RecoveryCodeId, SessionId, UserId,
+    WebhookId,
 };
 use crate::instance::{Instance, InstanceCommand, InstanceEvent, InstanceRefusal};
 use crate::requirement::Requirement;
@@ -45,7 +46,7 @@ pub(crate) fn given_agreement(events: impl IntoIterator<Item = AgreementEvent>) 
     Given { state }
 }
 
-pub(crate) fn given_api_key(events: impl IntoIterator<Item = InstanceEvent>) -> Given<Instance> {
+pub(crate) fn given_instance(events: impl IntoIterator<Item = InstanceEvent>) -> Given<Instance> {
     let mut state = Instance::default();
     for event in events {
         state.apply(&event);
@@ -155,6 +156,7 @@ numbered! {
     recovery_code_id: RecoveryCodeId = 0x6_0000;
     session_id: SessionId = 0x7_0000;
     api_key_id: ApiKeyId = 0x8_0000;
+    webhook_id: WebhookId = 0x9_0000;
 }
 
 pub(crate) fn token_digest(number: u128) -> TokenDigest {

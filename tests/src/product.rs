@@ -66,7 +66,7 @@ pub(crate) async fn snapshot_and_refold(app: &App, stream: &str, id: &str) -> (V
     match stream {
         "user" => both::<User>(&app.store, id.parse().expect("a user id")).await,
         "agreement" => both::<Agreement>(&app.store, id.parse().expect("an agreement id")).await,
-        "instance" => both::<Instance>(&app.store, id.parse().expect("an API key id")).await,
+        "instance" => both::<Instance>(&app.store, id.parse().expect("a stream id")).await,
         other => panic!("there is no stream {other}"),
     }
 }

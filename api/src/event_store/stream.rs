@@ -8,14 +8,14 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::{Agreement, AgreementEvent, AgreementKind, Role};
-use countersign_domain::ids::{AgreementId, ApiKeyId, UserId};
-use countersign_domain::instance::{Instance, InstanceEvent};
+use countersign_domain::ids::{AgreementId, InstanceId, UserId};
+use countersign_domain::instance::{ApiKey, Instance, InstanceEvent, Webhook};
 use countersign_domain::requirement::Requirement;
 use countersign_domain::user::totp::TotpSecret;
 use countersign_domain::user::{User, UserEvent};
 use countersign_projections::links_of;
 use countersign_projections::login_check::{Link, agreement_row, link_row, required_by, user_row};
-use countersign_projections::table::{API_KEYS, Change, VAULT};
+use countersign_projections::table::{API_KEYS, Change, VAULT, WEBHOOKS};
 use cqrs_es::Aggregate;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -130,15 +130,20 @@ impl Stream for User {
 
     /// The login-check row, and the vault's rows that nothing names any more.
     fn changes(context: &Loaded<Self>, _: &[UserEvent]) -> Vec<Change> {
-        let named: BTreeSet<Uuid> = context.state.vault_rows().into_iter().collect();
-        let dropped = context.before.vault_rows().into_iter().filter(|row_id| !named.contains(row_id));
-        let deletes = dropped.map(|row_id| Change::Delete(&VAULT, vec![row_id.to_string().into()]));
-        user_row(context.id, &context.state).into_iter().chain(deletes).collect()
+        user_row(context.id, &context.state).into_iter().chain(dropped_secrets(context)).collect()
     }
 
     fn vault_rows(&self) -> Vec<Uuid> {
         Self::vault_rows(self)
     }
+}
+
+/// The vault's rows that nothing names any more go.
+fn dropped_secrets<A: Stream>(context: &Loaded<A>) -> Vec<Change> {
+    let named: BTreeSet<Uuid> = context.state.vault_rows().into_iter().collect();
+    let before = context.before.vault_rows().into_iter();
+    let dropped = before.filter(|row_id| !named.contains(row_id));
+    dropped.map(|row_id| Change::Delete(&VAULT, vec![row_id.to_string().into()])).collect()
 }
 
 impl Loaded<User> {
@@ -245,12 +250,12 @@ impl Stream for Agreement {
     }
 }
 
-/// Nothing is looked up with an API key.
+/// Nothing is looked up with what belongs to the installation.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct NoFacts {}
 
 impl Stream for Instance {
-    type Id = ApiKeyId;
+    type Id = InstanceId;
     type Facts = NoFacts;
     const LOAD: &'static LoadQuery = load_query!("instance", "");
 
@@ -262,23 +267,118 @@ impl Stream for Instance {
         event.at()
     }
 
-    fn about(_: ApiKeyId, _: &InstanceEvent) -> About {
+    fn about(_: InstanceId, _: &InstanceEvent) -> About {
         About::default()
     }
 
+    /// The row of the API key or of the webhook, and the vault's rows that nothing names any more.
     fn changes(context: &Loaded<Self>, _: &[InstanceEvent]) -> Vec<Change> {
-        let row = context.state.api_key().map(|key| {
-            let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
-            vec![
-                key.id.to_string().into(),
-                key.name.clone().into(),
-                key.token.as_str().to_owned().into(),
-                scopes.join(" ").into(),
-                key.issued_at.into(),
-                key.expires_at.into(),
-                key.revoked_at.into(),
-            ]
+        let api_key = context.state.api_key().map(api_key_row);
+        let webhook = context.state.webhook().map(webhook_row);
+        api_key.into_iter().chain(webhook).chain(dropped_secrets(context)).collect()
+    }
+
+    fn vault_rows(&self) -> Vec<Uuid> {
+        Self::vault_rows(self)
+    }
+}
+
+fn api_key_row(key: &ApiKey) -> Change {
+    let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
+    let row = vec![
+        key.id.to_string().into(),
+        key.name.clone().into(),
+        key.token.as_str().to_owned().into(),
+        scopes.join(" ").into(),
+        key.issued_at.into(),
+        key.expires_at.into(),
+        key.revoked_at.into(),
+    ];
+    Change::Upsert(&API_KEYS, row)
+}
+
+fn webhook_row(webhook: &Webhook) -> Change {
+    let id = webhook.id.to_string().into();
+    if !webhook.is_registered() {
+        return Change::Delete(&WEBHOOKS, vec![id]);
+    }
+    let row = vec![
+        id,
+        webhook.url.as_str().to_owned().into(),
+        webhook.types.join(" ").into(),
+        webhook.secret.to_string().into(),
+        webhook.registered_at.into(),
+    ];
+    Change::Upsert(&WEBHOOKS, row)
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_domain::ids::WebhookId;
+    use countersign_domain::instance::{DeleteWebhook, InstanceCommand, RegisterWebhook};
+
+    use super::*;
+    use crate::app::App;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::execute::Plan;
+    use crate::request::Request;
+
+    const WEBHOOK: Uuid = Uuid::from_u128(1);
+    const SECRET: Uuid = Uuid::from_u128(2);
+
+    async fn register(app: &App) {
+        let id = WebhookId::from_uuid(WEBHOOK);
+        let request = Request::operator("test".to_owned());
+        let registered = app.execute::<Instance>(&request, id.into(), None, |_, moment| {
+            let (key, at) = (app.vault.instance_key(), moment.at);
+            let url = key.seal(Purpose::WebhookUrl, "", b"https://siem.example/in")?;
+            let types = vec!["UserLinked".to_owned(), "UserUnlinked".to_owned()];
+            let command = RegisterWebhook { id, url, types, secret: SECRET, at };
+            let mut plan = Plan::new(InstanceCommand::RegisterWebhook(command), key.clone());
+            plan.secrets.push((SECRET, key.vault_row(Purpose::WebhookSecret, SECRET, b"secret", at)?));
+            Ok(plan)
         });
-        row.map(|row| Change::Upsert(&API_KEYS, row)).into_iter().collect()
+        registered.await.map(drop).unwrap();
+    }
+
+    async fn delete(app: &App) -> Result<(), Problem> {
+        let id = WebhookId::from_uuid(WEBHOOK);
+        let request = Request::operator("test".to_owned());
+        let deleted = app.execute::<Instance>(&request, id.into(), None, |_, moment| {
+            let command = InstanceCommand::DeleteWebhook(DeleteWebhook { at: moment.at });
+            Ok(Plan::new(command, app.vault.instance_key().clone()))
+        });
+        deleted.await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn a_webhook_has_its_row_and_its_secret_until_it_is_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
+        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
+        let app = App::open(config, clock).await.unwrap();
+        register(&app).await;
+        let sql = "SELECT url, types, registered_at, kind, sealed FROM webhooks \
+                   JOIN vault ON row_id = secret_row AND webhook_id = $1";
+        let rows = app.database.read(sql, &[WEBHOOK.to_string().into()]).await.unwrap();
+        let text = |name| rows[0].get::<String>(name).unwrap();
+        let key = app.vault.instance_key();
+        let url = key.open_text(Purpose::WebhookUrl, "", &text("url")).unwrap();
+        assert_eq!(url, "https://siem.example/in");
+        assert_eq!(
+            (text("types").as_str(), text("kind").as_str()),
+            ("UserLinked UserUnlinked", "webhook_secret")
+        );
+        let secret = key.open_text(Purpose::WebhookSecret, &SECRET.to_string(), &text("sealed")).unwrap();
+        assert_eq!(secret, "secret");
+        assert_eq!(rows[0].get::<DateTime<Utc>>("registered_at").unwrap(), app.clock.now());
+
+        delete(&app).await.unwrap();
+        for table in ["webhooks", "vault"] {
+            let rows = app.database.read(&format!("SELECT 1 AS found FROM {table}"), &[]).await.unwrap();
+            assert!(rows.is_empty(), "{table} has a row");
+        }
+        assert!(delete(&app).await.is_err());
     }
 }

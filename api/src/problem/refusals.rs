@@ -113,6 +113,8 @@ impl From<InstanceRefusal> for Problem {
         match refusal {
             InstanceRefusal::AlreadyIssued => Self::internal("a fresh API key id is in use"),
             InstanceRefusal::NotIssued => Self::not_found("API key"),
+            InstanceRefusal::AlreadyRegistered => Self::internal("a fresh webhook id is in use"),
+            InstanceRefusal::NotRegistered => Self::not_found("webhook"),
         }
     }
 }

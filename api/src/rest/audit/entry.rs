@@ -200,7 +200,7 @@ fn readable(kind: EventKind, mut fields: Value, app: &App, names: &Names) -> Val
     let (sealed, digests) = match kind {
         EventKind::User(kind) => (kind.sealed_fields(), kind.digest_fields()),
         EventKind::Agreement(_) => (&[][..], &[][..]),
-        EventKind::Instance(_) => (&[][..], &["token"][..]),
+        EventKind::Instance(kind) => (kind.sealed_fields(), kind.digest_fields()),
         EventKind::Unknown => return Value::Null,
     };
     for digest in digests {
@@ -219,4 +219,29 @@ fn readable(kind: EventKind, mut fields: Value, app: &App, names: &Names) -> Val
 fn fields(payload: Value) -> Value {
     let Value::Object(envelope) = payload else { return payload };
     envelope.into_iter().next().map_or(Value::Null, |(_, fields)| fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn what_is_sealed_for_the_installation_is_opened_and_digests_are_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
+        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
+        let app = App::open(config, clock).await.unwrap();
+        let names = app.names_in(&[]).await.unwrap();
+        let url = app.vault.instance_key().seal(Purpose::WebhookUrl, "", b"https://siem.example/in").unwrap();
+        let told = |kind, fields| readable(EventKind::Instance(kind), fields, &app, &names);
+
+        let webhook = serde_json::json!({"url": url, "types": []});
+        let opened = serde_json::json!({"url": "https://siem.example/in", "types": []});
+        assert_eq!(told(InstanceEventKind::WebhookRegistered, webhook), opened);
+
+        let key = serde_json::json!({"name": "app", "token": "00ff"});
+        assert_eq!(told(InstanceEventKind::ApiKeyIssued, key), serde_json::json!({"name": "app"}));
+    }
 }

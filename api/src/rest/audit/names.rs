@@ -33,7 +33,8 @@ impl Names {
 
     /// Opens a sealed field of an event.
     pub(super) fn open_field(&self, app: &App, field: &str, sealed: &str) -> Option<String> {
-        let purposes = [Purpose::Email, Purpose::DisplayName, Purpose::Label, Purpose::Reason];
+        let purposes =
+            [Purpose::Email, Purpose::DisplayName, Purpose::Label, Purpose::Reason, Purpose::WebhookUrl];
         let purpose = purposes.into_iter().find(|purpose| purpose.name() == field)?;
         self.open(app, purpose, "", sealed)
     }

@@ -116,10 +116,22 @@ fn of_agreement(kind: AgreementEventKind, named: &Named<'_>) -> String {
 }
 
 fn of_instance(kind: InstanceEventKind, named: &Named<'_>) -> String {
-    let (by, name) = (named.by, named.text("name"));
+    let Named { by, .. } = named;
+    let text = |field| named.text(field);
     match kind {
-        InstanceEventKind::ApiKeyIssued => format!("API key {name} issued by {by}"),
-        InstanceEventKind::ApiKeyRevoked => format!("API key {name} revoked by {by}"),
+        InstanceEventKind::ApiKeyIssued => format!("API key {} issued by {by}", text("name")),
+        InstanceEventKind::ApiKeyRevoked => format!("API key {} revoked by {by}", text("name")),
+        InstanceEventKind::WebhookRegistered => format!("Webhook to {} registered by {by}", text("url")),
+        InstanceEventKind::WebhookDeleted => format!("Webhook {} deleted by {by}", text("id")),
+        InstanceEventKind::AuditRead => format!("Audit trail read by {by}"),
+        InstanceEventKind::AuditExported => format!("Audit trail exported as {} by {by}", text("format")),
+        InstanceEventKind::LedgerAdopted => {
+            let size = |tree| named.data.pointer(tree).and_then(Value::as_u64);
+            let kept = size("/kept/size").unwrap_or_default();
+            let lost = size("/lost/size").map(|lost| format!(" in place of one of {lost}"));
+            let lost = lost.unwrap_or_default();
+            format!("Ledger of {kept} entries adopted{lost} by {by}: {}", text("reason"))
+        }
     }
 }
 
@@ -139,6 +151,44 @@ mod tests {
         assert_eq!(told(kind, &on), "Enforcement switched on for Nordlys Regnskab by Kari");
         let off = serde_json::json!({"enforced": false});
         assert_eq!(told(kind, &off), "Enforcement switched off for Nordlys Regnskab by Kari");
+    }
+
+    #[test]
+    fn what_befalls_the_installation_reads_as_a_sentence() {
+        let told = |kind, data: Value| told(EventKind::Instance(kind), &data);
+        let adopted = |lost: Value| serde_json::json!({"lost": lost, "kept": {"size": 80, "root": ""}, "reason": "disk failed"});
+        let url = serde_json::json!({"url": "https://siem.example/in"});
+        let id = serde_json::json!({"id": "00000000-0000-0000-0000-000000090001"});
+        for (kind, data, sentence) in [
+            (
+                InstanceEventKind::WebhookRegistered,
+                url,
+                "Webhook to https://siem.example/in registered by Kari",
+            ),
+            (
+                InstanceEventKind::WebhookDeleted,
+                id,
+                "Webhook 00000000-0000-0000-0000-000000090001 deleted by Kari",
+            ),
+            (InstanceEventKind::AuditRead, Value::Null, "Audit trail read by Kari"),
+            (
+                InstanceEventKind::AuditExported,
+                serde_json::json!({"format": "csv"}),
+                "Audit trail exported as csv by Kari",
+            ),
+            (
+                InstanceEventKind::LedgerAdopted,
+                adopted(serde_json::json!({"size": 100, "root": ""})),
+                "Ledger of 80 entries adopted in place of one of 100 by Kari: disk failed",
+            ),
+            (
+                InstanceEventKind::LedgerAdopted,
+                adopted(Value::Null),
+                "Ledger of 80 entries adopted by Kari: disk failed",
+            ),
+        ] {
+            assert_eq!(told(kind, data), sentence);
+        }
     }
 
     #[test]
