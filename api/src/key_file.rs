@@ -84,8 +84,7 @@ pub fn create(path: &Path) -> Result<KeyBytes, KeyFileError> {
     let key: KeyBytes = Zeroizing::new(entropy::bytes()?);
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(Zeroizing::new(STANDARD.encode(key.as_slice())).as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;

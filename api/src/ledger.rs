@@ -97,7 +97,11 @@ impl Ledger {
     ///
     /// # Errors
     /// Says why not, in words for whoever runs the program.
-    pub async fn open(config: &Config, database: &Database, now: Timestamp) -> Result<Self, LedgerStartError> {
+    pub async fn open(
+        config: &Config,
+        database: &Database,
+        now: Timestamp,
+    ) -> Result<Self, LedgerStartError> {
         let (ledger, state) = Self::open_unchecked(config, database, now).await?;
         ledger.head.check(&ledger.store, &state).await?;
         Ok(ledger)
@@ -144,10 +148,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`Ledger::checkpoint`].
-    pub async fn checkpoint_over(
-        &self,
-        position: u64,
-    ) -> Result<Option<(String, Checkpoint)>, LedgerError> {
+    pub async fn checkpoint_over(&self, position: u64) -> Result<Option<(String, Checkpoint)>, LedgerError> {
         let deadline = Instant::now() + SIGNED_WAIT;
         loop {
             let (note, checkpoint) = self.checkpoint().await?;
@@ -171,7 +172,8 @@ impl Ledger {
         loop {
             let turn = sequencer.turn(self.head.trusted().as_ref(), now).await?;
             if turn.taken == 0 && !turn.more {
-                if let CaughtUp::Poisoned(position) = catch_up(&AuditTrail, self.store.database(), turn.size).await?
+                if let CaughtUp::Poisoned(position) =
+                    catch_up(&AuditTrail, self.store.database(), turn.size).await?
                 {
                     tracing::error!(position, "the audit trail stops before an entry whose event is gone");
                 }
@@ -179,7 +181,10 @@ impl Ledger {
             }
         }
         let (note, checkpoint) = self.checkpoint().await?;
-        self.head.advance(&self.store, &note).await.map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+        self.head
+            .advance(&self.store, &note)
+            .await
+            .map_err(|error| LedgerError::Corrupt(error.to_string()))?;
         Ok((note, checkpoint))
     }
 

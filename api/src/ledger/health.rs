@@ -77,7 +77,8 @@ impl Noticed {
             alarms.push(format!("the ledger is not signed: {failure}"));
         }
         if let Some(first) = self.held.first() {
-            alarms.push(format!("{} events get no place in the ledger; the first is {first}", self.held.len()));
+            alarms
+                .push(format!("{} events get no place in the ledger; the first is {first}", self.held.len()));
         }
         if let Some(first) = self.unsequenced.first() {
             let count = self.unsequenced.len();

@@ -80,4 +80,3 @@ fn made_up_origin() -> Result<Origin, LedgerStartError> {
     let number: [u8; 8] = entropy::bytes().map_err(key_file::KeyFileError::from)?;
     format!("countersign.local/{}", hex(&number)).parse().map_err(LedgerStartError::Origin)
 }
-

@@ -160,7 +160,12 @@ impl Collector for LedgerFigures {
         }
         let help = "Turns of the sequencer that ended without a signature";
         let failures = ConstCounter::new(noticed.failed_signatures);
-        failures.encode(encoder.encode_descriptor("ledger_failed_signatures", help, None, MetricType::Counter)?)
+        failures.encode(encoder.encode_descriptor(
+            "ledger_failed_signatures",
+            help,
+            None,
+            MetricType::Counter,
+        )?)
     }
 }
 

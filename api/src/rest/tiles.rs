@@ -54,7 +54,8 @@ pub async fn entries(State(app): Shared, Path(index): OneId) -> Result<Response,
     let leaves = app.ledger.store.leaves(first, first + u64::from(tile.width())).await?;
     let mut bundle = Vec::new();
     for leaf in leaves {
-        let length = u16::try_from(leaf.leaf.len()).map_err(|_| Problem::internal("a leaf is too long for a bundle"))?;
+        let length = u16::try_from(leaf.leaf.len())
+            .map_err(|_| Problem::internal("a leaf is too long for a bundle"))?;
         bundle.extend(length.to_be_bytes());
         bundle.extend(leaf.leaf.as_bytes());
     }

@@ -44,11 +44,7 @@ pub async fn key(State(app): Shared) -> Result<Response, Problem> {
     params(("position" = u64, Path)),
     responses((status = 200, body = String, content_type = "text/plain"), Problems)
 )]
-pub async fn proof(
-    State(app): Shared,
-    request: Request,
-    Path(position): OneId,
-) -> Result<Response, Problem> {
+pub async fn proof(State(app): Shared, request: Request, Path(position): OneId) -> Result<Response, Problem> {
     let (index, _) = app.entry_at(&position, Reader::of(&request)?).await?;
     let signed = app.ledger.checkpoint_over(index).await?;
     let (note, checkpoint) = signed.ok_or_else(|| busy("That entry is not signed yet."))?;
@@ -81,7 +77,10 @@ pub async fn consistency(State(app): Shared, Params(growth): Params<Growth>) -> 
         return malformed("from must not be larger than to.".to_owned());
     }
     if to > checkpoint.size {
-        return malformed(format!("to must not be larger than {}, the size that is signed.", checkpoint.size));
+        return malformed(format!(
+            "to must not be larger than {}, the size that is signed.",
+            checkpoint.size
+        ));
     }
     let hashes = app.ledger.store.consistency(growth.from, to).await?;
     Ok(plain(hashes.iter().map(|hash: &Hash| format!("{hash}\n")).collect()))

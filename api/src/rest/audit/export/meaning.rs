@@ -40,6 +40,9 @@ pub(super) enum Thing {
     Agreement,
     Enforcement,
     ApiKey,
+    Webhook,
+    AuditTrail,
+    Ledger,
 }
 
 /// How it went.
@@ -138,6 +141,17 @@ const fn of_instance(kind: InstanceEventKind) -> Meaning<'static> {
             EntityManagement(Thing::ApiKey).does(1, "Create").at(Severity::Low)
         }
         InstanceEventKind::ApiKeyRevoked => EntityManagement(Thing::ApiKey).does(4, "Delete"),
+        InstanceEventKind::WebhookRegistered => {
+            EntityManagement(Thing::Webhook).does(1, "Create").at(Severity::Low)
+        }
+        InstanceEventKind::WebhookDeleted => EntityManagement(Thing::Webhook).does(4, "Delete"),
+        InstanceEventKind::AuditRead => EntityManagement(Thing::AuditTrail).does(2, "Read"),
+        InstanceEventKind::AuditExported => {
+            EntityManagement(Thing::AuditTrail).does(2, "Read").at(Severity::Low)
+        }
+        InstanceEventKind::LedgerAdopted => {
+            EntityManagement(Thing::Ledger).does(3, "Update").at(Severity::High)
+        }
     }
 }
 

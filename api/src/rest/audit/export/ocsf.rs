@@ -137,6 +137,9 @@ fn entity(entry: &EntryView, thing: Thing) -> Entity<'_> {
     match thing {
         Thing::Agreement => other("Agreement", agreement_id),
         Thing::ApiKey => other("API Key", said(entry, "id")),
+        Thing::Webhook => other("Webhook", said(entry, "id")),
+        Thing::AuditTrail => other("Audit Trail", None),
+        Thing::Ledger => other("Ledger", None),
         Thing::Enforcement => {
             let (name, uid) = ("Two-factor enforcement", agreement_id);
             let policy = Policy { name, uid, is_applied: enforced(&entry.data) };

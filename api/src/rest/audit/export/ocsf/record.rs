@@ -39,7 +39,6 @@ pub(super) struct Metadata<'e> {
     pub(super) version: &'static str,
     pub(super) product: Product,
     pub(super) uid: &'e str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sequence: i64,
     pub(super) event_code: &'e str,
     pub(super) correlation_uid: &'e str,
