@@ -8,6 +8,7 @@ use std::sync::Arc;
 use countersign_projections::database::{Database, DatabaseError};
 
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -19,6 +20,9 @@ use crate::queue::StreamQueues;
 use crate::vault::keys::KeyError;
 use crate::vault::{MasterKey, Vault};
 
+/// Each listener holds a connection and a page of entries.
+const LISTENERS_MAX: usize = 64;
+
 /// Everything that handlers and commands share.
 pub struct App {
     /// What was configured.
@@ -29,6 +33,8 @@ pub struct App {
     pub database: Database,
     /// Loads and appends.
     pub store: EventStore,
+    /// So many may listen to the trail as it comes.
+    pub listeners: Arc<Semaphore>,
     /// The order of all events, and its proofs.
     pub ledger: Ledger,
     /// Opens and seals.
@@ -88,6 +94,7 @@ impl App {
         let journal = Journal::open(database.clone()).await?;
         Ok(Arc::new(Self {
             store: EventStore::new(journal, ledger.bell()),
+            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             ledger,
             passwords: Passwords::new(config.password_length_min)?,
             queues: StreamQueues::default(),

@@ -12,6 +12,7 @@ mod key;
 mod leadership;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use countersign_domain::Timestamp;
@@ -21,7 +22,7 @@ use countersign_projections::database::Database;
 use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Signer, Verifier};
 use countersign_projections::ledger::sequencer::Sequencer;
 use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -44,6 +45,9 @@ pub struct Ledger {
     pub health: Health,
     signer: Arc<Signer>,
     appended: Arc<Notify>,
+    /// How many entries the trail has taken in, for those who wait for more.
+    trail: watch::Sender<u64>,
+    stopping: AtomicBool,
 }
 
 /// Why the program does not start on this ledger.
@@ -117,7 +121,15 @@ impl Ledger {
         let (signer, state) = key::signer_of(config, &store, now).await?;
         let head = Head::open(config.data_dir.join("ledger.head"), signer.verifier().clone())?;
         let appended = Arc::new(Notify::new());
-        let ledger = Self { store, head, health: Health::default(), signer: Arc::new(signer), appended };
+        let ledger = Self {
+            store,
+            head,
+            health: Health::default(),
+            signer: Arc::new(signer),
+            appended,
+            trail: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
+        };
         Ok((ledger, state))
     }
 
@@ -125,6 +137,24 @@ impl Ledger {
     #[must_use]
     pub fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.appended)
+    }
+
+    /// How many entries the trail has taken in, as it grows. It is told of a stop too.
+    #[must_use]
+    pub fn trail(&self) -> watch::Receiver<u64> {
+        self.trail.subscribe()
+    }
+
+    /// Whether the program is about to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Lets those who wait for more entries go.
+    pub fn stop_listeners(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.trail.send_modify(|_| {});
     }
 
     /// The key that checks what this ledger signs.

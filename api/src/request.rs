@@ -122,6 +122,7 @@ impl Request {
             request_id: self.id.clone(),
             address: seal(Purpose::Address, &self.address)?,
             user_agent: seal(Purpose::UserAgent, &self.user_agent)?,
+            data_key: key.commitment(),
         })
     }
 }

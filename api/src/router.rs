@@ -141,6 +141,8 @@ pub const ROUTES: &[Route] = {
         only("GET", "/v1/audit/entries", AuditRead, Anybody),
         only("GET", "/v1/audit/entries/{position}", AuditRead, Anybody),
         only("GET", "/v1/audit/entries/{position}/proof", AuditRead, Anybody),
+        only("GET", "/v1/audit/export", AuditRead, Nobody),
+        only("GET", "/v1/audit/stream", AuditRead, Nobody),
         open("GET", "/v1/audit/checkpoint"),
         open("GET", "/v1/audit/key"),
         open("GET", "/v1/audit/consistency"),
@@ -202,6 +204,8 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::entries))
         .routes(routes!(audit::entry))
         .routes(routes!(audit::proofs::proof))
+        .routes(routes!(audit::export::export))
+        .routes(routes!(audit::stream::stream))
         .routes(routes!(audit::proofs::checkpoint))
         .routes(routes!(audit::proofs::key))
         .routes(routes!(audit::proofs::consistency))

@@ -79,6 +79,7 @@ impl Server {
     /// Takes no more connections, and lets the requests under way finish.
     pub async fn stop(self) {
         self.housekeeping.abort();
+        self.app.ledger.stop_listeners();
         // The receiver is gone only if accepting has ended already.
         let _ = self.stop.send(());
         let _ = self.accepting.await;

@@ -19,7 +19,7 @@ use countersign_projections::database::{DatabaseError, Row};
 use countersign_projections::table::{Change, DATA_KEYS, VAULT};
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -215,6 +215,17 @@ impl RecoveryCodeDigest {
 }
 
 impl DataKey {
+    /// Says which key this is to whoever has it, and nothing to anybody else. Ciphertexts of this kind
+    /// can be made to open under two keys; an event that names the commitment has one.
+    #[must_use]
+    pub fn commitment(&self) -> String {
+        let digest = Sha256::new()
+            .chain_update(format!("countersign/1 data key commitment\n{}\n{}\n", self.owner, self.id))
+            .chain_update(self.key.as_slice())
+            .finalize();
+        hex(&digest)
+    }
+
     /// Whether it says that this key sealed it.
     #[must_use]
     pub fn sealed(&self, sealed: &str) -> bool {
@@ -335,6 +346,20 @@ mod tests {
         refused(&DataKey { owner: Uuid::from_u128(2), ..mine.clone() }, Purpose::TotpSecret, "row");
         refused(&key(1), Purpose::TotpSecret, "row");
         refused(&DataKey { id: "k2".to_owned(), ..mine.clone() }, Purpose::TotpSecret, "row");
+    }
+
+    #[test]
+    fn a_commitment_is_that_of_one_key_alone() {
+        let mine = key(1);
+        assert_eq!(mine.commitment(), mine.clone().commitment());
+        assert_eq!(mine.commitment().len(), 64);
+        for other in [
+            key(1),
+            DataKey { owner: Uuid::from_u128(2), ..mine.clone() },
+            DataKey { id: "k2".to_owned(), ..mine.clone() },
+        ] {
+            assert_ne!(other.commitment(), mine.commitment());
+        }
     }
 
     #[test]

@@ -78,6 +78,9 @@ pub struct EventContext {
     pub address: Option<Sealed>,
     /// The user agent it came from, sealed.
     pub user_agent: Option<Sealed>,
+    /// A commitment to the key that sealed what is sealed here and in the event. A ciphertext alone
+    /// does not say which key opens it.
+    pub data_key: String,
 }
 
 impl EventContext {
@@ -92,8 +95,11 @@ impl EventContext {
             ("address", self.address.as_ref().map(|sealed| sealed.as_str().to_owned())),
             ("user_agent", self.user_agent.as_ref().map(|sealed| sealed.as_str().to_owned())),
         ];
-        let always =
-            [("actor_kind", self.actor.kind.name().to_owned()), ("request_id", self.request_id.clone())];
+        let always = [
+            ("actor_kind", self.actor.kind.name().to_owned()),
+            ("request_id", self.request_id.clone()),
+            ("data_key", self.data_key.clone()),
+        ];
         optional
             .into_iter()
             .filter_map(|(name, value)| value.map(|value| (name, value)))

@@ -50,7 +50,7 @@ pub async fn catch_up<P: Projection>(
     size: u64,
 ) -> Result<CaughtUp, DatabaseError> {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let mut from = position::<P>(database).await?;
+    let mut from = begin::<P>(database).await?;
     while from < size {
         let to = size.min(from.saturating_add(i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)));
         if take(projection, database, from, to).await? == Transacted::Committed {
@@ -58,7 +58,7 @@ pub async fn catch_up<P: Projection>(
             continue;
         }
         // Either somebody else took these entries, or one of them cannot be taken.
-        let now = position::<P>(database).await?;
+        let now = begin::<P>(database).await?;
         if now == from
             && let Some(poison) = projection.poison(database, from, to).await?
         {
@@ -72,13 +72,26 @@ pub async fn catch_up<P: Projection>(
     Ok(CaughtUp::To(natural(from)))
 }
 
-/// How far a projection has come; it begins at the beginning.
-async fn position<P: Projection>(database: &Database) -> Result<i64, DatabaseError> {
-    let key = [P::NAME.into(), P::VERSION.into()];
+/// How many entries of the ledger a projection has taken in.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn position<P: Projection>(database: &Database) -> Result<u64, DatabaseError> {
+    Ok(checkpoint::<P>(database).await?.map_or(0, natural))
+}
+
+async fn checkpoint<P: Projection>(database: &Database) -> Result<Option<i64>, DatabaseError> {
     let read = "SELECT position FROM projection_checkpoints WHERE projection = $1 AND version = $2";
-    if let Some(row) = database.read(read, &key).await?.first() {
-        return row.get("position");
+    let rows = database.read(read, &[P::NAME.into(), P::VERSION.into()]).await?;
+    rows.first().map(|row| row.get("position")).transpose()
+}
+
+/// Where a projection goes on; it begins at the beginning.
+async fn begin<P: Projection>(database: &Database) -> Result<i64, DatabaseError> {
+    if let Some(position) = checkpoint::<P>(database).await? {
+        return Ok(position);
     }
+    let key = [P::NAME.into(), P::VERSION.into()];
     let begin = "INSERT INTO projection_checkpoints (projection, version, position) VALUES ($1, $2, 0) \
                  ON CONFLICT (projection, version) DO NOTHING";
     database.write(begin, &key).await?;

@@ -129,7 +129,7 @@ impl Keeping {
     async fn round(&mut self) -> Result<usize, HeadError> {
         let leads = self.leadership.held().await.map_err(LedgerError::from)?;
         self.app.ledger.health.lock().leads = leads;
-        let taken = if leads { self.lead().await? } else { 0 };
+        let taken = if leads { self.lead().await? } else { self.watch_trail().await? };
         if self.head_written.is_none_or(|at| at.elapsed() >= HEAD_EVERY) {
             self.keep_head().await?;
         }
@@ -161,10 +161,11 @@ impl Keeping {
     /// Lets what follows the ledger take in what is new.
     async fn follow(&self, size: u64) -> Result<(), HeadError> {
         let caught_up = catch_up(&AuditTrail, &self.app.database, size).await.map_err(LedgerError::from)?;
-        let poisoned = match caught_up {
-            CaughtUp::To(_) => None,
-            CaughtUp::Poisoned(position) => Some(position),
+        let (trail_size, poisoned) = match caught_up {
+            CaughtUp::To(position) => (position, None),
+            CaughtUp::Poisoned(position) => (position, Some(position)),
         };
+        self.tell_trail_size(trail_size);
         let mut noticed = self.app.ledger.health.lock();
         if let Some(position) = poisoned
             && noticed.poisoned.is_none()
@@ -173,6 +174,17 @@ impl Keeping {
         }
         noticed.poisoned = poisoned;
         Ok(())
+    }
+
+    /// What the leader has done, for those who listen to this node.
+    async fn watch_trail(&self) -> Result<usize, HeadError> {
+        let size = self.app.trail_size().await.map_err(LedgerError::from)?;
+        self.tell_trail_size(size);
+        Ok(0)
+    }
+
+    fn tell_trail_size(&self, size: u64) {
+        self.app.ledger.trail.send_if_modified(|known| std::mem::replace(known, size) != size);
     }
 
     async fn reconcile(&mut self) -> Result<(), HeadError> {

@@ -5,11 +5,13 @@
 //! since they were linked, without addresses and user agents.
 
 mod entry;
-#[cfg_attr(not(test), expect(dead_code, reason = "no route hands out exports yet"))]
-mod export;
+pub mod export;
 mod names;
+mod pages;
 pub mod proofs;
 mod query;
+mod reads;
+pub mod stream;
 mod summary;
 
 use std::time::Duration;
@@ -22,7 +24,7 @@ use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::AgreementEvent;
 use countersign_domain::ids::{AgreementId, UserId};
-use countersign_domain::instance::InstanceEvent;
+use countersign_domain::instance::{AuditFilter, AuditRoute, InstanceEvent};
 use countersign_domain::user::UserEvent;
 use countersign_projections::table::timestamp_text;
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,21 @@ pub struct EntryFilter {
     after_write: Option<String>,
 }
 
+impl EntryFilter {
+    /// What is asked for, as it is recorded: without the page and its size.
+    fn recorded(&self) -> AuditFilter {
+        AuditFilter {
+            user: self.user,
+            agreement: self.agreement,
+            actor: self.actor,
+            types: self.r#type.clone(),
+            from: self.from,
+            to: self.to,
+            ..AuditFilter::of(AuditRoute::Entries)
+        }
+    }
+}
+
 /// Lists entries of the audit trail, the newest first. Pages stay stable while more is recorded.
 #[utoipa::path(
     get, path = "/v1/audit/entries", tag = "audit", security(("bearer" = [])), params(EntryFilter),
@@ -85,11 +102,12 @@ pub async fn entries(
 ) -> Result<Json<Page<EntryView>>, Problem> {
     let limit = page_size(filter.limit)?;
     let reader = Reader::of(&request)?;
+    let mut conditions = Conditions::default();
+    narrow(&mut conditions, &filter)?;
+    app.record_audit_read(&request, filter.recorded()).await?;
     if let Some(write) = &filter.after_write {
         app.wait_for_write(write, reader).await?;
     }
-    let mut conditions = Conditions::default();
-    narrow(&mut conditions, &filter)?;
     let sql = conditions.select(reader, filter.agreement.is_some(), limit + 1);
     let rows = app.database.scan(&sql, &conditions.params).await?;
     let mut stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
@@ -121,6 +139,7 @@ pub async fn entry(
     Path(position): OneId,
 ) -> Result<Json<OneEntry>, Problem> {
     let reader = Reader::of(&request)?;
+    app.record_audit_read(&request, AuditFilter::of(AuditRoute::Entry)).await?;
     let (position, stored) = app.entry_at(&position, reader).await?;
     let leaf = app.ledger.store.leaves(position, position.saturating_add(1)).await?.pop();
     let leaf = leaf.filter(|_| stored.is_whole_for(reader)).map(|leaf| leaf.leaf);

@@ -1,4 +1,5 @@
-//! Entries of the trail as files for other programs: one record a line, whatever people wrote.
+//! Entries of the trail as files for other programs: one record a line, whatever people wrote. An
+//! export is read and sent page by page, so it takes no more memory however long it is.
 
 mod cef;
 mod csv;
@@ -9,18 +10,107 @@ mod ocsf;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use countersign_domain::instance::{ExportFormat, RecordAuditExport};
+use futures::stream;
 use serde::Deserialize;
 use serde_json::Value;
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 use super::entry::EntryView;
+use super::pages::Way;
+use crate::app::App;
+use crate::problem::{Problem, ProblemCode};
+use crate::request::Request;
+use crate::rest::{Params, Problems, Shared};
+
+/// What to export.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Export {
+    /// How entries are written.
+    format: Format,
+    /// Recorded at this time or later.
+    #[serde(default, deserialize_with = "crate::time::optional")]
+    from: Option<DateTime<Utc>>,
+    /// Recorded before this time.
+    #[serde(default, deserialize_with = "crate::time::optional")]
+    to: Option<DateTime<Utc>>,
+}
+
+/// Exports the audit trail, the oldest entry first. `Countersign-Ledger-Size` says which entries it covers:
+/// those below that position. An export that breaks off was not finished: its last chunk is missing.
+#[utoipa::path(
+    get, path = "/v1/audit/export", tag = "audit", security(("bearer" = [])), params(Export),
+    responses((status = 200, body = String, content_type = "application/x-ndjson"), Problems)
+)]
+pub async fn export(
+    State(app): Shared,
+    request: Request,
+    Params(Export { format, from, to }): Params<Export>,
+) -> Result<Response, Problem> {
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(Problem::new(ProblemCode::MalformedRequest, "from must not be after to."));
+    }
+    let size = app.trail_size().await?;
+    let at = app.clock.now();
+    let export = RecordAuditExport { format: format.recorded(), from, to, entries_below: size, at };
+    app.record_audit_export(&request, &export).await?;
+    let name = format!("attachment; filename=\"audit-trail.{}\"", format.file_extension());
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_str(&name).map_err(|_| Problem::internal("a file name"))?,
+        ),
+        (HeaderName::from_static("countersign-ledger-size"), HeaderValue::from(size)),
+    ];
+    let body = Body::from_stream(pages(app, format, Way::of(from, to, size)));
+    Ok((headers, body).into_response())
+}
+
+/// The export in pieces, each a page of entries.
+fn pages(
+    app: Arc<App>,
+    format: Format,
+    way: Way,
+) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
+    let head = stream::iter([Ok(Bytes::from_static(format.head()))]);
+    let pages = stream::try_unfold((app, way), move |(app, mut way)| async move {
+        let page = app.next_page(&mut way).await.map_err(|problem| broken(&problem.for_operator()))?;
+        if page.is_empty() {
+            return Ok(None);
+        }
+        let mut piece = Vec::new();
+        for entry in &page {
+            format.write(entry, &mut piece).map_err(|error| broken(&error.to_string()))?;
+        }
+        Ok(Some((Bytes::from(piece), (app, way))))
+    });
+    futures::StreamExt::chain(head, pages)
+}
+
+/// The connection is cut, which is how whoever reads learns that the rest is missing.
+fn broken(reason: &str) -> std::io::Error {
+    tracing::error!(reason, "an export broke off");
+    std::io::Error::other("the export broke off")
+}
 
 /// How exported entries are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, EnumIter, EnumString, IntoStaticStr, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
-pub(super) enum Format {
+pub enum Format {
     /// One JSON object a line, as the list of entries shows it.
     Ndjson,
     /// RFC 4180, with a header line, safe to open in a spreadsheet.
@@ -43,6 +133,16 @@ pub(super) enum ExportError {
 }
 
 impl Format {
+    /// As the trail names it.
+    const fn recorded(self) -> ExportFormat {
+        match self {
+            Self::Ndjson => ExportFormat::Ndjson,
+            Self::Csv => ExportFormat::Csv,
+            Self::Ocsf => ExportFormat::Ocsf,
+            Self::Cef => ExportFormat::Cef,
+        }
+    }
+
     /// The media type of a whole export.
     pub(super) const fn content_type(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_projections::ledger::proof::Receipt;
 use countersign_projections::ledger::store::LedgerError;
 use countersign_projections::ledger::tree::Hash;
@@ -45,7 +46,9 @@ pub async fn key(State(app): Shared) -> Result<Response, Problem> {
     responses((status = 200, body = String, content_type = "text/plain"), Problems)
 )]
 pub async fn proof(State(app): Shared, request: Request, Path(position): OneId) -> Result<Response, Problem> {
-    let (index, _) = app.entry_at(&position, Reader::of(&request)?).await?;
+    let reader = Reader::of(&request)?;
+    app.record_audit_read(&request, AuditFilter::of(AuditRoute::Proof)).await?;
+    let (index, _) = app.entry_at(&position, reader).await?;
     let signed = app.ledger.checkpoint_over(index).await?;
     let (note, checkpoint) = signed.ok_or_else(|| busy("That entry is not signed yet."))?;
     let hashes = app.ledger.store.inclusion(index, checkpoint.size).await?;
