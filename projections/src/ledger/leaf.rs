@@ -4,6 +4,8 @@
 //! Payload and metadata are there by digest, so that an erased person's sealed texts need not be
 //! opened, nor shown, to prove the history around them.
 
+mod spelling;
+
 use chrono::DateTime;
 use countersign_domain::Timestamp;
 use countersign_domain::context::ActorKind;
@@ -88,7 +90,7 @@ impl Leaf {
     /// # Errors
     /// They would be too many.
     pub fn to_bytes(&self) -> Result<Vec<u8>, LeafError> {
-        let bytes = serde_json_canonicalizer::to_vec(self).map_err(|_| CanonicalError::Unwritable)?;
+        let bytes = spelling::spell(self);
         if bytes.len() > LEAF_BYTES_MAX { Err(LeafError::TooLong(bytes.len())) } else { Ok(bytes) }
     }
 

@@ -131,6 +131,29 @@ proptest! {
     }
 
     #[test]
+    fn a_leaf_is_spelled_as_a_general_writer_spells_it(
+        texts in any::<[String; 3]>(),
+        escaped in "[\\x00-\\x7f\"\\\\é€😀\u{2028}]{0,40}",
+        sequence in any::<u64>(),
+        seconds in -62_000_000_000_i64..250_000_000_000,
+        nanos in 0_u32..1_000_000_000,
+        hashes in any::<[Option<[u8; 32]>; 2]>(),
+        id in any::<u128>(),
+    ) {
+        let [event_type, stream_id, event_version] = texts;
+        let [prev, data_key] = hashes.map(|hash| hash.map(Hash::from_bytes));
+        let recorded_at = to_microseconds(DateTime::from_timestamp(seconds, nanos).unwrap());
+        let agreement_id = prev.map(|_| format!("{id:032x}").parse().unwrap());
+        let event_id = format!("{id:032x}").parse().unwrap();
+        let (actor_id, stream_type) = (data_key.map(|_| escaped.clone()), escaped);
+        let leaf = Leaf {
+            event_id, event_type, event_version, stream_type, stream_id, sequence, agreement_id,
+            recorded_at, actor_id, prev, data_key, ..leaf()
+        };
+        prop_assert_eq!(leaf.to_bytes().unwrap(), serde_json_canonicalizer::to_vec(&leaf).unwrap());
+    }
+
+    #[test]
     fn arbitrary_bytes_are_refused(bytes in any::<Vec<u8>>()) {
         prop_assert!(Leaf::parse(&bytes).is_err());
     }
