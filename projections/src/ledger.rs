@@ -8,11 +8,15 @@
 //! 5. [`checkpoint`]: a signed size and root, as a C2SP signed note;
 //! 6. [`proof`]: that a leaf is in a tree, and that a tree has only grown;
 //! 7. [`store`]: the ledger as a database holds it;
-//! 8. [`sequencer`]: gives events their place in it.
+//! 8. [`sequencer`]: gives events their place in it;
+//! 9. [`verify`]: whether a whole ledger is what it claims to be;
+//! 10. [`bundle`]: a ledger as a directory of files, for an auditor who believes nothing.
 //!
-//! The first six are pure functions: no I/O, no clock, no randomness. Reading stored hashes is left
+//! The formats are pure functions: no I/O, no clock, no randomness. Reading stored hashes is left
 //! to closures, and a [`tree::Plan`] says beforehand which hashes they will be asked for.
+//! Verification reads what it is given and writes temporary files; nothing else here touches files.
 
+pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
 pub mod leaf;
@@ -23,3 +27,4 @@ pub mod store;
 mod testing;
 pub mod tile;
 pub mod tree;
+pub mod verify;

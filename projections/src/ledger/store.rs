@@ -161,6 +161,15 @@ impl LedgerStore {
         Ok(hashes.first().copied().unwrap_or_else(empty_root))
     }
 
+    /// The frontier of the first `size` entries, put together from stored hashes of a tree that now has
+    /// `of` entries.
+    ///
+    /// # Errors
+    /// The tree is smaller, or what is stored does not fit together.
+    pub async fn frontier(&self, size: u64, of: u64) -> Result<Frontier, LedgerError> {
+        Ok(Frontier::from_parts(size, self.hashes(&Plan::frontier(size)?, of).await?)?)
+    }
+
     /// The proof that the entry at `index` is in the tree of `size` entries.
     ///
     /// # Errors

@@ -249,6 +249,15 @@ impl Plan {
         Ok(if size == 0 { Self::default() } else { Self::of([(0, size)]) })
     }
 
+    /// For the frontier of a tree: each full subtree by itself, largest first.
+    ///
+    /// # Errors
+    /// The size is beyond any ledger.
+    pub fn frontier(size: u64) -> Result<Self, TreeError> {
+        check_size(size)?;
+        Ok(Self { nodes: full_subtrees(0, size).into_iter().map(|subtree| vec![subtree]).collect() })
+    }
+
     /// For these ranges of leaves, each a node of one tree.
     pub(super) fn of(ranges: impl IntoIterator<Item = (u64, u64)>) -> Self {
         Self { nodes: ranges.into_iter().map(|(start, end)| full_subtrees(start, end)).collect() }

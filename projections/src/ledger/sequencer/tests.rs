@@ -149,6 +149,7 @@ async fn every_size_has_the_root_and_the_proofs_of_its_leaves() {
         for size in [1, 2, 3, 255, 256, 257, 511, 512, 513, 601, 602] {
             let at = usize::try_from(size).unwrap();
             assert_eq!(log.store.root(size, 602).await.unwrap(), roots[at], "{size}");
+            assert_eq!(log.store.frontier(size, 602).await.unwrap().root(), roots[at], "{size}");
             let grown = log.store.consistency(size, 602).await.unwrap();
             verify_consistency((size, roots[at]), (602, roots[602]), &grown).unwrap();
             let (index, leaf) = (size - 1, leaf_hash(leaves[at - 1].leaf.as_bytes()));
