@@ -45,6 +45,15 @@ pub struct App {
     pub queues: StreamQueues,
 }
 
+/// What says how the ledger was when it was last signed.
+#[derive(Clone, Copy)]
+enum LedgerTrust {
+    /// The head outside the database: what has not grown from it is refused.
+    Head,
+    /// The database alone.
+    Database,
+}
+
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -84,13 +93,28 @@ impl App {
     /// # Errors
     /// Says why not, in words for whoever runs the program.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        Self::open_on(config, clock, LedgerTrust::Head).await
+    }
+
+    /// The same, without refusing a ledger that was rolled back or forked: for adopting it.
+    ///
+    /// # Errors
+    /// As for [`App::open`].
+    pub async fn open_to_adopt(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        Self::open_on(config, clock, LedgerTrust::Database).await
+    }
+
+    async fn open_on(config: Config, clock: Clock, trust: LedgerTrust) -> Result<Arc<Self>, StartError> {
         let database = connect(&config).await?;
         for name in database.migrate(clock.now()).await? {
             tracing::info!(migration = name, "migration applied");
         }
         let master = master_key(&config, &database).await?;
         let vault = Vault::open(&database, master, clock.now()).await?;
-        let ledger = Ledger::open(&config, &database, clock.now()).await?;
+        let ledger = match trust {
+            LedgerTrust::Head => Ledger::open(&config, &database, clock.now()).await?,
+            LedgerTrust::Database => Ledger::open_to_adopt(&config, &database, clock.now()).await?,
+        };
         let journal = Journal::open(database.clone()).await?;
         Ok(Arc::new(Self {
             store: EventStore::new(journal, ledger.bell()),
@@ -121,14 +145,22 @@ fn make_private(data_dir: &std::path::Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
 }
 
-async fn master_key(config: &Config, database: &Database) -> Result<MasterKey, StartError> {
+/// The master key that was configured or made before; none before the first start.
+///
+/// # Errors
+/// Says why what is there does not do.
+pub fn existing_master_key(config: &Config) -> Result<Option<MasterKey>, KeyError> {
     if let Some(text) = &config.master_key {
-        return Ok(MasterKey::parse(text.expose_secret(), "the setting master_key")?);
+        return MasterKey::parse(text.expose_secret(), "the setting master_key").map(Some);
     }
-    let path = config.data_dir.join("master.key");
-    if let Some(key) = MasterKey::read(&path)? {
+    MasterKey::read(&config.data_dir.join("master.key"))
+}
+
+async fn master_key(config: &Config, database: &Database) -> Result<MasterKey, StartError> {
+    if let Some(key) = existing_master_key(config)? {
         return Ok(key);
     }
+    let path = config.data_dir.join("master.key");
     // A new key would open nothing of what is there.
     if let Some(master_key_id) = Vault::master_key_id_of(database).await? {
         return Err(KeyError::Missing { path, master_key_id }.into());

@@ -2,7 +2,10 @@
 //! status is 0 when it did, 1 when it did not, and 2 when it was called wrongly.
 
 pub mod demo;
+mod doctor;
+mod ledger;
 mod print;
+mod progress;
 mod settings;
 
 use std::io::IsTerminal;
@@ -67,6 +70,19 @@ enum Command {
     User(User),
     /// Applies migrations and stops
     Migrate,
+    /// Checks the ledger of the database, or an auditor's bundle without any database
+    Verify(ledger::Verify),
+    /// Writes a bundle for an auditor: the ledger, what is in it, and its proofs
+    Export(ledger::Export),
+    /// What can be done with the ledger itself
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+    /// Looks at configuration, database, clock, keys and ledger: a line each
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -120,7 +136,7 @@ pub async fn run() -> ExitCode {
     };
     log_to_standard_error();
     match dispatch(line).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             print::error(&format!("countersign: {error:#}"));
             ExitCode::FAILURE
@@ -137,16 +153,33 @@ fn log_to_standard_error() {
         .init();
 }
 
-async fn dispatch(line: CommandLine) -> anyhow::Result<()> {
+async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
     let serving = match &line.command {
         Command::Serve(serving) => serving.clone(),
-        Command::Demo { exit } => return demo::run(*exit).await,
-        Command::ApiKey(_) | Command::User(_) | Command::Migrate => settings::Serving::default(),
+        Command::Demo { exit } => return demo::run(*exit).await.map(|()| ExitCode::SUCCESS),
+        Command::Verify(verify) if verify.is_offline() => return verify.run_offline(),
+        Command::ApiKey(_)
+        | Command::User(_)
+        | Command::Migrate
+        | Command::Verify(_)
+        | Command::Export(_)
+        | Command::Ledger(_)
+        | Command::Doctor { .. } => settings::Serving::default(),
     };
     let config = settings::read(&line.global, serving)?;
     match line.command {
+        Command::Verify(verify) => verify.run(&config).await,
+        Command::Doctor { json } => doctor::run(&config, json).await,
+        other => run_command(other, config).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+async fn run_command(command: Command, config: Config) -> anyhow::Result<()> {
+    match command {
         Command::Serve(_) => serve(config).await,
-        Command::Demo { .. } => Ok(()),
+        Command::Demo { .. } | Command::Verify(_) | Command::Doctor { .. } => Ok(()),
+        Command::Export(export) => export.run(config).await,
+        Command::Ledger(command) => command.run(config).await,
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
         Command::User(User::ResetTwoFactor { id, reason }) => {
             confirm(&format!("Take two-factor away from {id} and end all their sessions?"))?;

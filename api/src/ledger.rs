@@ -5,6 +5,7 @@
 //! rest. So the latest signed checkpoint is kept in a file beside the keys as well, and a program that
 //! finds a tree which has not grown from it does not start.
 
+pub mod adopt;
 pub mod head;
 mod health;
 mod keeper;
@@ -111,6 +112,63 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Opens the ledger to go on from it whatever its head says.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`], except that the head is not compared.
+    pub async fn open_to_adopt(
+        config: &Config,
+        database: &Database,
+        now: Timestamp,
+    ) -> Result<Self, LedgerStartError> {
+        Ok(Self::open_unchecked(config, database, now).await?.0)
+    }
+
+    /// Opens the ledger as it is there, and makes nothing: to look at it.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`], and when there is no ledger or no key.
+    pub async fn open_existing(config: &Config, database: &Database) -> Result<Self, LedgerStartError> {
+        let store = LedgerStore::new(database.clone());
+        let signer = key::existing_signer(config, &store).await?;
+        Self::of(config, store, signer)
+    }
+
+    fn of(config: &Config, store: LedgerStore, signer: Signer) -> Result<Self, LedgerStartError> {
+        let head = Head::open(config.data_dir.join("ledger.head"), signer.verifier().clone())?;
+        Ok(Self {
+            store,
+            head,
+            health: Health::default(),
+            signer: Arc::new(signer),
+            appended: Arc::new(Notify::new()),
+            trail: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// What the head outside the database says, if the ledger has grown from it.
+    ///
+    /// # Errors
+    /// [`HeadError`] if it has not.
+    pub async fn head_agrees(&self) -> Result<String, HeadError> {
+        let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
+        self.head.check(&self.store, &state).await?;
+        Ok(match self.head.trusted() {
+            Some(head) => format!("signs {} entries, and the ledger has grown from them", head.size),
+            None => "there is none yet".to_owned(),
+        })
+    }
+
+    /// The checkpoint of an earlier size, signed as it would have been then.
+    ///
+    /// # Errors
+    /// The ledger was never so large, or does not read.
+    pub async fn checkpoint_of(&self, size: u64) -> Result<String, LedgerError> {
+        let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
+        Ok(self.signer.sign(size, self.store.root(size, state.size()).await?))
+    }
+
     /// Opens the ledger without asking whether it has grown from its head.
     async fn open_unchecked(
         config: &Config,
@@ -119,18 +177,7 @@ impl Ledger {
     ) -> Result<(Self, LedgerState), LedgerStartError> {
         let store = LedgerStore::new(database.clone());
         let (signer, state) = key::signer_of(config, &store, now).await?;
-        let head = Head::open(config.data_dir.join("ledger.head"), signer.verifier().clone())?;
-        let appended = Arc::new(Notify::new());
-        let ledger = Self {
-            store,
-            head,
-            health: Health::default(),
-            signer: Arc::new(signer),
-            appended,
-            trail: watch::Sender::new(0),
-            stopping: AtomicBool::new(false),
-        };
-        Ok((ledger, state))
+        Ok((Self::of(config, store, signer)?, state))
     }
 
     /// Rung after every append.

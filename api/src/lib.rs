@@ -11,10 +11,12 @@
 
 pub mod app;
 pub mod auth;
+pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod doctor;
 pub mod email;
 pub mod entropy;
 pub mod event_store;
@@ -36,6 +38,7 @@ pub mod throttle;
 pub mod time;
 pub mod token;
 pub mod vault;
+pub mod verify;
 
 pub use clock::Clock;
 pub use config::Config;

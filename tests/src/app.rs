@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,10 @@ use crate::{
     product,
     program::Serving,
 };
+
+/// What another task of the product does is looked for so long, and so often.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Every scope that an API key can have.
 pub const SCOPES: [&str; 7] = [
@@ -82,6 +87,23 @@ impl TestApp {
         let data_dir = self.place.data_dir_of_another_node();
         let (client, node) = start_node(&self.place, &data_dir, &self.clock).await;
         Self { client, node, data_dir, ..self.clone() }
+    }
+
+    /// Stops this node.
+    pub async fn stop(self) {
+        place::stop(&self.node).await;
+    }
+
+    /// Looks until it is so.
+    ///
+    /// # Panics
+    /// When it is not so within half a minute.
+    pub async fn eventually(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so().await {
+            assert!(Instant::now() < deadline, "{what}: still not so");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Stops this node and starts it again on the same database.

@@ -47,9 +47,24 @@ impl Client {
         self.request(Method::GET, path).token(token).send().await
     }
 
+    /// Reads bytes.
+    ///
+    /// # Panics
+    /// When there is no answer with status 200.
+    pub async fn bytes_of(&self, path: &str, token: &str) -> Vec<u8> {
+        let response = self.request(Method::GET, path).token(token).builder.send().await.expect("an answer");
+        assert_eq!(response.status().as_u16(), 200, "{path}");
+        response.bytes().await.expect("a body").to_vec()
+    }
+
     /// Posts JSON.
     pub async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
         self.request(Method::POST, path).token(token).json(&body).send().await
+    }
+
+    /// Posts JSON to a node that may be gone before it answers.
+    pub async fn try_post(&self, path: &str, token: &str, body: Value) -> Option<Answer> {
+        self.request(Method::POST, path).token(token).json(&body).try_send().await.ok()
     }
 
     /// Puts JSON.
@@ -139,22 +154,47 @@ impl Request {
         if content_type.is_empty() { self } else { self.header("content-type", content_type) }
     }
 
-    /// Sends the request and reads the whole answer.
-    pub async fn send(self) -> Answer {
+    /// Sends the request and reads a part of the answer that never ends by itself.
+    ///
+    /// # Panics
+    /// When it ends before that part was there.
+    pub async fn read_until(self, is_enough: impl Fn(&str) -> bool) -> String {
         let asked = self.asked;
-        let response = match self.builder.send().await {
-            Ok(response) => response,
-            Err(error) => panic!("{asked} got no answer: {error:?}"),
-        };
+        let mut response = self.builder.send().await.expect("an answer");
+        assert_eq!(response.status().as_u16(), 200, "{asked}");
+        let mut bytes = Vec::new();
+        loop {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if is_enough(&text) {
+                return text;
+            }
+            match response.chunk().await.expect("more of the answer") {
+                Some(chunk) => bytes.extend_from_slice(&chunk),
+                None => panic!("{asked} ended after {text}"),
+            }
+        }
+    }
+
+    /// Sends the request and reads the whole answer.
+    ///
+    /// # Panics
+    /// When there is none, or it breaks off.
+    pub async fn send(self) -> Answer {
+        let asked = self.asked.clone();
+        match self.try_send().await {
+            Ok(answer) => answer,
+            Err(error) => panic!("{asked} got no whole answer: {error:?}"),
+        }
+    }
+
+    async fn try_send(self) -> Result<Answer, reqwest::Error> {
+        let response = self.builder.send().await?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let text = match response.text().await {
-            Ok(text) => text,
-            Err(error) => panic!("{asked} answered {status} and broke off: {error:?}"),
-        };
+        let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let answer = Answer { asked, status, headers, text, body };
+        let answer = Answer { asked: self.asked, status, headers, text, body };
         self.client.remember_write(&answer);
-        answer
+        Ok(answer)
     }
 }

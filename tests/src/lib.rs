@@ -30,6 +30,7 @@ pub mod postgres;
 mod product;
 pub mod program;
 pub mod running;
+pub mod stored;
 pub mod trail;
 
 pub use agreements::Agreement;

@@ -210,6 +210,12 @@ impl Serving {
         self.wait()
     }
 
+    /// Ends the program at once, as a power cut does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it still ran");
+        self.wait();
+    }
+
     fn wait(mut self) -> Ran {
         let status = self.child.wait().expect("an exit status");
         for reader in std::mem::take(&mut self.readers) {

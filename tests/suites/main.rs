@@ -16,6 +16,9 @@ mod events;
 mod events_seen;
 mod journey;
 mod journey_enforcement;
+mod ledger;
+mod ledger_api;
+mod ledger_kills;
 mod lock;
 mod login_check;
 #[cfg(feature = "postgres")]

@@ -266,6 +266,9 @@ fn sessions_and_audit() -> Vec<Route> {
         route(Method::GET, "/v1/audit/entries", &["audit:read"], Sessions::Each, none),
         route(Method::GET, "/v1/audit/entries/{position}", &["audit:read"], Sessions::Each, none),
         route(Method::GET, "/v1/audit/entries/{position}/proof", &["audit:read"], Sessions::Each, none),
+        route(Method::GET, "/v1/audit/export?format=ndjson", &["audit:read"], Sessions::None, none),
+        // An empty beginning: a listener that is not refused would otherwise listen on.
+        route(Method::GET, "/v1/audit/stream?from_position=no", &["audit:read"], Sessions::None, none),
         route(Method::GET, "/ledger/tile/entries/{tile}", &["audit:read"], Sessions::None, none),
     ]
 }

@@ -1,7 +1,7 @@
 //! The whole journey, walked through the program's own HTTP API: registering, turning two-factor
 //! on, signing in with it, the emergency code, enforcement, and what the trail says of it all.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use chrono::TimeDelta;
 use countersign_domain::Timestamp;
+use countersign_projections::ledger::checkpoint::{Checkpoint, Verifier};
+use countersign_projections::ledger::proof::Receipt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
@@ -45,6 +47,7 @@ pub(super) async fn run(exit: bool) -> anyhow::Result<()> {
         client: reqwest::Client::new(),
         clock: Clock::system(),
         steps: Cell::new(0),
+        written: RefCell::default(),
     };
     let walked = demo.walk().await;
     if walked.is_ok() && !exit {
@@ -89,6 +92,8 @@ struct Demo {
     client: reqwest::Client,
     clock: Clock,
     steps: Cell<u32>,
+    /// Where the last write stands.
+    written: RefCell<String>,
 }
 
 /// A person of the demo, with what they hold.
@@ -289,7 +294,9 @@ impl Demo {
     }
 
     async fn trail(&self, office: &str) -> anyhow::Result<()> {
-        let page = self.call(Method::GET, &self.key, "/v1/audit/entries?limit=500", None, 200).await?;
+        let last = self.written.borrow().replace('/', "%2F");
+        let path = format!("/v1/audit/entries?limit=500&after_write={last}");
+        let page = self.call(Method::GET, &self.key, &path, None, 200).await?;
         let entries = member(&page, "items")?.as_array().context("the trail is no list")?;
         self.step(&format!("The audit trail has {} entries; the newest first:", entries.len()))?;
         for entry in entries.iter().take(12) {
@@ -297,8 +304,32 @@ impl Demo {
         }
         let path = format!("/v1/audit/entries?agreement={office}&type=EnforcementToggled");
         let toggles = self.call(Method::GET, &self.key, &path, None, 200).await?;
-        ensure!(member(&toggles, "items")?.as_array().map(Vec::len) == Some(2), "the trail misses a toggle");
-        Ok(())
+        let toggles = member(&toggles, "items")?.as_array().context("the toggles are no list")?;
+        ensure!(toggles.len() == 2, "the trail misses a toggle");
+        let tick = toggles.last().context("the trail misses the tick")?;
+        self.prove(member(tick, "position")?).await
+    }
+
+    async fn prove(&self, position: &Value) -> anyhow::Result<()> {
+        let key = self.fetch("/v1/audit/key").await?;
+        let verifier: Verifier = key.trim_end().parse()?;
+        let path = format!("/v1/audit/entries/{position}");
+        let entry = self.call(Method::GET, &self.key, &path, None, 200).await?;
+        let receipt: Receipt = self.fetch(&format!("{path}/proof")).await?.parse()?;
+        let leaf = text(&entry, "leaf")?;
+        let checkpoint = receipt.verify(&verifier, leaf.as_bytes())?;
+        let forged = leaf.replacen("EnforcementToggled", "EnforcementToggleD", 1);
+        ensure!(receipt.verify(&verifier, forged.as_bytes()).is_err(), "a forged entry has a proof");
+        let Checkpoint { origin, size, root, .. } = checkpoint;
+        self.step(&format!(
+            "The tick is entry {position}, and a proof shows it in the signed ledger {origin}: {size} entries, root {root}"
+        ))
+    }
+
+    async fn fetch(&self, path: &str) -> anyhow::Result<String> {
+        let response = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.key).send().await?;
+        ensure!(response.status() == StatusCode::OK, "{path} answered {}", response.status());
+        Ok(response.text().await?)
     }
 
     async fn post(&self, path: &str, body: &Value, status: u16) -> anyhow::Result<Value> {
@@ -324,6 +355,9 @@ impl Demo {
         };
         let response = request.send().await.with_context(|| format!("{method} {path} was not answered"))?;
         let answered = response.status();
+        if let Some(written) = response.headers().get("countersign-write") {
+            self.written.replace(written.to_str()?.to_owned());
+        }
         let text = response.text().await?;
         if answered != StatusCode::from_u16(status)? {
             bail!("{method} {path} answered {answered}, not {status}: {text}");

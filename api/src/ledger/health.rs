@@ -69,23 +69,21 @@ impl Health {
 }
 
 impl Noticed {
-    /// What somebody must look at, in sentences.
+    /// What somebody must look at, in sentences that anybody may read; the log says more.
     #[must_use]
     pub fn alarms(&self) -> Vec<String> {
         let mut alarms = Vec::new();
-        if let Some(failure) = &self.failure {
-            alarms.push(format!("the ledger is not signed: {failure}"));
+        if self.failure.is_some() {
+            alarms.push("The ledger is not signed.".to_owned());
         }
-        if let Some(first) = self.held.first() {
-            alarms
-                .push(format!("{} events get no place in the ledger; the first is {first}", self.held.len()));
+        if !self.held.is_empty() {
+            alarms.push(format!("{} events get no place in the ledger.", self.held.len()));
         }
-        if let Some(first) = self.unsequenced.first() {
-            let count = self.unsequenced.len();
-            alarms.push(format!("{count} events never came to the ledger; the first is {first}"));
+        if !self.unsequenced.is_empty() {
+            alarms.push(format!("{} events never came to the ledger.", self.unsequenced.len()));
         }
         if let Some(position) = self.poisoned {
-            alarms.push(format!("the audit trail stops before entry {position}, whose event is gone"));
+            alarms.push(format!("The audit trail stops before entry {position}, whose event is gone."));
         }
         alarms
     }

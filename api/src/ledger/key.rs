@@ -3,7 +3,7 @@
 
 use countersign_domain::Timestamp;
 use countersign_projections::ledger::checkpoint::{Origin, Signer};
-use countersign_projections::ledger::store::{LedgerState, LedgerStore, Renamed};
+use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore, Renamed};
 use secrecy::ExposeSecret;
 
 use super::LedgerStartError;
@@ -31,16 +31,31 @@ pub(super) async fn signer_of(
             store.make(&Signer::from_seed(origin, &seed), now).await?
         }
     };
-    let origin: Origin = state.origin.parse().map_err(LedgerStartError::Origin)?;
-    let signer = Signer::from_seed(origin, &seed);
-    let given = signer.verifier().to_string();
-    if given != state.verifier_key {
-        return Err(LedgerStartError::OtherKey { found: state.verifier_key, given });
-    }
+    let signer = signer_for(&state, &seed)?;
     match asked {
         Some(asked) if asked != *signer.verifier().origin() => rename(store, asked, &seed, state).await,
         Some(_) | None => Ok((signer, state)),
     }
+}
+
+/// The key and the log's name as they are there; nothing is made.
+pub(super) async fn existing_signer(
+    config: &Config,
+    store: &LedgerStore,
+) -> Result<Signer, LedgerStartError> {
+    let state = store.state().await?.ok_or(LedgerError::NotThere)?;
+    let seed = seed(config, Some(&state))?;
+    signer_for(&state, &seed)
+}
+
+fn signer_for(state: &LedgerState, seed: &KeyBytes) -> Result<Signer, LedgerStartError> {
+    let origin: Origin = state.origin.parse().map_err(LedgerStartError::Origin)?;
+    let signer = Signer::from_seed(origin, seed);
+    let given = signer.verifier().to_string();
+    if given == state.verifier_key {
+        return Ok(signer);
+    }
+    Err(LedgerStartError::OtherKey { found: state.verifier_key.clone(), given })
 }
 
 /// A name can be given until the first entry was signed under the other one.

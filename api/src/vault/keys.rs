@@ -124,18 +124,29 @@ impl Vault {
     /// # Errors
     /// [`VaultError::OtherMasterKey`] when the database was sealed under another master key.
     pub async fn open(database: &Database, master: MasterKey, at: Timestamp) -> Result<Self, KeyError> {
-        let lookup = instance_key(database, &master, LOOKUP, at).await?;
-        let instance = instance_key(database, &master, INSTANCE, at).await?;
+        for name in [LOOKUP, INSTANCE] {
+            make_instance_key(database, &master, name, at).await?;
+        }
+        Self::open_existing(database, master).await
+    }
+
+    /// Opens the installation's own keys, and makes none.
+    ///
+    /// # Errors
+    /// As for [`Vault::open`], and [`VaultError::KeyGone`] before the first start.
+    pub async fn open_existing(database: &Database, master: MasterKey) -> Result<Self, KeyError> {
+        let lookup = instance_key(database, &master, LOOKUP).await?;
+        let instance = instance_key(database, &master, INSTANCE).await?;
         Ok(Self { master, lookup: lookup.key, instance })
     }
 }
 
-async fn instance_key(
+async fn make_instance_key(
     database: &Database,
     master: &MasterKey,
     name: &str,
     at: Timestamp,
-) -> Result<DataKey, KeyError> {
+) -> Result<(), KeyError> {
     let fresh = DataKey {
         owner: Uuid::nil(),
         id: name.to_owned(),
@@ -150,6 +161,10 @@ async fn instance_key(
             &params,
         )
         .await?;
+    Ok(())
+}
+
+async fn instance_key(database: &Database, master: &MasterKey, name: &str) -> Result<DataKey, KeyError> {
     let rows = database
         .read("SELECT wrapped, master_key_id FROM instance_keys WHERE name = $1", &[name.into()])
         .await?;

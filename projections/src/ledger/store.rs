@@ -81,6 +81,19 @@ pub struct StoredLeaf {
     pub leaf: String,
 }
 
+/// One entry with the event that it is of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recorded {
+    /// Its place in the ledger.
+    pub position: u64,
+    /// The text that is hashed.
+    pub leaf: String,
+    /// The event, as JSON in any spelling.
+    pub payload: String,
+    /// Its circumstances, as JSON in any spelling.
+    pub metadata: String,
+}
+
 /// Reads the ledger of a database.
 #[derive(Clone, Debug)]
 pub struct LedgerStore {
@@ -217,6 +230,28 @@ impl LedgerStore {
                    ORDER BY position";
         let rows = self.database.read_bulk(sql, &[number(from)?, number(to)?]).await?;
         let read = |row: &Row| Ok(StoredLeaf { position: natural(row, "position")?, leaf: row.get("leaf")? });
+        rows.iter().map(read).collect()
+    }
+
+    /// The entries from `from` to before `to` with what they are of, in order; those whose event is gone
+    /// are left out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recorded(&self, from: u64, to: u64) -> Result<Vec<Recorded>, LedgerError> {
+        let sql = "SELECT l.position, l.leaf, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
+                   FROM ledger_entries l JOIN events e ON e.aggregate_type = l.aggregate_type \
+                   AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
+                   WHERE l.position >= $1 AND l.position < $2 ORDER BY l.position";
+        let rows = self.database.read_bulk(sql, &[number(from)?, number(to)?]).await?;
+        let read = |row: &Row| {
+            Ok(Recorded {
+                position: natural(row, "position")?,
+                leaf: row.get("leaf")?,
+                payload: row.get("payload")?,
+                metadata: row.get("metadata")?,
+            })
+        };
         rows.iter().map(read).collect()
     }
 

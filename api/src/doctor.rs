@@ -1,0 +1,195 @@
+//! What an operator wants to know at three in the morning: is something wrong, and what.
+
+use std::os::unix::fs::PermissionsExt;
+
+use chrono::TimeDelta;
+use countersign_domain::Timestamp;
+use countersign_projections::database::{Database, DatabaseError, Engine};
+use serde::Serialize;
+
+use crate::app::existing_master_key;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ledger::Ledger;
+use crate::vault::Vault;
+use crate::vault::keys::KeyError;
+
+/// A clock that is further off makes codes fail and times lie.
+const CLOCK_OFF_MAX: TimeDelta = TimeDelta::seconds(5);
+
+/// How something is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// It works, and could be better.
+    Warning,
+    /// Somebody must do something.
+    Wrong,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// How it is.
+    pub state: State,
+    /// More of it, in a sentence.
+    pub says: String,
+}
+
+impl Check {
+    fn ok(name: &'static str, says: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, says: says.into() }
+    }
+
+    fn warning(name: &'static str, says: impl Into<String>) -> Self {
+        Self { name, state: State::Warning, says: says.into() }
+    }
+
+    fn wrong(name: &'static str, says: impl Into<String>) -> Self {
+        Self { name, state: State::Wrong, says: says.into() }
+    }
+
+    fn of(name: &'static str, outcome: Result<String, String>) -> Self {
+        outcome.map_or_else(|says| Self::wrong(name, says), |says| Self::ok(name, says))
+    }
+}
+
+/// Looks at everything, and changes nothing.
+pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
+    let mut checks = vec![data_dir(config)];
+    let database = match Database::connect(&config.database).await {
+        Ok(database) => database,
+        Err(error) => {
+            checks.push(Check::wrong("database", error.to_string()));
+            return checks;
+        }
+    };
+    let kind = match database.engine() {
+        Engine::Postgres(_) => "PostgreSQL answers",
+        Engine::Sqlite(_) => "SQLite, in this process alone",
+    };
+    checks.push(Check::ok("database", kind));
+    let migrations = migrations(&database).await;
+    let migrated = migrations.state == State::Ok;
+    checks.push(migrations);
+    checks.push(time(&database, clock.now()).await);
+    if migrated {
+        checks.push(master_key(config, &database).await);
+        checks.extend(ledger(config, &database, clock.now()).await);
+        checks.extend(grants(&database).await);
+    }
+    checks
+}
+
+fn data_dir(config: &Config) -> Check {
+    let path = config.data_dir.display();
+    match std::fs::metadata(&config.data_dir) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+            Check::warning("data directory", format!("{path} can be read by others (chmod 700)"))
+        }
+        Ok(_) => Check::ok("data directory", path.to_string()),
+        Err(error) => Check::wrong("data directory", format!("{path}: {error}")),
+    }
+}
+
+async fn migrations(database: &Database) -> Check {
+    match database.pending_migrations().await {
+        Ok(pending) if pending.is_empty() => Check::ok("migrations", "all applied"),
+        Ok(pending) => {
+            Check::wrong("migrations", format!("{} not applied: run `countersign migrate`", pending.join(", ")))
+        }
+        Err(error) => Check::wrong("migrations", error.to_string()),
+    }
+}
+
+async fn time(database: &Database, now: Timestamp) -> Check {
+    let asked = match database.engine() {
+        Engine::Postgres(_) => "SELECT now() AS at",
+        // The database has no clock of its own; its latest event was recorded by one like this.
+        Engine::Sqlite(_) => "SELECT max(recorded_at) AS at FROM events",
+    };
+    let at: Result<Option<Timestamp>, DatabaseError> =
+        database.read(asked, &[]).await.and_then(|rows| rows.first().map_or(Ok(None), |row| row.get("at")));
+    let off = match (at, database.engine()) {
+        (Ok(Some(at)), Engine::Postgres(_)) => (at - now).abs(),
+        (Ok(Some(at)), Engine::Sqlite(_)) => at - now,
+        (Ok(None) | Err(_), _) => TimeDelta::zero(),
+    };
+    if off > CLOCK_OFF_MAX {
+        let says = format!("this machine's clock differs by {} s from the database's", off.num_seconds());
+        return Check::wrong("clock", says);
+    }
+    Check::ok("clock", now.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+async fn master_key(config: &Config, database: &Database) -> Check {
+    let opened = async {
+        let Some(key) = existing_master_key(config)? else { return Ok(None) };
+        let id = key.id().to_owned();
+        Vault::open_existing(database, key).await?;
+        Ok::<_, KeyError>(Some(id))
+    };
+    Check::of(
+        "master key",
+        match opened.await {
+            Ok(Some(id)) => Ok(format!("opens the vault (id {id})")),
+            Ok(None) => Err("there is none; the first start makes it".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    )
+}
+
+async fn ledger(config: &Config, database: &Database, now: Timestamp) -> Vec<Check> {
+    let ledger = match Ledger::open_existing(config, database).await {
+        Ok(ledger) => ledger,
+        Err(error) => return vec![Check::wrong("ledger", error.to_string())],
+    };
+    let mut checks = vec![Check::ok("ledger key", ledger.verifier().to_string())];
+    let observed = match ledger.observe(now).await {
+        Ok(observed) => observed,
+        Err(error) => return vec![Check::wrong("ledger", error.to_string())],
+    };
+    let says = format!(
+        "{} entries, {} signed, {} waiting for {} ms",
+        observed.size, observed.signed_size, observed.pending, observed.lag_ms
+    );
+    checks.push(if observed.lags() {
+        Check::wrong("ledger", format!("{says}: is a server running?"))
+    } else {
+        Check::ok("ledger", says)
+    });
+    checks.push(Check::of("ledger head", ledger.head_agrees().await.map_err(|error| error.to_string())));
+    let behind = i64::try_from(observed.size).unwrap_or(i64::MAX) - observed.trail_size;
+    checks.push(match behind {
+        0 => Check::ok("audit trail", format!("{} entries", observed.trail_size)),
+        behind => Check::warning("audit trail", format!("{behind} entries behind the ledger")),
+    });
+    checks
+}
+
+/// Whether only a trigger stands between the program's role and the history.
+async fn grants(database: &Database) -> Option<Check> {
+    let Engine::Postgres(_) = database.engine() else { return None };
+    let sql = "SELECT has_table_privilege('events', 'UPDATE, DELETE, TRUNCATE') \
+               OR has_table_privilege('ledger_entries', 'UPDATE, DELETE, TRUNCATE') AS may_change";
+    let rows = database.read(sql, &[]).await;
+    let may_change = rows.and_then(|rows| rows.first().map_or(Ok(false), |row| row.get("may_change")));
+    Some(match may_change {
+        Ok(false) => Check::ok("grants", "the program's role may only add to the history"),
+        Ok(true) => Check::warning(
+            "grants",
+            "the program's role may change the history, and only a trigger refuses it; see docs/operations.md",
+        ),
+        Err(error) => Check::wrong("grants", error.to_string()),
+    })
+}
+
+/// Whether anything is wrong.
+#[must_use]
+pub fn is_well(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.state != State::Wrong)
+}

@@ -1,0 +1,101 @@
+//! Going on from a database whose ledger is not the one that was last signed, on the record.
+
+use std::sync::Arc;
+
+use countersign_domain::ids::InstanceId;
+use countersign_domain::instance::{AdoptLedger, AdoptedTree, Instance, InstanceCommand};
+use countersign_projections::ledger::checkpoint::Checkpoint;
+use countersign_projections::ledger::store::LedgerError;
+
+use super::head::HeadError;
+use crate::app::App;
+use crate::execute::Plan;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// What adopting came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Adopted {
+    /// The ledger has grown from its head, and no event is without its place.
+    NothingToAdopt,
+    /// The ledger goes on, and says so.
+    GoesOn {
+        /// How many entries the lost ledger had, if one was lost.
+        lost: Option<u64>,
+        /// How many entries were kept.
+        kept: u64,
+        /// How many events were put back into the queue.
+        requeued: u64,
+        /// The size that is signed now.
+        size: u64,
+    },
+}
+
+/// Why adopting did not do.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// The ledger or its head does not do.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The record was not written.
+    #[error("{}", .0.for_operator())]
+    Record(Problem),
+}
+
+impl From<LedgerError> for AdoptError {
+    fn from(error: LedgerError) -> Self {
+        Self::Head(error.into())
+    }
+}
+
+/// Takes the ledger of the database for the ledger, whatever the head says, and records both trees.
+/// Events that lost their place in the queue are put back into it.
+///
+/// # Errors
+/// Says why not. Nothing is signed then, and it can be asked for again.
+pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Adopted, AdoptError> {
+    let ledger = &app.ledger;
+    let state = ledger.store.state().await?.ok_or(LedgerError::NotThere)?;
+    let lost = match ledger.head.check(&ledger.store, &state).await {
+        Ok(()) => None,
+        Err(HeadError::RolledBack { .. } | HeadError::Forked { .. }) => ledger.head.trusted(),
+        Err(error @ (HeadError::Unreadable { .. } | HeadError::NotOurs { .. } | HeadError::Ledger(_))) => {
+            return Err(error.into());
+        }
+    };
+    let mut sequencer = ledger.sequencer();
+    let requeued = sequencer.requeue().await?;
+    if lost.is_none() && requeued == 0 {
+        return Ok(Adopted::NothingToAdopt);
+    }
+    let kept = AdoptedTree { size: state.size(), root: state.frontier.root().to_base64() };
+    record(app, request, lost.as_ref(), &kept, requeued, reason).await.map_err(AdoptError::Record)?;
+    while sequencer.turn(None, app.clock.now()).await?.taken > 0 {}
+    let (note, checkpoint) = ledger.checkpoint().await?;
+    let size = checkpoint.size;
+    ledger.head.replace(&note, checkpoint).await?;
+    Ok(Adopted::GoesOn { lost: lost.map(|lost| lost.size), kept: kept.size, requeued, size })
+}
+
+async fn record(
+    app: &App,
+    request: &Request,
+    lost: Option<&Checkpoint>,
+    kept: &AdoptedTree,
+    requeued: u64,
+    reason: &str,
+) -> Result<(), Problem> {
+    let lost = lost.map(|lost| AdoptedTree { size: lost.size, root: lost.root.to_base64() });
+    app.execute::<Instance>(request, InstanceId::of_ledger(), None, |_, moment| {
+        let command = AdoptLedger {
+            lost: lost.clone(),
+            kept: kept.clone(),
+            requeued,
+            reason: reason.to_owned(),
+            at: moment.at,
+        };
+        Ok(Plan::new(InstanceCommand::AdoptLedger(command), app.vault.instance_key().clone()))
+    })
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The order of all events: dense, without loss or inversion, whoever writes and whatever is open beside.
+
+use countersign_tests::{Client, TestApp, on_both_databases, on_postgresql};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+on_both_databases![
+    sixteen_writers_beside_an_open_transaction_miss_nothing,
+    the_same_position_tells_the_same_event_ever_after,
+    an_event_that_nobody_announced_is_an_alarm,
+    an_event_that_waits_for_ten_seconds_makes_the_node_unready,
+];
+
+on_postgresql![
+    a_transaction_open_in_another_database_of_the_cluster_holds_nothing_up,
+    nodes_that_write_at_once_share_one_order,
+    another_node_sequences_when_the_leader_stops,
+];
+
+/// Every event has exactly one place, places are dense, and a stream's places rise with its sequence.
+async fn in_order(app: &TestApp) -> i64 {
+    let place = &app.place;
+    let events = place.number("SELECT count(*) FROM events").await;
+    let joined = "SELECT count(*) FROM events e JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type \
+                  AND l.aggregate_id = e.aggregate_id AND l.sequence = e.sequence";
+    assert_eq!(place.number(joined).await, events, "an event is missing");
+    assert_eq!(place.number("SELECT count(*) FROM ledger_entries").await, events);
+    assert_eq!(place.number("SELECT max(position) + 1 FROM ledger_entries").await, events, "not dense");
+    let inverted = "SELECT count(*) FROM ledger_entries a JOIN ledger_entries b ON b.aggregate_type = a.aggregate_type \
+                    AND b.aggregate_id = a.aggregate_id AND b.sequence = a.sequence + 1 AND b.position < a.position";
+    assert_eq!(place.number(inverted).await, 0, "inverted");
+    events
+}
+
+/// Waits until nothing waits any more.
+async fn sequenced(app: &TestApp) {
+    app.eventually("everything has its place", async || {
+        let waiting = app.place.number("SELECT count(*) FROM ledger_pending").await;
+        let trail = "SELECT count(*) FROM ledger_state s WHERE s.signed_size = s.size AND s.size = \
+                     (SELECT max(position) FROM projection_checkpoints)";
+        waiting == 0 && app.place.number(trail).await == 1
+    })
+    .await;
+}
+
+async fn write(nodes: Vec<Client>, key: &str, writers: usize, each: usize) {
+    let mut running = JoinSet::new();
+    for (writer, node) in nodes.into_iter().cycle().take(writers).enumerate() {
+        let key = key.to_owned();
+        running.spawn(async move {
+            let number = format!("writer-{writer}");
+            let body = json!({ "number": number, "name": number, "kind": "standard" });
+            let opened = node.post("/v1/agreements", &key, body).await.expect(201).string("id");
+            for turn in 0..each {
+                let path = format!("/v1/agreements/{opened}/enforcement");
+                node.put(&path, &key, json!({ "enforced": turn % 2 == 0 })).await.expect(200);
+            }
+        });
+    }
+    running.join_all().await;
+}
+
+async fn sixteen_writers_beside_an_open_transaction_miss_nothing(app: TestApp) {
+    let open = OpenTransaction::begin(app.place.url()).await;
+    write(vec![Client::clone(&app)], &app.key, 16, 20).await;
+    sequenced(&app).await;
+    let events = in_order(&app).await;
+    assert!(events >= 16 * 21, "{events}");
+    // Still open: it was so all the time.
+    open.end().await;
+}
+
+async fn a_transaction_open_in_another_database_of_the_cluster_holds_nothing_up(app: TestApp) {
+    let open = OpenTransaction::begin(&countersign_tests::postgres::cluster_url()).await;
+    write(vec![Client::clone(&app)], &app.key, 16, 20).await;
+    sequenced(&app).await;
+    in_order(&app).await;
+    open.end().await;
+}
+
+/// A transaction that has written, and that nobody ends before the test does.
+enum OpenTransaction {
+    Sqlite(rusqlite::Connection),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<sqlx::PgConnection>),
+}
+
+impl OpenTransaction {
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "only PostgreSQL waits"))]
+    async fn begin(url: &str) -> Self {
+        if let Some(file) = url.strip_prefix("sqlite://") {
+            // SQLite has one writer, so a transaction that stays open beside it can only read.
+            let connection = rusqlite::Connection::open(file).expect("the database");
+            connection.execute_batch("BEGIN").expect("a transaction");
+            let count: i64 =
+                connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).expect("a count");
+            assert!(count > 0, "it has seen a state of the database");
+            return Self::Sqlite(connection);
+        }
+        #[cfg(feature = "postgres")]
+        {
+            let mut connection = countersign_tests::postgres::connect(url).await;
+            // With an id of its own, which is what holds others up that wait for ids to end.
+            countersign_tests::postgres::run(&mut connection, "BEGIN; SELECT pg_current_xact_id()").await;
+            Self::Postgres(Box::new(connection))
+        }
+        #[cfg(not(feature = "postgres"))]
+        panic!("{url} is on PostgreSQL")
+    }
+
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "only PostgreSQL waits"))]
+    async fn end(self) {
+        match self {
+            Self::Sqlite(connection) => connection.execute_batch("COMMIT").expect("it was still open"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(mut connection) => countersign_tests::postgres::run(&mut connection, "COMMIT").await,
+        }
+    }
+}
+
+async fn the_same_position_tells_the_same_event_ever_after(app: TestApp) {
+    write(vec![Client::clone(&app)], &app.key, 4, 5).await;
+    sequenced(&app).await;
+    let before = app.place.column("SELECT leaf FROM ledger_entries ORDER BY position").await;
+    let app = app.restarted().await;
+    write(vec![Client::clone(&app)], &app.key, 0, 0).await;
+    app.register("Ada").await;
+    sequenced(&app).await;
+    let after = app.place.column("SELECT leaf FROM ledger_entries ORDER BY position").await;
+    assert!(after.len() > before.len());
+    assert_eq!(after[..before.len()], before);
+}
+
+async fn nodes_that_write_at_once_share_one_order(app: TestApp) {
+    let (second, third) = (app.another_node().await, app.another_node().await);
+    let nodes = vec![Client::clone(&app), Client::clone(&second), Client::clone(&third)];
+    write(nodes, &app.key, 15, 10).await;
+    sequenced(&app).await;
+    in_order(&app).await;
+}
+
+async fn another_node_sequences_when_the_leader_stops(app: TestApp) {
+    let other = app.another_node().await;
+    app.stop().await;
+    other.register("Ada").await;
+    sequenced(&other).await;
+    in_order(&other).await;
+}
+
+async fn an_event_that_nobody_announced_is_an_alarm(app: TestApp) {
+    sequenced(&app).await;
+    app.place
+        .tamper(
+            "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
+             event_id, recorded_at) SELECT aggregate_type, '00000000-0000-4000-8000-000000000001', 1, event_type, \
+             event_version, payload, metadata, '00000000-0000-4000-8000-000000000002', recorded_at \
+             FROM events WHERE sequence = 1 AND aggregate_type = 'instance'",
+        )
+        .await;
+    app.advance_s(11);
+    app.eventually("the alarm is there", async || {
+        let ready = app.get("/readyz", "").await.expect(200);
+        let alarms = ready["alarms"].as_array().cloned().unwrap_or_default();
+        alarms == [json!("1 events never came to the ledger.")]
+    })
+    .await;
+    let metrics = app.get("/metrics", "").await.expect(200);
+    assert!(metrics.text.contains("countersign_ledger_unsequenced_events 1"), "{}", metrics.text);
+}
+
+async fn an_event_that_waits_for_ten_seconds_makes_the_node_unready(app: TestApp) {
+    sequenced(&app).await;
+    // The queue names an event that is not the next of its stream.
+    app.place
+        .tamper(
+            "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
+             event_id, recorded_at) SELECT aggregate_type, '00000000-0000-4000-8000-000000000001', 2, event_type, \
+             event_version, payload, metadata, '00000000-0000-4000-8000-000000000002', recorded_at \
+             FROM events WHERE sequence = 1 AND aggregate_type = 'instance'; \
+             INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+             VALUES ('00000000-0000-4000-8000-000000000002', 'instance', '00000000-0000-4000-8000-000000000001', 2)",
+        )
+        .await;
+    let waits = app.get("/readyz", "").await.expect(200);
+    assert_eq!(waits["sequencer_lag_ms"], 0);
+    app.advance_s(10);
+    let late = app.get("/readyz", "").await.expect(503);
+    assert_eq!((&late["status"], &late["sequencer_lag_ms"]), (&json!("not_ready"), &json!(10_000)));
+    // Everybody else's events go on.
+    app.register("Ada").await;
+    app.eventually("the others have their place", async || {
+        app.place.number("SELECT count(*) FROM ledger_pending").await == 1
+    })
+    .await;
+}
