@@ -4,6 +4,7 @@
 //! Payload and metadata are there by digest, so that an erased person's sealed texts need not be
 //! opened, nor shown, to prove the history around them.
 
+mod reading;
 mod spelling;
 
 use chrono::DateTime;
@@ -102,6 +103,11 @@ impl Leaf {
         if bytes.len() > LEAF_BYTES_MAX {
             return Err(LeafError::TooLong(bytes.len()));
         }
+        reading::read(bytes).map_or_else(|| Self::parse_any(bytes), Ok)
+    }
+
+    /// Reads any spelling, and says what is wrong with it.
+    fn parse_any(bytes: &[u8]) -> Result<Self, LeafError> {
         let leaf: Self = serde_json::from_slice(bytes)
             .map_err(|error| LeafError::Malformed { line: error.line(), column: error.column() })?;
         if leaf.to_bytes()? == bytes { Ok(leaf) } else { Err(LeafError::NotCanonical) }
