@@ -320,7 +320,7 @@ pub(super) fn encode_hashes(hashes: &[Hash]) -> String {
     STANDARD.encode(hashes.iter().flat_map(Hash::as_bytes).copied().collect::<Vec<u8>>())
 }
 
-fn decode_hashes(text: &str) -> Result<Vec<Hash>, LedgerError> {
+pub(super) fn decode_hashes(text: &str) -> Result<Vec<Hash>, LedgerError> {
     let malformed = || LedgerError::Corrupt("a tile does not read".to_owned());
     let bytes = STANDARD.decode(text).map_err(|_| malformed())?;
     let (hashes, rest) = bytes.as_chunks::<32>();

@@ -41,6 +41,10 @@ impl Stored {
         Self(stored)
     }
 
+    pub(super) fn subtree(&self, subtree: Subtree) -> Hash {
+        self.0[&subtree]
+    }
+
     pub(super) fn hashes(&self, plan: &Plan) -> Vec<Hash> {
         plan.hashes(|subtree| Ok::<_, Infallible>(self.0[&subtree])).unwrap()
     }

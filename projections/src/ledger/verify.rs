@@ -8,6 +8,9 @@
 
 mod event;
 pub mod finding;
+mod problem;
+mod report;
+pub mod stored;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -17,11 +20,13 @@ use std::io;
 use sha2::{Digest, Sha256};
 
 pub use event::FoundEvent;
-pub use finding::{FINDINGS_MAX, Finding, Place, Problem};
+pub use finding::{FINDINGS_MAX, Finding, Place};
+pub use problem::Problem;
 
 use super::leaf::Leaf;
 use super::tree::{Frontier, Hash, leaf_hash};
 use finding::Findings;
+pub(super) use report::show;
 use streams::Streams;
 
 /// An entry as a source has it, of which nothing is believed.
@@ -80,7 +85,8 @@ pub struct Verified {
     pub frontier: Frontier,
     /// How many streams had entries.
     pub streams: u64,
-    /// The first findings, in the order of their positions, after those of the whole ledger.
+    /// The first findings, in the order of their positions: after those of the whole ledger, and before
+    /// those of events that have no position.
     pub findings: Vec<Finding>,
     /// How many there are in all.
     pub findings_total: u64,

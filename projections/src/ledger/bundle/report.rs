@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::ledger::checkpoint::Origin;
 use crate::ledger::tree::Hash;
-use crate::ledger::verify::Finding;
+use crate::ledger::verify::{Finding, show};
 
 /// The outcome for a bundle that could be read to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,22 +102,7 @@ impl BundleReport {
 
 impl fmt::Display for BundleReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.holds() {
-            writeln!(f, "The bundle does NOT hold: {} findings.", self.findings_total)?;
-            for finding in &self.findings {
-                writeln!(f, "  {finding}")?;
-            }
-            let more = self.findings_total.saturating_sub(self.findings.len() as u64);
-            return if more > 0 { writeln!(f, "  and {more} more") } else { Ok(()) };
-        }
-        writeln!(f, "The bundle holds. Proved:")?;
-        for sentence in self.proved() {
-            writeln!(f, "  {sentence}")?;
-        }
-        writeln!(f, "Not proved by any bundle:")?;
-        for sentence in self.not_proved() {
-            writeln!(f, "  {sentence}")?;
-        }
-        Ok(())
+        let findings = (self.findings.as_slice(), self.findings_total);
+        show(f, "The bundle", &self.proved(), &self.not_proved(), findings)
     }
 }

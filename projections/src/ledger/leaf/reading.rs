@@ -13,16 +13,16 @@ use crate::ledger::tree::Hash;
 pub(super) fn read(bytes: &[u8]) -> Option<Leaf> {
     let mut line = Line { rest: str::from_utf8(bytes).ok()?, first: true };
     // The fields in the order of their names, as they are spelled.
-    let actor_id = line.optional("actor_id", Line::text)?;
+    let actor_id = line.optional("actor_id", Line::text).ok()?;
     let actor_kind = line.field("actor_kind", Line::actor_kind)?;
-    let agreement_id = line.optional("agreement_id", Line::id)?;
-    let data_key = line.optional("data_key", Line::base64)?;
+    let agreement_id = line.optional("agreement_id", Line::id).ok()?;
+    let data_key = line.optional("data_key", Line::base64).ok()?;
     let event_id = line.field("event_id", Line::id)?;
     let event_type = line.field("event_type", Line::text)?;
     let event_version = line.field("event_version", Line::text)?;
     let metadata_sha256 = line.field("metadata_sha256", Line::hex)?;
     let payload_sha256 = line.field("payload_sha256", Line::hex)?;
-    let prev = line.optional("prev", Line::base64)?;
+    let prev = line.optional("prev", Line::base64).ok()?;
     let recorded_at = line.field("recorded_at", Line::moment)?;
     let sequence = line.field("sequence", Line::number)?;
     let stream_id = line.field("stream_id", Line::text)?;
@@ -45,14 +45,21 @@ pub(super) fn read(bytes: &[u8]) -> Option<Leaf> {
     })
 }
 
+/// Perhaps a leaf, but not as the program writes it.
+struct OtherSpelling;
+
 struct Line<'a> {
     rest: &'a str,
     first: bool,
 }
 
 impl<'a> Line<'a> {
-    fn optional<T>(&mut self, key: &str, value: impl Fn(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        if self.open(key) { self.close(value).map(Some) } else { Some(None) }
+    fn optional<T>(
+        &mut self,
+        key: &str,
+        value: impl Fn(&mut Self) -> Option<T>,
+    ) -> Result<Option<T>, OtherSpelling> {
+        if self.open(key) { self.close(value).map(Some).ok_or(OtherSpelling) } else { Ok(None) }
     }
 
     fn field<T>(&mut self, key: &str, value: impl Fn(&mut Self) -> Option<T>) -> Option<T> {
@@ -78,7 +85,7 @@ impl<'a> Line<'a> {
     /// Up to the quotation mark, unless there is an escape, or what should be one.
     fn plain(&mut self) -> Option<&'a str> {
         let ends = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-        self.take(self.rest.as_bytes().iter().position(|byte| ends(byte))?)
+        self.take(self.rest.as_bytes().iter().position(ends)?)
     }
 
     fn take(&mut self, length: usize) -> Option<&'a str> {

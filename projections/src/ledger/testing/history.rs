@@ -134,7 +134,7 @@ impl Entry {
                 payload: &event.payload,
                 metadata: &event.metadata,
                 agreement_id: event.agreement_id.as_deref(),
-                recorded_at: event.recorded_at,
+                recorded_at: Some(event.recorded_at),
                 actor_id: event.actor_id.as_deref(),
             })
         });

@@ -27,8 +27,8 @@ pub struct FoundEvent<'a> {
     pub metadata: &'a str,
     /// The agreement it is attributed to.
     pub agreement_id: Option<&'a str>,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
+    /// When it was recorded; none if what is stored is no moment.
+    pub recorded_at: Option<Timestamp>,
     /// Who did it.
     pub actor_id: Option<&'a str>,
 }
@@ -44,7 +44,7 @@ impl FoundEvent<'_> {
             ("event_type", self.event_type == leaf.event_type),
             ("event_version", self.event_version == leaf.event_version),
             ("agreement_id", self.agreement_id == agreement_id.as_deref()),
-            ("recorded_at", self.recorded_at == leaf.recorded_at),
+            ("recorded_at", self.recorded_at == Some(leaf.recorded_at)),
             ("actor_id", self.actor_id == leaf.actor_id.as_deref()),
         ] {
             if !same {
@@ -74,12 +74,13 @@ impl FoundEvent<'_> {
             report(Problem::MetadataNotText);
             return;
         };
-        let recorded_at = timestamp_text(leaf.recorded_at);
+        let (recorded_at, data_key) = (timestamp_text(leaf.recorded_at), leaf.data_key.map(Hash::to_hex));
         for (name, field, expected) in [
             ("event_id", "metadata.event_id", Some(event_id)),
             ("recorded_at", "metadata.recorded_at", Some(recorded_at.as_str())),
             ("actor_kind", "metadata.actor_kind", Some(leaf.actor_kind.name())),
             ("actor_id", "metadata.actor_id", leaf.actor_id.as_deref()),
+            ("data_key", "metadata.data_key", data_key.as_deref()),
         ] {
             if metadata.get(name).map(String::as_str) != expected {
                 report(Problem::Altered { field });

@@ -11,7 +11,8 @@ use std::io;
 
 use sha2::{Digest, Sha256};
 
-use super::finding::{Finding, Findings, Problem};
+use super::Problem;
+use super::finding::{Finding, Findings};
 use crate::ledger::leaf::Leaf;
 use crate::ledger::tree::Hash;
 use names::Names;

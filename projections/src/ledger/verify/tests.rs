@@ -66,6 +66,7 @@ fn metadata_must_say_what_the_event_says() {
         ("metadata.actor_id", "-0003000", "-0004000"),
         ("metadata.event_id", "-0009000", "-0008000"),
         ("metadata.recorded_at", "2030", "2029"),
+        ("metadata.data_key", r#""request_id""#, r#""data_key":"00","request_id""#),
     ] {
         let change = |entries: &mut Vec<Entry>| {
             let event = entries[6].event();
