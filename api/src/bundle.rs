@@ -121,7 +121,8 @@ impl App {
             let hashes = store.inclusion(index, size).await?;
             proofs.push(Receipt { extra: None, index, hashes, checkpoint: note.to_owned() });
         }
-        let (consistency, frontier) = (store.consistency(from, size).await?, store.frontier(from, size).await?);
+        let (consistency, frontier) =
+            (store.consistency(from, size).await?, store.frontier(from, size).await?);
         let growth = Growth { consistency: &consistency, frontier: &frontier };
         let verifier = self.ledger.verifier();
         let manifest = Manifest {

@@ -99,9 +99,10 @@ fn data_dir(config: &Config) -> Check {
 async fn migrations(database: &Database) -> Check {
     match database.pending_migrations().await {
         Ok(pending) if pending.is_empty() => Check::ok("migrations", "all applied"),
-        Ok(pending) => {
-            Check::wrong("migrations", format!("{} not applied: run `countersign migrate`", pending.join(", ")))
-        }
+        Ok(pending) => Check::wrong(
+            "migrations",
+            format!("{} not applied: run `countersign migrate`", pending.join(", ")),
+        ),
         Err(error) => Check::wrong("migrations", error.to_string()),
     }
 }

@@ -1,6 +1,6 @@
 //! The order of all events: dense, without loss or inversion, whoever writes and whatever is open beside.
 
-use countersign_tests::{Client, TestApp, on_both_databases, on_postgresql};
+use countersign_tests::{Client, TestApp, on_both_databases};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -9,12 +9,6 @@ on_both_databases![
     the_same_position_tells_the_same_event_ever_after,
     an_event_that_nobody_announced_is_an_alarm,
     an_event_that_waits_for_ten_seconds_makes_the_node_unready,
-];
-
-on_postgresql![
-    a_transaction_open_in_another_database_of_the_cluster_holds_nothing_up,
-    nodes_that_write_at_once_share_one_order,
-    another_node_sequences_when_the_leader_stops,
 ];
 
 /// Every event has exactly one place, places are dense, and a stream's places rise with its sequence.
@@ -70,14 +64,6 @@ async fn sixteen_writers_beside_an_open_transaction_miss_nothing(app: TestApp) {
     open.end().await;
 }
 
-async fn a_transaction_open_in_another_database_of_the_cluster_holds_nothing_up(app: TestApp) {
-    let open = OpenTransaction::begin(&countersign_tests::postgres::cluster_url()).await;
-    write(vec![Client::clone(&app)], &app.key, 16, 20).await;
-    sequenced(&app).await;
-    in_order(&app).await;
-    open.end().await;
-}
-
 /// A transaction that has written, and that nobody ends before the test does.
 enum OpenTransaction {
     Sqlite(rusqlite::Connection),
@@ -113,7 +99,9 @@ impl OpenTransaction {
         match self {
             Self::Sqlite(connection) => connection.execute_batch("COMMIT").expect("it was still open"),
             #[cfg(feature = "postgres")]
-            Self::Postgres(mut connection) => countersign_tests::postgres::run(&mut connection, "COMMIT").await,
+            Self::Postgres(mut connection) => {
+                countersign_tests::postgres::run(&mut connection, "COMMIT").await
+            }
         }
     }
 }
@@ -129,22 +117,6 @@ async fn the_same_position_tells_the_same_event_ever_after(app: TestApp) {
     let after = app.place.column("SELECT leaf FROM ledger_entries ORDER BY position").await;
     assert!(after.len() > before.len());
     assert_eq!(after[..before.len()], before);
-}
-
-async fn nodes_that_write_at_once_share_one_order(app: TestApp) {
-    let (second, third) = (app.another_node().await, app.another_node().await);
-    let nodes = vec![Client::clone(&app), Client::clone(&second), Client::clone(&third)];
-    write(nodes, &app.key, 15, 10).await;
-    sequenced(&app).await;
-    in_order(&app).await;
-}
-
-async fn another_node_sequences_when_the_leader_stops(app: TestApp) {
-    let other = app.another_node().await;
-    app.stop().await;
-    other.register("Ada").await;
-    sequenced(&other).await;
-    in_order(&other).await;
 }
 
 async fn an_event_that_nobody_announced_is_an_alarm(app: TestApp) {
@@ -192,4 +164,42 @@ async fn an_event_that_waits_for_ten_seconds_makes_the_node_unready(app: TestApp
         app.place.number("SELECT count(*) FROM ledger_pending").await == 1
     })
     .await;
+}
+
+/// Only PostgreSQL has a cluster around it and several nodes on it.
+#[cfg(feature = "postgres")]
+mod together {
+    use countersign_tests::{Client, TestApp, on_postgresql};
+
+    use super::{OpenTransaction, in_order, sequenced, write};
+
+    on_postgresql![
+        a_transaction_open_in_another_database_of_the_cluster_holds_nothing_up,
+        nodes_that_write_at_once_share_one_order,
+        another_node_sequences_when_the_leader_stops,
+    ];
+
+    async fn a_transaction_open_in_another_database_of_the_cluster_holds_nothing_up(app: TestApp) {
+        let open = OpenTransaction::begin(&countersign_tests::postgres::cluster_url()).await;
+        write(vec![Client::clone(&app)], &app.key, 16, 20).await;
+        sequenced(&app).await;
+        in_order(&app).await;
+        open.end().await;
+    }
+
+    async fn nodes_that_write_at_once_share_one_order(app: TestApp) {
+        let (second, third) = (app.another_node().await, app.another_node().await);
+        let nodes = vec![Client::clone(&app), Client::clone(&second), Client::clone(&third)];
+        write(nodes, &app.key, 15, 10).await;
+        sequenced(&app).await;
+        in_order(&app).await;
+    }
+
+    async fn another_node_sequences_when_the_leader_stops(app: TestApp) {
+        let other = app.another_node().await;
+        app.stop().await;
+        other.register("Ada").await;
+        sequenced(&other).await;
+        in_order(&other).await;
+    }
 }

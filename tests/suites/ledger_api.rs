@@ -49,7 +49,10 @@ async fn an_entry_is_read_by_its_position(app: TestApp) {
         let path = format!("/v1/audit/entries/{}", position(&listed));
         let mut alone = app.get(&path, &app.key).await.expect(200).body;
         let leaf = alone["leaf"].take();
-        assert_eq!(leaf.as_str().map(|leaf| leaf.contains(listed["event_id"].as_str().unwrap_or("?"))), Some(true));
+        assert_eq!(
+            leaf.as_str().map(|leaf| leaf.contains(listed["event_id"].as_str().unwrap_or("?"))),
+            Some(true)
+        );
         alone.as_object_mut().expect("an entry").remove("leaf");
         assert_eq!(alone, listed);
     }
@@ -148,14 +151,18 @@ async fn tiles_hold_the_tree_that_is_signed(app: TestApp) {
     assert!(size > 256, "{size}");
     let mut frontier = Frontier::default();
     let (full, rest) = (size / 256, size % 256);
-    for (index, width) in (0..full).map(|index| (index, 256)).chain([(full, rest)]).filter(|(_, width)| *width > 0) {
+    for (index, width) in
+        (0..full).map(|index| (index, 256)).chain([(full, rest)]).filter(|(_, width)| *width > 0)
+    {
         let partial = if width < 256 { format!(".p/{width}") } else { String::new() };
         let hashes = app.bytes_of(&format!("/ledger/tile/0/{index:03}{partial}"), NOBODY).await;
-        let mut entries = app.bytes_of(&format!("/ledger/tile/entries/{index:03}{partial}"), &app.key).await.into_iter();
+        let mut entries =
+            app.bytes_of(&format!("/ledger/tile/entries/{index:03}{partial}"), &app.key).await.into_iter();
         let (hashes, _) = hashes.as_chunks::<32>();
         assert_eq!(u64::try_from(hashes.len()), Ok(width));
         for hash in hashes {
-            let length = usize::from(entries.next().expect("a length")) * 256 + usize::from(entries.next().expect("a length"));
+            let length = usize::from(entries.next().expect("a length")) * 256
+                + usize::from(entries.next().expect("a length"));
             let leaf: Vec<u8> = entries.by_ref().take(length).collect();
             assert_eq!(leaf_hash(&leaf).as_bytes(), hash);
             frontier.push(Hash::from_bytes(*hash)).expect("room");
@@ -169,7 +176,18 @@ async fn tiles_hold_the_tree_that_is_signed(app: TestApp) {
 
 async fn a_tile_that_is_not_signed_is_not_found(app: TestApp) {
     app.wait_for_the_trail().await;
-    for path in ["0/000", "0/001.p/1", "1/000.p/1", "0/000.p/255", "0/000.p/0", "8/000", "0/0", "x/000", "0/x000/000", "entries/000"] {
+    for path in [
+        "0/000",
+        "0/001.p/1",
+        "1/000.p/1",
+        "0/000.p/255",
+        "0/000.p/0",
+        "8/000",
+        "0/0",
+        "x/000",
+        "0/x000/000",
+        "entries/000",
+    ] {
         app.get(&format!("/ledger/tile/{path}"), &app.key).await.refused(404, "not-found");
     }
 }
@@ -183,12 +201,16 @@ async fn s25_reading_the_trail_is_recorded_once_in_ten_minutes(app: TestApp) {
     for _ in 0..3 {
         app.get(&of_ada, &app.key).await.expect(200);
     }
-    let about_ada = |reads: &[Value]| reads.iter().filter(|read| read["data"]["filter"]["user"] == ada.id).count();
+    let about_ada =
+        |reads: &[Value]| reads.iter().filter(|read| read["data"]["filter"]["user"] == ada.id).count();
     app.wait_for_the_trail().await;
     app.eventually("the read is in the trail", async || about_ada(&reads().await) == 1).await;
     let found = reads().await;
     let read = found.iter().find(|read| read["data"]["filter"]["user"] == ada.id).expect("a read");
-    assert_eq!((&read["actor"]["name"], &read["data"]["filter"]["route"]), (&json!("suites"), &json!("entries")));
+    assert_eq!(
+        (&read["actor"]["name"], &read["data"]["filter"]["route"]),
+        (&json!("suites"), &json!("entries"))
+    );
     app.advance_s(599);
     app.get(&of_ada, &app.key).await.expect(200);
     app.advance_s(1);
@@ -200,9 +222,12 @@ async fn s25_every_export_is_recorded(app: TestApp) {
     for _ in 0..2 {
         app.get("/v1/audit/export?format=csv", &app.key).await.expect(200);
     }
-    app.eventually("both are in the trail", async || app.entries("type=AuditExported").await.len() == 2).await;
+    app.eventually("both are in the trail", async || app.entries("type=AuditExported").await.len() == 2)
+        .await;
     let exported = app.entries("type=AuditExported").await;
-    assert!(exported.iter().all(|entry| entry["data"]["format"] == "csv" && entry["actor"]["name"] == "suites"));
+    assert!(
+        exported.iter().all(|entry| entry["data"]["format"] == "csv" && entry["actor"]["name"] == "suites")
+    );
 }
 
 async fn an_export_has_every_entry_once_and_in_order(app: TestApp) {
@@ -217,7 +242,8 @@ async fn an_export_has_every_entry_once_and_in_order(app: TestApp) {
     let exported = app.get("/v1/audit/export?format=ndjson", &app.key).await.expect(200);
     let size: i64 = exported.header("countersign-ledger-size").parse().expect("a size");
     assert!(size > 500, "{size}");
-    let lines: Vec<Value> = exported.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<Value> =
+        exported.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let mut positions: Vec<i64> = lines.iter().map(position).collect();
     let times: Vec<&str> = lines.iter().map(|line| line["recorded_at"].as_str().expect("a time")).collect();
     assert!(times.is_sorted(), "not in the order of time");
@@ -243,13 +269,19 @@ async fn an_export_of_a_period_has_what_was_recorded_in_it(app: TestApp) {
     let time = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     let path = format!("/v1/audit/export?format=ndjson&from={}&to={}", time(from), time(to));
     let exported = app.get(&path, &app.key).await.expect(200);
-    let lines: Vec<Value> = exported.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<Value> =
+        exported.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(!lines.is_empty());
     assert!(lines.iter().all(|line| line["user_id"] == grace.id), "{}", exported.text);
 }
 
 async fn an_export_that_cannot_be_is_refused(app: TestApp) {
-    for query in ["", "format=xml", "format=csv&from=2030-01-02T00:00:00Z&to=2030-01-01T00:00:00Z", "format=csv&from=now"] {
+    for query in [
+        "",
+        "format=xml",
+        "format=csv&from=2030-01-02T00:00:00Z&to=2030-01-01T00:00:00Z",
+        "format=csv&from=now",
+    ] {
         app.get(&format!("/v1/audit/export?{query}"), &app.key).await.refused(400, "malformed-request");
     }
 }
@@ -258,7 +290,12 @@ async fn s22_a_name_cannot_forge_a_line_in_any_export(app: TestApp) {
     let forged = "Mozilla\u{2028}CEF:0|x|y|1|z|forged|9|";
     let body = json!({ "email": "eve@example.com", "display_name": "=cmd|' /C calc'!A0" });
     let asked = app.request(reqwest::Method::POST, "/v1/users").token(&app.key).json(&body);
-    asked.header("countersign-client-user-agent", "curl\u{85}|=\"forged").from_address("192.0.2.7").send().await.expect(201);
+    asked
+        .header("countersign-client-user-agent", "curl\u{85}|=\"forged")
+        .from_address("192.0.2.7")
+        .send()
+        .await
+        .expect(201);
     let agreement = json!({ "number": "=1+1", "name": forged, "kind": "standard" });
     let answer = app.post("/v1/agreements", &app.key, agreement).await;
     assert!([201, 400, 422].contains(&answer.status), "{}", answer.text);
@@ -266,21 +303,31 @@ async fn s22_a_name_cannot_forge_a_line_in_any_export(app: TestApp) {
     for format in ["ndjson", "csv", "ocsf", "cef"] {
         let exported = app.get(&format!("/v1/audit/export?format={format}"), &app.key).await.expect(200);
         let size: usize = exported.header("countersign-ledger-size").parse().expect("a size");
-        let lines = exported.text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).filter(|line| !line.is_empty());
+        let lines = exported
+            .text
+            .split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
+            .filter(|line| !line.is_empty());
         assert_eq!(lines.count(), size + usize::from(format == "csv"), "{format}: {}", exported.text);
         assert!(!exported.text.contains("\n=cmd") && !exported.text.contains(",=cmd"), "{}", exported.text);
     }
 }
 
 /// Reads so many events of a stream.
-async fn listen(app: &TestApp, query: &str, last_event_id: Option<i64>, count: usize) -> Vec<(i64, String, Value)> {
+async fn listen(
+    app: &TestApp,
+    query: &str,
+    last_event_id: Option<i64>,
+    count: usize,
+) -> Vec<(i64, String, Value)> {
     let mut request = app.request(reqwest::Method::GET, &format!("/v1/audit/stream{query}")).token(&app.key);
     if let Some(last) = last_event_id {
         request = request.header("last-event-id", &last.to_string());
     }
     let text = request.read_until(|text| text.matches("\n\n").count() >= count).await;
     let event = |block: &str| {
-        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+        let field = |name: &str| {
+            block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+        };
         let data: Value = serde_json::from_str(&field("data:")).expect("JSON");
         (field("id:").parse().expect("a position"), field("event:"), data)
     };
@@ -295,9 +342,13 @@ async fn a_stream_goes_on_where_a_listener_left_off(app: TestApp) {
     let positions: Vec<i64> = first.iter().chain(&next).map(|(position, ..)| *position).collect();
     assert_eq!(positions, [0, 1, 2, 3, 4]);
     for (position, event, data) in first.iter().chain(&next) {
-        assert_eq!((data["position"].as_i64(), data["type"].as_str()), (Some(*position), Some(event.as_str())));
+        assert_eq!(
+            (data["position"].as_i64(), data["type"].as_str()),
+            (Some(*position), Some(event.as_str()))
+        );
     }
-    let refused = app.request(reqwest::Method::GET, "/v1/audit/stream").token(&app.key).header("last-event-id", "x");
+    let refused =
+        app.request(reqwest::Method::GET, "/v1/audit/stream").token(&app.key).header("last-event-id", "x");
     refused.send().await.refused(400, "malformed-request");
 }
 

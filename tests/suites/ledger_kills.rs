@@ -46,7 +46,8 @@ async fn s24_killed_at_any_moment_nothing_acknowledged_is_lost_and_the_ledger_go
     }
     let serving = place.serve();
     serving.stop().exits(0);
-    let stored = place.column("SELECT aggregate_id FROM ledger_entries WHERE aggregate_type = 'agreement'").await;
+    let stored =
+        place.column("SELECT aggregate_id FROM ledger_entries WHERE aggregate_type = 'agreement'").await;
     let ids: BTreeSet<String> = stored.iter().cloned().collect();
     assert_eq!(ids.len(), stored.len(), "an event has two places");
     assert!(acknowledged.is_subset(&ids), "{:?} are missing", acknowledged.difference(&ids));

@@ -12,7 +12,8 @@ on_both_databases![
 #[track_caller]
 fn says(answer: &Answer, status: &str, database: bool, migrations: bool) {
     // Without its database a node cannot know how far the sequencer is, and cannot sign either.
-    let (lag, alarms) = if database { (json!(0), json!([])) } else { (json!(null), answer["alarms"].clone()) };
+    let (lag, alarms) =
+        if database { (json!(0), json!([])) } else { (json!(null), answer["alarms"].clone()) };
     let expected = json!({
         "status": status,
         "database": database,

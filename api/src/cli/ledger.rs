@@ -83,7 +83,8 @@ impl Verify {
         let policy: Policy = read(policy)?.parse().with_context(|| policy.display().to_string())?;
         let previous = self.checkpoint.as_deref().map(read).transpose()?;
         let mut progress = Progress::of("verifying");
-        let report = verify_bundle(bundle, &policy, previous.as_deref(), |done, total| progress.tell(done, total));
+        let report =
+            verify_bundle(bundle, &policy, previous.as_deref(), |done, total| progress.tell(done, total));
         progress.end();
         let report = report?;
         if self.json {
@@ -172,13 +173,16 @@ impl Ledger {
     pub(super) async fn run(&self, config: Config) -> anyhow::Result<()> {
         let Self::Adopt { reason } = self;
         let reason = one_line(reason, REASON_CHARACTERS_MAX);
-        let reason = reason
-            .with_context(|| format!("--reason must have 1 to {REASON_CHARACTERS_MAX} characters, on one line"))?;
+        let reason = reason.with_context(|| {
+            format!("--reason must have 1 to {REASON_CHARACTERS_MAX} characters, on one line")
+        })?;
         confirm("Go on from the ledger of this database, whatever was signed before?")?;
         let app = App::open_to_adopt(config, Clock::system()).await?;
         let request = Request::operator(entropy::id(app.clock.now())?.to_string());
         match adopt(&app, &request, &reason).await? {
-            Adopted::NothingToAdopt => print::result("nothing to adopt: the ledger has grown from what was signed")?,
+            Adopted::NothingToAdopt => {
+                print::result("nothing to adopt: the ledger has grown from what was signed")?
+            }
             Adopted::GoesOn { lost, kept, requeued, size } => {
                 ensure!(size > kept, "the record of the adoption is not in the ledger");
                 let lost = lost.map_or(String::new(), |lost| format!(" in place of one of {lost}"));

@@ -89,7 +89,8 @@ impl Sequencer {
             let Some(last) = rows.last() else { return Ok(requeued) };
             after = Some((last.get("aggregate_type")?, last.get("aggregate_id")?));
             for row in &rows {
-                let stream = [row.get::<String>("aggregate_type")?.into(), row.get::<String>("aggregate_id")?.into()];
+                let stream =
+                    [row.get::<String>("aggregate_type")?.into(), row.get::<String>("aggregate_id")?.into()];
                 let back = database.write(REQUEUE, &stream).await?;
                 requeued += u64::try_from(back.len()).unwrap_or_default();
             }
