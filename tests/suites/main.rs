@@ -14,6 +14,7 @@ mod database_down;
 mod emergency_code;
 mod events;
 mod events_seen;
+mod independent;
 mod journey;
 mod journey_enforcement;
 mod ledger;
