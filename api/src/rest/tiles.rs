@@ -13,8 +13,12 @@ use crate::problem::Problem;
 /// A full tile never changes; one that is still growing has another address for each width.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-fn bytes(content_type: &'static str, bytes: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, FOREVER)], bytes).into_response()
+/// Nor do entries; but a shared cache would hand them to whoever has no token.
+const FOREVER_FOR_ONE: &str = "private, max-age=31536000, immutable";
+
+fn bytes(caching: &'static str, bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, caching)], bytes)
+        .into_response()
 }
 
 /// The latest signed checkpoint, where tlog-tiles looks for it.
@@ -38,7 +42,7 @@ pub async fn checkpoint(State(app): Shared) -> Result<Response, Problem> {
 pub async fn hashes(State(app): Shared, Path((level, index)): TwoIds) -> Result<Response, Problem> {
     let (tile, size) = app.signed_tile(&format!("tile/{level}/{index}")).await?;
     let hashes = app.ledger.store.tile(tile, size).await?;
-    Ok(bytes("application/octet-stream", hashes.iter().flat_map(Hash::as_bytes).copied().collect()))
+    Ok(bytes(FOREVER, hashes.iter().flat_map(Hash::as_bytes).copied().collect()))
 }
 
 /// A bundle of leaves, addressed like the tile of their hashes: each with its length before it, two
@@ -59,7 +63,7 @@ pub async fn entries(State(app): Shared, Path(index): OneId) -> Result<Response,
         bundle.extend(length.to_be_bytes());
         bundle.extend(leaf.leaf.as_bytes());
     }
-    Ok(bytes("application/octet-stream", bundle))
+    Ok(bytes(FOREVER_FOR_ONE, bundle))
 }
 
 impl App {
