@@ -86,7 +86,7 @@ pub async fn consistency(State(app): Shared, Params(growth): Params<Growth>) -> 
         ));
     }
     let hashes = app.ledger.store.consistency(growth.from, to).await?;
-    Ok(plain(hashes.iter().map(|hash: &Hash| format!("{hash}\n")).collect()))
+    Ok(plain(hashes.iter().map(|hash: &Hash| hash.to_base64() + "\n").collect()))
 }
 
 impl From<LedgerError> for Problem {
