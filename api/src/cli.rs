@@ -167,31 +167,26 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         | Command::Doctor { .. } => settings::Serving::default(),
     };
     let config = settings::read(&line.global, serving)?;
-    match line.command {
-        Command::Verify(verify) => verify.run(&config).await,
-        Command::Doctor { json } => doctor::run(&config, json).await,
-        other => run_command(other, config).await.map(|()| ExitCode::SUCCESS),
-    }
-}
-
-async fn run_command(command: Command, config: Config) -> anyhow::Result<()> {
-    match command {
+    let done = match line.command {
+        Command::Verify(verify) => return verify.run(&config).await,
+        Command::Doctor { json } => return doctor::run(&config, json).await,
+        Command::Demo { .. } => Ok(()),
         Command::Serve(_) => serve(config).await,
-        Command::Demo { .. } | Command::Verify(_) | Command::Doctor { .. } => Ok(()),
         Command::Export(export) => export.run(config).await,
         Command::Ledger(command) => command.run(config).await,
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
-        Command::User(User::ResetTwoFactor { id, reason }) => {
-            confirm(&format!("Take two-factor away from {id} and end all their sessions?"))?;
-            let pass = operator::reset_two_factor(&open(config).await?, &id, &reason).await?;
-            print::result(&pass)?;
-            print::note(
-                "Hand this pass to the person; their next enrolment must give it. It is not shown again.",
-            );
-            Ok(())
-        }
+        Command::User(User::ResetTwoFactor { id, reason }) => reset_two_factor(config, &id, &reason).await,
         Command::Migrate => migrate(&config).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn reset_two_factor(config: Config, id: &str, reason: &str) -> anyhow::Result<()> {
+    confirm(&format!("Take two-factor away from {id} and end all their sessions?"))?;
+    let pass = operator::reset_two_factor(&open(config).await?, id, reason).await?;
+    print::result(&pass)?;
+    print::note("Hand this pass to the person; their next enrolment must give it. It is not shown again.");
+    Ok(())
 }
 
 async fn open(config: Config) -> anyhow::Result<Arc<App>> {

@@ -57,6 +57,13 @@ pub(crate) async fn drop_database(url: &str) {
     run(&mut cluster().await, &sql).await;
 }
 
+/// Puts a copy of one database in the place of another.
+pub async fn copy(from: &str, to: &str) {
+    drop_database(to).await;
+    let sql = format!("CREATE DATABASE {} TEMPLATE {}", name_of(to), name_of(from));
+    run(&mut cluster().await, &sql).await;
+}
+
 /// Takes a database away from under its nodes: connections are cut and no new ones are let in.
 pub async fn take_away(url: &str) {
     let name = name_of(url);

@@ -100,7 +100,7 @@ impl OpenTransaction {
             Self::Sqlite(connection) => connection.execute_batch("COMMIT").expect("it was still open"),
             #[cfg(feature = "postgres")]
             Self::Postgres(mut connection) => {
-                countersign_tests::postgres::run(&mut connection, "COMMIT").await
+                countersign_tests::postgres::run(&mut connection, "COMMIT").await;
             }
         }
     }

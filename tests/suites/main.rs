@@ -20,6 +20,7 @@ mod journey_enforcement;
 mod ledger;
 mod ledger_api;
 mod ledger_kills;
+mod ledger_trust;
 mod lock;
 mod login_check;
 #[cfg(feature = "postgres")]

@@ -58,6 +58,10 @@ mod taken_away {
         app.get("/healthz", NOBODY).await.expect(200);
         app.get("/metrics", NOBODY).await.expect(200);
         give_back(app.place.url()).await;
+        app.eventually("the ledger is signed again", async || {
+            app.get("/readyz", NOBODY).await["alarms"] == serde_json::json!([])
+        })
+        .await;
         says(&app.get("/readyz", NOBODY).await.expect(200), "ready", true, true);
     }
 }

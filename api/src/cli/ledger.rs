@@ -181,7 +181,7 @@ impl Ledger {
         let request = Request::operator(entropy::id(app.clock.now())?.to_string());
         match adopt(&app, &request, &reason).await? {
             Adopted::NothingToAdopt => {
-                print::result("nothing to adopt: the ledger has grown from what was signed")?
+                print::result("nothing to adopt: the ledger has grown from what was signed")?;
             }
             Adopted::GoesOn { lost, kept, requeued, size } => {
                 ensure!(size > kept, "the record of the adoption is not in the ledger");

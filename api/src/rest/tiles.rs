@@ -3,12 +3,14 @@
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_projections::ledger::tile::{TILE_WIDTH, Tile};
 use countersign_projections::ledger::tree::Hash;
 
 use super::{OneId, Problems, Shared, TwoIds};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::request::Request;
 
 /// A full tile never changes; one that is still growing has another address for each width.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -52,8 +54,9 @@ pub async fn hashes(State(app): Shared, Path((level, index)): TwoIds) -> Result<
     params(("index" = String, Path)),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), Problems)
 )]
-pub async fn entries(State(app): Shared, Path(index): OneId) -> Result<Response, Problem> {
+pub async fn entries(State(app): Shared, request: Request, Path(index): OneId) -> Result<Response, Problem> {
     let (tile, _) = app.signed_tile(&format!("tile/0/{index}")).await?;
+    app.record_audit_read(&request, AuditFilter::of(AuditRoute::Tiles)).await?;
     let first = tile.index() * u64::from(TILE_WIDTH);
     let leaves = app.ledger.store.leaves(first, first + u64::from(tile.width())).await?;
     let mut bundle = Vec::new();

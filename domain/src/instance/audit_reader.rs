@@ -52,6 +52,8 @@ pub enum AuditRoute {
     Entry,
     /// The proof that an entry is in the ledger.
     Proof,
+    /// Bundles of the ledger's leaves.
+    Tiles,
     /// The export.
     Export,
     /// The stream of entries as they come.
