@@ -154,3 +154,6 @@ impl Conditions {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;
