@@ -12,6 +12,9 @@ pub enum VerifyError {
     /// The database does not answer.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The database is not as this program knows it.
+    #[error("these migrations are missing: {0}; run `countersign migrate` first")]
+    NotMigrated(String),
     /// The key or the head outside the database does not do.
     #[error(transparent)]
     Ledger(#[from] LedgerStartError),
@@ -30,6 +33,10 @@ pub async fn verify_database(
     progress: impl FnMut(u64, u64),
 ) -> Result<StoredReport, VerifyError> {
     let database = Database::connect(&config.database).await?;
+    let missing = database.pending_migrations().await?;
+    if !missing.is_empty() {
+        return Err(VerifyError::NotMigrated(missing.join(", ")));
+    }
     let ledger = Ledger::open_existing(config, &database).await?;
     let head = ledger.head.trusted();
     Ok(verify_stored(&database, ledger.verifier(), head.as_ref(), progress).await?)
