@@ -19,6 +19,7 @@ use crate::passwords::Passwords;
 use crate::queue::StreamQueues;
 use crate::vault::keys::KeyError;
 use crate::vault::{MasterKey, Vault};
+use crate::webhooks::figures::Figures;
 
 /// Each listener holds a connection and a page of entries.
 const LISTENERS_MAX: usize = 64;
@@ -43,6 +44,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Commands on one stream take turns.
     pub queues: StreamQueues,
+    /// What became of deliveries to webhooks.
+    pub webhooks: Figures,
 }
 
 /// What says how the ledger was when it was last signed.
@@ -122,6 +125,7 @@ impl App {
             ledger,
             passwords: Passwords::new(config.password_length_min)?,
             queues: StreamQueues::default(),
+            webhooks: Figures::default(),
             config,
             clock,
             database,

@@ -114,7 +114,7 @@ fn unauthenticated() -> Problem {
     )
 }
 
-async fn api_key(app: &App, token: &PresentedToken, needed: Option<Scope>) -> Result<Caller, Problem> {
+async fn api_key(app: &App, token: &PresentedToken, needed: &[Scope]) -> Result<Caller, Problem> {
     let rows = app
         .database
         .read(
@@ -133,16 +133,16 @@ async fn api_key(app: &App, token: &PresentedToken, needed: Option<Scope>) -> Re
     }
     let scopes: String = row.get("scopes")?;
     let scopes: Vec<Scope> = scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect();
-    match needed {
-        Some(needed) if scopes.contains(&needed) => {
-            Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: row.get("name")? })
-        }
-        Some(needed) => {
-            let detail = format!("This API key lacks the scope {needed}.");
-            Err(Problem::new(ProblemCode::Forbidden, detail))
-        }
-        None => Err(forbidden()),
+    if needed.is_empty() {
+        return Err(forbidden());
     }
+    let lacking: Vec<&str> =
+        needed.iter().filter(|scope| !scopes.contains(scope)).map(|scope| scope.name()).collect();
+    if !lacking.is_empty() {
+        let detail = format!("This API key lacks the scope {}.", lacking.join(" and the scope "));
+        return Err(Problem::new(ProblemCode::Forbidden, detail));
+    }
+    Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: row.get("name")? })
 }
 
 async fn session(

@@ -29,6 +29,8 @@ pub struct Config {
     pub password_length_min: usize,
     /// So many connections are served at once.
     pub connections_max: usize,
+    /// Whether webhooks may be sent to this machine and to private networks, and without TLS.
+    pub webhook_private_targets: bool,
 }
 
 impl Config {
@@ -46,6 +48,7 @@ impl Config {
             issuer: "Countersign".to_owned(),
             password_length_min: 15,
             connections_max: 4096,
+            webhook_private_targets: false,
         }
     }
 

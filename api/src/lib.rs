@@ -7,7 +7,8 @@
 //! 4. [`execute`]: one command, from its turn to its committed events;
 //! 5. [`event_store`], [`vault`]: where events and secrets are kept;
 //! 6. [`ledger`]: how events get their place in the order that is proved;
-//! 7. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
+//! 7. [`webhooks`]: entries of the audit trail on their way to other programs;
+//! 8. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
 
 pub mod app;
 pub mod auth;
@@ -36,9 +37,11 @@ pub mod server;
 pub mod text;
 pub mod throttle;
 pub mod time;
+pub mod tls;
 pub mod token;
 pub mod vault;
 pub mod verify;
+pub mod webhooks;
 
 pub use clock::Clock;
 pub use config::Config;

@@ -71,6 +71,7 @@ problem_codes! {
     StillAdministers = "still-administers", CONFLICT, "The agreement administers others";
     LastSuperuser = "last-superuser", CONFLICT, "The last superuser cannot go";
     TooManySuperusers = "too-many-superusers", CONFLICT, "There are too many superusers";
+    TooManyWebhooks = "too-many-webhooks", CONFLICT, "There are too many webhooks";
     ChallengeExpired = "challenge-expired", GONE, "The login challenge has ended";
     EnrolmentExpired = "enrolment-expired", GONE, "The enrolment has ended";
     PayloadTooLarge = "payload-too-large", PAYLOAD_TOO_LARGE, "The body is too large";

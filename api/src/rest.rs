@@ -20,6 +20,7 @@ pub mod sessions;
 pub mod tiles;
 pub mod two_factor;
 pub mod users;
+pub mod webhooks;
 
 use std::str::FromStr;
 

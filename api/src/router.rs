@@ -21,7 +21,7 @@ use crate::entropy;
 use crate::problem::{Problem, ProblemCode};
 use crate::rest::{
     BearerToken, agreements, audit, enforcement, health, login_checks, logins, members, passwords, sessions,
-    tiles, two_factor, users,
+    tiles, two_factor, users, webhooks,
 };
 
 /// A body may have so many bytes.
@@ -51,8 +51,8 @@ pub enum Access {
 /// Who may call a route that is not open.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// API keys with this scope.
-    pub api_key: Option<Scope>,
+    /// API keys that have all of these scopes; none where there are no scopes.
+    pub api_key: &'static [Scope],
     /// Persons, in a session.
     pub session: SessionAccess,
     /// The person of an enrolment token, for their own account.
@@ -89,66 +89,75 @@ const fn open(method: &'static str, path: &'static str) -> Route {
     Route { method, path, access: Access::Open }
 }
 
-const fn only(method: &'static str, path: &'static str, scope: Scope, session: SessionAccess) -> Route {
-    let rule = Rule { api_key: Some(scope), session, enrolment_token: EnrolmentAccess::Nobody };
+const fn only(
+    method: &'static str,
+    path: &'static str,
+    scopes: &'static [Scope],
+    session: SessionAccess,
+) -> Route {
+    let rule = Rule { api_key: scopes, session, enrolment_token: EnrolmentAccess::Nobody };
     Route { method, path, access: Access::Only(rule) }
 }
 
 const fn enrolling(method: &'static str, path: &'static str, enrolment_token: EnrolmentAccess) -> Route {
-    let rule = Rule { api_key: Some(Scope::UsersWrite), session: SessionAccess::Oneself, enrolment_token };
+    let rule = Rule { api_key: &[Scope::UsersWrite], session: SessionAccess::Oneself, enrolment_token };
     Route { method, path, access: Access::Only(rule) }
 }
 
 /// Every route with who may call it. What is not here is not served.
 pub const ROUTES: &[Route] = {
     use EnrolmentAccess::{Live, LiveOrSpent};
-    use Scope::{AgreementsRead, AgreementsWrite, AuditRead, Login, UsersRead, UsersWrite};
+    use Scope::{AgreementsRead, AgreementsWrite, AuditRead, Login, UsersRead, UsersWrite, WebhooksWrite};
     use SessionAccess::{Anybody, Member, Nobody, Oneself, Superuser};
     &[
-        only("POST", "/v1/users", UsersWrite, Nobody),
-        only("GET", "/v1/users", UsersRead, Nobody),
-        only("GET", "/v1/users/{user_id}", UsersRead, Oneself),
-        only("PUT", "/v1/users/{user_id}/password", UsersWrite, Oneself),
+        only("POST", "/v1/users", &[UsersWrite], Nobody),
+        only("GET", "/v1/users", &[UsersRead], Nobody),
+        only("GET", "/v1/users/{user_id}", &[UsersRead], Oneself),
+        only("PUT", "/v1/users/{user_id}/password", &[UsersWrite], Oneself),
         enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments", Live),
         enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments/{enrolment_id}/confirm", Live),
         enrolling("POST", "/v1/users/{user_id}/two-factor/recovery-code/saved", LiveOrSpent),
-        only("POST", "/v1/users/{user_id}/two-factor/recovery-code", UsersWrite, Oneself),
+        only("POST", "/v1/users/{user_id}/two-factor/recovery-code", &[UsersWrite], Oneself),
         only(
             "DELETE",
             "/v1/users/{user_id}/two-factor/authenticators/{authenticator_id}",
-            UsersWrite,
+            &[UsersWrite],
             Oneself,
         ),
-        only("POST", "/v1/users/{user_id}/two-factor/disable", UsersWrite, Oneself),
-        only("GET", "/v1/users/{user_id}/sessions", UsersWrite, Oneself),
-        only("DELETE", "/v1/users/{user_id}/sessions", UsersWrite, Oneself),
-        only("GET", "/v1/users/{user_id}/sessions/{session_id}", UsersWrite, Oneself),
-        only("DELETE", "/v1/users/{user_id}/sessions/{session_id}", UsersWrite, Oneself),
-        only("POST", "/v1/agreements", AgreementsWrite, Nobody),
-        only("GET", "/v1/agreements", AgreementsRead, Nobody),
-        only("GET", "/v1/agreements/{agreement_id}", AgreementsRead, Member),
-        only("PUT", "/v1/agreements/{agreement_id}/administration", AgreementsWrite, Nobody),
-        only("POST", "/v1/agreements/{agreement_id}/close", AgreementsWrite, Nobody),
-        only("GET", "/v1/agreements/{agreement_id}/users", AgreementsRead, Superuser),
-        only("PUT", "/v1/agreements/{agreement_id}/users/{user_id}", AgreementsWrite, Superuser),
-        only("DELETE", "/v1/agreements/{agreement_id}/users/{user_id}", AgreementsWrite, Superuser),
-        only("PUT", "/v1/agreements/{agreement_id}/enforcement", AgreementsWrite, Superuser),
-        only("GET", "/v1/agreements/{agreement_id}/enforcement/preview", AgreementsWrite, Superuser),
-        only("POST", "/v1/login-checks", Login, Nobody),
-        only("POST", "/v1/logins", Login, Nobody),
-        only("POST", "/v1/challenges", Login, Nobody),
-        only("POST", "/v1/logins/{challenge_id}/verify", Login, Nobody),
-        only("GET", "/v1/audit/entries", AuditRead, Anybody),
-        only("GET", "/v1/audit/entries/{position}", AuditRead, Anybody),
-        only("GET", "/v1/audit/entries/{position}/proof", AuditRead, Anybody),
-        only("GET", "/v1/audit/export", AuditRead, Nobody),
-        only("GET", "/v1/audit/stream", AuditRead, Nobody),
+        only("POST", "/v1/users/{user_id}/two-factor/disable", &[UsersWrite], Oneself),
+        only("GET", "/v1/users/{user_id}/sessions", &[UsersWrite], Oneself),
+        only("DELETE", "/v1/users/{user_id}/sessions", &[UsersWrite], Oneself),
+        only("GET", "/v1/users/{user_id}/sessions/{session_id}", &[UsersWrite], Oneself),
+        only("DELETE", "/v1/users/{user_id}/sessions/{session_id}", &[UsersWrite], Oneself),
+        only("POST", "/v1/agreements", &[AgreementsWrite], Nobody),
+        only("GET", "/v1/agreements", &[AgreementsRead], Nobody),
+        only("GET", "/v1/agreements/{agreement_id}", &[AgreementsRead], Member),
+        only("PUT", "/v1/agreements/{agreement_id}/administration", &[AgreementsWrite], Nobody),
+        only("POST", "/v1/agreements/{agreement_id}/close", &[AgreementsWrite], Nobody),
+        only("GET", "/v1/agreements/{agreement_id}/users", &[AgreementsRead], Superuser),
+        only("PUT", "/v1/agreements/{agreement_id}/users/{user_id}", &[AgreementsWrite], Superuser),
+        only("DELETE", "/v1/agreements/{agreement_id}/users/{user_id}", &[AgreementsWrite], Superuser),
+        only("PUT", "/v1/agreements/{agreement_id}/enforcement", &[AgreementsWrite], Superuser),
+        only("GET", "/v1/agreements/{agreement_id}/enforcement/preview", &[AgreementsWrite], Superuser),
+        only("POST", "/v1/login-checks", &[Login], Nobody),
+        only("POST", "/v1/logins", &[Login], Nobody),
+        only("POST", "/v1/challenges", &[Login], Nobody),
+        only("POST", "/v1/logins/{challenge_id}/verify", &[Login], Nobody),
+        only("GET", "/v1/audit/entries", &[AuditRead], Anybody),
+        only("GET", "/v1/audit/entries/{position}", &[AuditRead], Anybody),
+        only("GET", "/v1/audit/entries/{position}/proof", &[AuditRead], Anybody),
+        only("GET", "/v1/audit/export", &[AuditRead], Nobody),
+        only("GET", "/v1/audit/stream", &[AuditRead], Nobody),
+        only("GET", "/v1/webhooks", &[AuditRead, WebhooksWrite], Nobody),
+        only("POST", "/v1/webhooks", &[AuditRead, WebhooksWrite], Nobody),
+        only("GET", "/v1/webhooks/{webhook_id}", &[AuditRead, WebhooksWrite], Nobody),
+        only("DELETE", "/v1/webhooks/{webhook_id}", &[AuditRead, WebhooksWrite], Nobody),
         open("GET", "/v1/audit/checkpoint"),
         open("GET", "/v1/audit/key"),
         open("GET", "/v1/audit/consistency"),
         open("GET", "/ledger/checkpoint"),
         open("GET", "/ledger/tile/{level}/{*index}"),
-        only("GET", "/ledger/tile/entries/{*index}", AuditRead, Nobody),
+        only("GET", "/ledger/tile/entries/{*index}", &[AuditRead], Nobody),
         open("GET", "/healthz"),
         open("GET", "/readyz"),
         open("GET", "/metrics"),
@@ -209,6 +218,8 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::proofs::checkpoint))
         .routes(routes!(audit::proofs::key))
         .routes(routes!(audit::proofs::consistency))
+        .routes(routes!(webhooks::register, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::delete))
         .routes(routes!(tiles::checkpoint))
         .routes(routes!(tiles::hashes))
         .routes(routes!(tiles::entries))

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::housekeeping::keep_house;
 use crate::ledger::Keeper;
 use crate::router::router;
+use crate::webhooks::Deliverer;
 
 /// So long a connection may take to send a request's head, or stay idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -44,6 +45,7 @@ pub struct Server {
     accepting: JoinHandle<()>,
     housekeeping: JoinHandle<()>,
     keeper: Keeper,
+    deliverer: Deliverer,
 }
 
 impl Server {
@@ -61,7 +63,8 @@ impl Server {
         let accepting = tokio::spawn(accept(listener, Arc::clone(&app), stopped));
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&app)));
         let keeper = Keeper::start(Arc::clone(&app));
-        Ok(Self { app, address, stop, accepting, housekeeping, keeper })
+        let deliverer = Deliverer::start(Arc::clone(&app));
+        Ok(Self { app, address, stop, accepting, housekeeping, keeper, deliverer })
     }
 
     /// Where it listens.
@@ -76,13 +79,13 @@ impl Server {
         &self.app
     }
 
-    /// Takes no more connections, and lets the requests under way finish.
+    /// Takes no more connections, and lets the requests and deliveries under way finish.
     pub async fn stop(self) {
         self.housekeeping.abort();
         self.app.ledger.stop_listeners();
         // The receiver is gone only if accepting has ended already.
         let _ = self.stop.send(());
-        let _ = self.accepting.await;
+        let (_, ()) = tokio::join!(self.accepting, self.deliverer.stop());
         self.keeper.stop().await;
     }
 }

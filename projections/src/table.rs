@@ -194,6 +194,14 @@ pub const WEBHOOKS: Table = Table {
     key: &["webhook_id"],
 };
 
+/// How far each webhook was served. An append makes the row and takes it away; all that happens in
+/// between is written by deliveries.
+pub const WEBHOOK_CURSORS: Table = Table {
+    name: "webhook_cursors",
+    columns: &[text("webhook_id"), integer("position")],
+    key: &["webhook_id"],
+};
+
 /// Every table that an append may write beside events, snapshots and pending rows.
 pub const APPEND_TABLES: &[&Table] = &[
     &EMAIL_CLAIMS,
@@ -205,6 +213,7 @@ pub const APPEND_TABLES: &[&Table] = &[
     &LOGIN_CHECK_AGREEMENTS,
     &API_KEYS,
     &WEBHOOKS,
+    &WEBHOOK_CURSORS,
 ];
 
 /// The events themselves; only the event store writes them.

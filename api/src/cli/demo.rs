@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::entropy;
 use crate::operator;
 use crate::server::Server;
+use crate::tls;
 
 const PASSWORD: &str = "tidlig sne over fjorden";
 const EVERYTHING: &[&str] = &[
@@ -44,7 +45,7 @@ pub(super) async fn run(exit: bool) -> anyhow::Result<()> {
     let demo = Demo {
         base: format!("http://{}", server.address()),
         key: key.as_str().to_owned(),
-        client: reqwest::Client::new(),
+        client: tls::plain_http_client()?.build()?,
         clock: Clock::system(),
         steps: Cell::new(0),
         written: RefCell::default(),

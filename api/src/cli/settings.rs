@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "issuer",
     "password_length_min",
     "connections_max",
+    "webhook_private_targets",
 ];
 
 #[derive(Default, Deserialize)]
@@ -47,6 +48,7 @@ struct Settings {
     issuer: Option<String>,
     password_length_min: Option<usize>,
     connections_max: Option<usize>,
+    webhook_private_targets: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -124,6 +126,7 @@ fn config(settings: Settings) -> Config {
         issuer: settings.issuer.unwrap_or(default.issuer),
         password_length_min: settings.password_length_min.unwrap_or(default.password_length_min),
         connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
+        webhook_private_targets: settings.webhook_private_targets.unwrap_or(default.webhook_private_targets),
         database: default.database,
         data_dir: default.data_dir,
     }

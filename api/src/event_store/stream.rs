@@ -15,7 +15,7 @@ use countersign_domain::user::totp::TotpSecret;
 use countersign_domain::user::{User, UserEvent};
 use countersign_projections::links_of;
 use countersign_projections::login_check::{Link, agreement_row, link_row, required_by, user_row};
-use countersign_projections::table::{API_KEYS, Change, VAULT, WEBHOOKS};
+use countersign_projections::table::{API_KEYS, Change, VAULT, WEBHOOK_CURSORS, WEBHOOKS};
 use cqrs_es::Aggregate;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -271,10 +271,10 @@ impl Stream for Instance {
         About::default()
     }
 
-    /// The row of the API key or of the webhook, and the vault's rows that nothing names any more.
+    /// The row of the API key or of the webhook, which takes its cursor along when it goes, and the vault's rows that nothing names any more.
     fn changes(context: &Loaded<Self>, _: &[InstanceEvent]) -> Vec<Change> {
         let api_key = context.state.api_key().map(api_key_row);
-        let webhook = context.state.webhook().map(webhook_row);
+        let webhook = context.state.webhook().into_iter().flat_map(webhook_rows);
         api_key.into_iter().chain(webhook).chain(dropped_secrets(context)).collect()
     }
 
@@ -297,19 +297,20 @@ fn api_key_row(key: &ApiKey) -> Change {
     Change::Upsert(&API_KEYS, row)
 }
 
-fn webhook_row(webhook: &Webhook) -> Change {
-    let id = webhook.id.to_string().into();
+fn webhook_rows(webhook: &Webhook) -> Vec<Change> {
+    let id = webhook.id.to_string();
     if !webhook.is_registered() {
-        return Change::Delete(&WEBHOOKS, vec![id]);
+        let tables = [&WEBHOOKS, &WEBHOOK_CURSORS];
+        return tables.map(|table| Change::Delete(table, vec![id.clone().into()])).into();
     }
     let row = vec![
-        id,
+        id.into(),
         webhook.url.as_str().to_owned().into(),
         webhook.types.join(" ").into(),
         webhook.secret.to_string().into(),
         webhook.registered_at.into(),
     ];
-    Change::Upsert(&WEBHOOKS, row)
+    vec![Change::Upsert(&WEBHOOKS, row)]
 }
 
 #[cfg(test)]
@@ -337,6 +338,7 @@ mod tests {
             let command = RegisterWebhook { id, url, types, secret: SECRET, at };
             let mut plan = Plan::new(InstanceCommand::RegisterWebhook(command), key.clone());
             plan.secrets.push((SECRET, key.vault_row(Purpose::WebhookSecret, SECRET, b"secret", at)?));
+            plan.changes.push(Change::Insert(&WEBHOOK_CURSORS, vec![id.to_string().into(), 7.into()]));
             Ok(plan)
         });
         registered.await.map(drop).unwrap();
@@ -359,8 +361,9 @@ mod tests {
         let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
         let app = App::open(config, clock).await.unwrap();
         register(&app).await;
-        let sql = "SELECT url, types, registered_at, kind, sealed FROM webhooks \
-                   JOIN vault ON row_id = secret_row AND webhook_id = $1";
+        let sql = "SELECT url, types, registered_at, kind, sealed, position FROM webhooks \
+                   JOIN vault ON row_id = secret_row JOIN webhook_cursors USING (webhook_id) \
+                   WHERE webhook_id = $1";
         let rows = app.database.read(sql, &[WEBHOOK.to_string().into()]).await.unwrap();
         let text = |name| rows[0].get::<String>(name).unwrap();
         let key = app.vault.instance_key();
@@ -373,9 +376,10 @@ mod tests {
         let secret = key.open_text(Purpose::WebhookSecret, &SECRET.to_string(), &text("sealed")).unwrap();
         assert_eq!(secret, "secret");
         assert_eq!(rows[0].get::<DateTime<Utc>>("registered_at").unwrap(), app.clock.now());
+        assert_eq!(rows[0].get::<i64>("position").unwrap(), 7);
 
         delete(&app).await.unwrap();
-        for table in ["webhooks", "vault"] {
+        for table in ["webhooks", "webhook_cursors", "vault"] {
             let rows = app.database.read(&format!("SELECT 1 AS found FROM {table}"), &[]).await.unwrap();
             assert!(rows.is_empty(), "{table} has a row");
         }

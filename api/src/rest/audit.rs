@@ -6,6 +6,7 @@
 
 mod entry;
 pub mod export;
+pub(crate) mod feed;
 mod names;
 mod pages;
 pub mod proofs;
@@ -22,13 +23,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
-use countersign_domain::agreement::AgreementEvent;
 use countersign_domain::ids::{AgreementId, UserId};
-use countersign_domain::instance::{AuditFilter, AuditRoute, InstanceEvent};
-use countersign_domain::user::UserEvent;
+use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_projections::table::timestamp_text;
 use serde::{Deserialize, Serialize};
-use strum::VariantNames;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -153,11 +151,8 @@ fn narrow(conditions: &mut Conditions, filter: &EntryFilter) -> Result<(), Probl
     conditions.equal("t.agreement_id", filter.agreement.map(|id| id.to_string()));
     conditions.equal("t.actor_id", filter.actor.map(|id| id.to_string()));
     if !filter.r#type.is_empty() {
-        let known = [UserEvent::VARIANTS, AgreementEvent::VARIANTS, InstanceEvent::VARIANTS].concat();
+        feed::check_types(&filter.r#type)?;
         let types: Vec<&str> = filter.r#type.iter().map(String::as_str).collect();
-        if types.iter().any(|name| !known.contains(name)) {
-            return Err(malformed("There is no event of this type; see /openapi.json."));
-        }
         let alone = filter.user.is_none() && filter.agreement.is_none() && filter.actor.is_none();
         conditions.of_types(&types, alone);
     }

@@ -95,6 +95,7 @@ pub async fn metrics(State(app): Shared) -> Result<Response, Problem> {
     // Without the database there is nothing to say of the ledger, and the rest is said all the same.
     let observed = app.ledger.observe(app.clock.now()).await.ok();
     registry.register_collector(Box::new(LedgerFigures { observed, noticed: app.ledger.health.noticed() }));
+    registry.register_collector(Box::new(app.webhook_figures().await));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
         .map_err(|error| Problem::internal(format!("metrics cannot be written: {error}")))?;

@@ -9,7 +9,8 @@ use countersign_projections::database::Database;
 use countersign_projections::database::testing::{FreshDatabase, fresh_databases};
 use countersign_projections::table::{
     AGREEMENT_NUMBER_CLAIMS, API_KEYS, APPEND_TABLES, Change, DATA_KEYS, EMAIL_CLAIMS,
-    LOGIN_CHECK_AGREEMENTS, LOGIN_CHECK_LINKS, LOGIN_CHECK_USERS, Table, VAULT, Value, WEBHOOKS,
+    LOGIN_CHECK_AGREEMENTS, LOGIN_CHECK_LINKS, LOGIN_CHECK_USERS, Table, VAULT, Value, WEBHOOK_CURSORS,
+    WEBHOOKS,
 };
 
 use super::{Append, EventRow, Journal, LoadQuery};
@@ -121,6 +122,7 @@ fn rows_of_every_table(key: &str, locked: Option<DateTime<Utc>>) -> Vec<(&'stati
         ),
         (&API_KEYS, vec![key(), odd(), odd(), odd(), at.clone(), locked.into(), Value::Null]),
         (&WEBHOOKS, vec![key(), odd(), odd(), odd(), at.clone()]),
+        (&WEBHOOK_CURSORS, vec![key(), 7.into()]),
     ]
 }
 

@@ -1,0 +1,86 @@
+//! Entries of the trail in the ledger's order, as webhooks send them: each as the trail shows it to
+//! those who may see everything.
+
+use countersign_domain::agreement::AgreementEvent;
+use countersign_domain::instance::InstanceEvent;
+use countersign_domain::user::UserEvent;
+use countersign_projections::audit_trail::AUDIT_TRAIL;
+use serde::Serialize;
+use strum::VariantNames;
+
+use super::entry::{EntryView, StoredEntry};
+use super::query::{Conditions, Reader};
+use crate::app::App;
+use crate::problem::{Problem, ProblemCode};
+
+/// An entry that is to be sent.
+pub(crate) struct Message {
+    /// Its place in the ledger.
+    pub(crate) position: i64,
+    /// The event's id.
+    pub(crate) event_id: String,
+    /// What is sent, as JSON.
+    pub(crate) body: Vec<u8>,
+}
+
+/// The body of a message, as Standard Webhooks asks for it.
+#[derive(Serialize)]
+struct Envelope<'e> {
+    r#type: &'e str,
+    timestamp: chrono::DateTime<chrono::Utc>,
+    data: &'e EntryView,
+}
+
+/// Whether there are events of all these types.
+///
+/// # Errors
+/// `malformed-request` for a type that no event has.
+pub(crate) fn check_types(types: &[String]) -> Result<(), Problem> {
+    let known = [UserEvent::VARIANTS, AgreementEvent::VARIANTS, InstanceEvent::VARIANTS].concat();
+    if types.iter().all(|name| known.contains(&name.as_str())) {
+        return Ok(());
+    }
+    let detail = "There is no event of this type; see /openapi.json.";
+    Err(Problem::new(ProblemCode::MalformedRequest, detail))
+}
+
+impl App {
+    /// The first so many entries of these types (of all, if none is named) from one position to before
+    /// another, in the ledger's order. The trail must have taken in all of these positions.
+    pub(crate) async fn messages(
+        &self,
+        types: &[String],
+        from: i64,
+        to: i64,
+        limit: i64,
+    ) -> Result<Vec<Message>, Problem> {
+        let mut conditions = Conditions::default();
+        let (from, to) = (conditions.param(from), conditions.param(to));
+        let mut only = format!("a.position >= {from} AND a.position < {to}");
+        if !types.is_empty() {
+            let types: Vec<&str> = types.iter().map(String::as_str).collect();
+            only = format!("{only} AND a.event_type IN ({})", conditions.list(&types));
+        }
+        let limit = conditions.param(limit);
+        // An entry whose event is gone does not read: it must stop what follows, not be left out.
+        let sql = format!(
+            "SELECT t.position, t.recorded_at, t.aggregate_type, t.user_id, t.agreement_id, e.event_id, \
+             e.event_type, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
+             FROM (SELECT * FROM {AUDIT_TRAIL} a WHERE {only} ORDER BY a.position LIMIT {limit}) AS t \
+             LEFT JOIN events e ON e.aggregate_type = t.aggregate_type AND e.aggregate_id = t.aggregate_id \
+             AND e.sequence = t.sequence ORDER BY t.position"
+        );
+        let rows = self.database.read_bulk(&sql, &conditions.params).await?;
+        let stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
+        let names = self.names_in(&stored).await?;
+        let views = stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor));
+        views.map(message).collect()
+    }
+}
+
+fn message(entry: EntryView) -> Result<Message, Problem> {
+    let envelope = Envelope { r#type: &entry.event_type, timestamp: entry.recorded_at, data: &entry };
+    let body = serde_json::to_vec(&envelope)
+        .map_err(|error| Problem::internal(format!("an entry does not write as JSON: {error}")))?;
+    Ok(Message { position: entry.position, event_id: entry.event_id, body })
+}

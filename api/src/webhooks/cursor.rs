@@ -1,0 +1,105 @@
+//! How far each webhook was served, and which are due.
+//!
+//! A cursor moves only from where it was read. So of two nodes that served a webhook at once only one
+//! goes on, and one that was deleted is served no more.
+
+use countersign_domain::Timestamp;
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up::Projection;
+use countersign_projections::database::{Database, DatabaseError, Row};
+
+/// A webhook for which there are entries that it has not been asked about, and whose wait is over.
+pub(super) struct Due {
+    pub(super) id: String,
+    /// Sealed.
+    pub(super) url: String,
+    pub(super) types: Vec<String>,
+    /// Names the row of the vault.
+    pub(super) secret_row: String,
+    /// Sealed.
+    pub(super) secret: String,
+    pub(super) position: i64,
+    /// How often the entry there has failed.
+    pub(super) attempts: i64,
+    delivered_at: Option<Timestamp>,
+    /// Entries before this one are signed, and the trail has taken them in.
+    pub(super) end: i64,
+}
+
+/// All that are due: first those that do not fail, and of these first whoever has waited longest.
+pub(super) async fn due(database: &Database, now: Timestamp) -> Result<Vec<Due>, DatabaseError> {
+    let sql = "SELECT w.webhook_id, w.url, w.types, w.secret_row, v.sealed, c.position, c.attempts, \
+               c.delivered_at, s.signed_size, p.position AS trail_size \
+               FROM webhooks w JOIN webhook_cursors c ON c.webhook_id = w.webhook_id \
+               JOIN vault v ON v.row_id = w.secret_row CROSS JOIN ledger_state s \
+               JOIN projection_checkpoints p ON p.projection = $1 AND p.version = $2 \
+               WHERE c.position < s.signed_size AND c.position < p.position \
+               AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= $3)";
+    let params = [AuditTrail::NAME.into(), AuditTrail::VERSION.into(), now.into()];
+    let rows = database.read(sql, &params).await?;
+    let mut due = rows.iter().map(Due::read).collect::<Result<Vec<_>, _>>()?;
+    due.sort_by_key(|due| (due.attempts > 0, due.delivered_at));
+    Ok(due)
+}
+
+impl Due {
+    fn read(row: &Row) -> Result<Self, DatabaseError> {
+        let types: String = row.get("types")?;
+        let (signed, taken_in): (i64, i64) = (row.get("signed_size")?, row.get("trail_size")?);
+        Ok(Self {
+            id: row.get("webhook_id")?,
+            url: row.get("url")?,
+            types: types.split_ascii_whitespace().map(str::to_owned).collect(),
+            secret_row: row.get("secret_row")?,
+            secret: row.get("sealed")?,
+            position: row.get("position")?,
+            attempts: row.get("attempts")?,
+            delivered_at: row.get("delivered_at")?,
+            end: signed.min(taken_in),
+        })
+    }
+}
+
+/// A cursor as it was last read or moved.
+pub(super) struct Cursor<'w> {
+    pub(super) database: &'w Database,
+    pub(super) webhook_id: &'w str,
+    pub(super) position: i64,
+}
+
+impl Cursor<'_> {
+    /// Moves past an entry that the receiver has; whether the cursor was where it was thought to be.
+    pub(super) async fn delivered(&mut self, to: i64, now: Timestamp) -> Result<bool, DatabaseError> {
+        let sql = "UPDATE webhook_cursors SET position = $1, attempts = 0, next_attempt_at = NULL, \
+                   last_error = NULL, delivered_at = $4 WHERE webhook_id = $2 AND position = $3 \
+                   RETURNING position";
+        let params = [to.into(), self.webhook_id.into(), self.position.into(), now.into()];
+        let moved = !self.database.write(sql, &params).await?.is_empty();
+        self.position = to;
+        Ok(moved)
+    }
+
+    /// Moves past entries that are of no type that the webhook wants.
+    pub(super) async fn skipped(&mut self, to: i64) -> Result<(), DatabaseError> {
+        let sql = "UPDATE webhook_cursors SET position = $1 WHERE webhook_id = $2 AND position = $3";
+        let params = [to.into(), self.webhook_id.into(), self.position.into()];
+        self.database.write(sql, &params).await?;
+        self.position = to;
+        Ok(())
+    }
+
+    /// Stays, until an attempt at this time.
+    pub(super) async fn failed(&self, error: &str, next_attempt_at: Timestamp) -> Result<(), DatabaseError> {
+        let sql = "UPDATE webhook_cursors SET attempts = attempts + 1, next_attempt_at = $1, last_error = $2 \
+                   WHERE webhook_id = $3 AND position = $4";
+        let params = [next_attempt_at.into(), error.into(), self.webhook_id.into(), self.position.into()];
+        self.database.write(sql, &params).await.map(drop)
+    }
+}
+
+/// How many webhooks fail.
+pub(super) async fn failing(database: &Database) -> Result<i64, DatabaseError> {
+    let rows =
+        database.read("SELECT count(*) AS failing FROM webhook_cursors WHERE attempts > 0", &[]).await?;
+    rows.first().map_or(Ok(0), |row| row.get("failing"))
+}

@@ -1,0 +1,101 @@
+//! One webhook's turn: some of its entries, one by one, up to the first that its receiver does not take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_domain::Timestamp;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::backoff;
+use super::cursor::{Cursor, Due};
+use super::figures::Outcome;
+use super::sender::{Failure, Sender};
+use super::signature::Secret;
+use crate::app::App;
+use crate::problem::Problem;
+use crate::vault::Purpose;
+
+/// So many entries are read at once, and sent before other webhooks have their turn.
+const BATCH: i64 = 64;
+/// So many positions are looked at in search of them.
+const POSITIONS_MAX: i64 = 4_096;
+/// After a failure of our own: nothing of it is stored, so it would be tried again at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Turn {
+    pub(super) app: Arc<App>,
+    pub(super) sender: Arc<Sender>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) due: Due,
+}
+
+impl Turn {
+    pub(super) async fn run(mut self) {
+        if let Err(problem) = self.serve().await {
+            let (webhook_id, failure) = (&self.due.id, problem.for_operator());
+            tracing::warn!(webhook_id, failure, "a webhook is not served; this is tried again");
+            tokio::select! {
+                () = sleep(PAUSE) => {}
+                _ = self.stopping.changed() => {}
+            }
+        }
+    }
+
+    async fn serve(&self) -> Result<(), Problem> {
+        let (app, due) = (&self.app, &self.due);
+        let (url, secret) = self.open()?;
+        let to = due.end.min(due.position.saturating_add(POSITIONS_MAX));
+        let messages = app.messages(&due.types, due.position, to, BATCH).await?;
+        let all = i64::try_from(messages.len()).is_ok_and(|count| count < BATCH);
+        let mut cursor = Cursor { database: &app.database, webhook_id: &due.id, position: due.position };
+        for message in messages {
+            if *self.stopping.borrow() || !app.ledger.health.noticed().leads {
+                return Ok(());
+            }
+            if let Err(failure) = self.sender.send(&url, &secret, &message, app.clock.now()).await {
+                return self.failed(&cursor, failure).await;
+            }
+            app.webhooks.count(Outcome::Delivered);
+            let (next, now) = (message.position.saturating_add(1), app.clock.now());
+            if !cursor.delivered(next, now).await? {
+                tracing::debug!(webhook_id = due.id, "another node served it, or it was deleted");
+                return Ok(());
+            }
+        }
+        if all && cursor.position < to {
+            cursor.skipped(to).await?;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<(String, Secret), Problem> {
+        let (key, due) = (self.app.vault.instance_key(), &self.due);
+        let url = key.open_text(Purpose::WebhookUrl, "", &due.url)?;
+        let secret = key.open(Purpose::WebhookSecret, &due.secret_row, &due.secret)?;
+        Ok((url, Secret::from_bytes(secret)))
+    }
+
+    async fn failed(&self, cursor: &Cursor<'_>, failure: Failure) -> Result<(), Problem> {
+        let app = &self.app;
+        app.webhooks.count(failure.outcome());
+        // The entry that failed before is the first one still; another that fails has not failed before.
+        let before = if cursor.position == self.due.position { self.due.attempts } else { 0 };
+        let next_attempt_at = next_attempt_at(&failure, before, app.clock.now());
+        let (webhook_id, error) = (&self.due.id, failure.to_string());
+        if before == 0 {
+            tracing::warn!(webhook_id, error, "an entry was not delivered to a webhook; this is tried again");
+        }
+        Ok(cursor.failed(&error, next_attempt_at).await?)
+    }
+}
+
+fn next_attempt_at(failure: &Failure, failures_before: i64, now: Timestamp) -> Timestamp {
+    let wait = match failure {
+        Failure::Gone => backoff::longest(),
+        Failure::Refused(_) | Failure::TimedOut | Failure::Unreachable(_) | Failure::NotAllowed(_) => {
+            backoff::wait(failures_before.saturating_add(1))
+        }
+    };
+    now + wait
+}
