@@ -17,7 +17,7 @@ use crate::{
     Client, Place,
     clock::TestClock,
     place::{self, Node},
-    product,
+    product::{self, WebhookTargets},
     program::Serving,
 };
 
@@ -48,6 +48,7 @@ pub struct TestApp {
     client: Client,
     node: Node,
     data_dir: PathBuf,
+    webhook_targets: WebhookTargets,
     numbers: Arc<AtomicU32>,
 }
 
@@ -64,9 +65,11 @@ impl TestApp {
     pub async fn start(place: &Arc<Place>) -> Self {
         let clock = TestClock::manual();
         let data_dir = place.data_dir();
-        let (client, node) = start_node(place, &data_dir, &clock).await;
+        let webhook_targets = WebhookTargets::default();
+        let (client, node) = start_node(place, &data_dir, &clock, webhook_targets).await;
         let key = product::create_api_key(place.url(), &data_dir, clock.product(), "suites", &SCOPES).await;
-        Self { key, clock, place: Arc::clone(place), client, node, data_dir, numbers: Arc::default() }
+        let (place, numbers) = (Arc::clone(place), Arc::default());
+        Self { key, clock, place, client, node, data_dir, webhook_targets, numbers }
     }
 
     /// The same helpers for the built program that serves.
@@ -78,6 +81,7 @@ impl TestApp {
             client: Client::new(serving.base().to_owned()),
             node: Arc::new(Mutex::new(None)),
             data_dir: place.data_dir(),
+            webhook_targets: WebhookTargets::default(),
             numbers: Arc::default(),
         }
     }
@@ -85,7 +89,7 @@ impl TestApp {
     /// Starts one more node on the same database, with the same keys and the same clock.
     pub async fn another_node(&self) -> Self {
         let data_dir = self.place.data_dir_of_another_node();
-        let (client, node) = start_node(&self.place, &data_dir, &self.clock).await;
+        let (client, node) = start_node(&self.place, &data_dir, &self.clock, self.webhook_targets).await;
         Self { client, node, data_dir, ..self.clone() }
     }
 
@@ -108,9 +112,24 @@ impl TestApp {
 
     /// Stops this node and starts it again on the same database.
     pub async fn restarted(self) -> Self {
-        place::stop(&self.node).await;
-        let (client, node) = start_node(&self.place, &self.data_dir, &self.clock).await;
+        self.stop().await;
+        let (client, node) = start_node(&self.place, &self.data_dir, &self.clock, self.webhook_targets).await;
         Self { client, node, ..self }
+    }
+
+    /// The same, and from now on its webhooks may be sent to this machine.
+    pub async fn with_private_webhook_targets(self) -> Self {
+        Self { webhook_targets: WebhookTargets::Private, ..self }.restarted().await
+    }
+
+    /// The same, and from now on its webhooks may not be sent to this machine.
+    pub async fn with_public_webhook_targets(self) -> Self {
+        Self { webhook_targets: WebhookTargets::Public, ..self }.restarted().await
+    }
+
+    /// Stops this node.
+    pub async fn stop(&self) {
+        place::stop(&self.node).await;
     }
 
     /// Every stream there is: its type, its id, its snapshot, and its events folded anew.
@@ -170,8 +189,13 @@ impl TestApp {
     }
 }
 
-async fn start_node(place: &Arc<Place>, data_dir: &std::path::Path, clock: &TestClock) -> (Client, Node) {
-    let server = product::start(place.url(), data_dir, clock.product()).await;
+async fn start_node(
+    place: &Arc<Place>,
+    data_dir: &std::path::Path,
+    clock: &TestClock,
+    targets: WebhookTargets,
+) -> (Client, Node) {
+    let server = product::start(place.url(), data_dir, clock.product(), targets).await;
     let client = Client::new(product::base_url(&server));
     let node: Node = Arc::new(Mutex::new(Some(server)));
     place.keep(Arc::clone(&node));

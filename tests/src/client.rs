@@ -9,7 +9,7 @@ use std::{
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::Answer;
+use crate::{Answer, product};
 
 /// The token of somebody who is not signed in: no `Authorization` header is sent.
 pub const NOBODY: &str = "";
@@ -28,8 +28,7 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(base: String) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let http = product::http_client()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()

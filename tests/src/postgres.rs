@@ -108,7 +108,8 @@ impl Template {
         let url = create_database().await;
         let dir = temporary_directory();
         let clock = TestClock::manual();
-        product::start(&url, dir.path(), clock.product()).await.stop().await;
+        let targets = product::WebhookTargets::default();
+        product::start(&url, dir.path(), clock.product(), targets).await.stop().await;
         let entries = std::fs::read_dir(dir.path()).expect("a data directory");
         let files = entries.map(|entry| entry.expect("an entry")).map(|entry| {
             let bytes = std::fs::read(entry.path()).expect("a file");

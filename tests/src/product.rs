@@ -23,18 +23,42 @@ pub(crate) fn set_clock(clock: &Clock, at: DateTime<Utc>) {
     clock.set(at);
 }
 
-fn config(database_url: &str, data_dir: &Path) -> Config {
+/// Where a node may send webhooks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum WebhookTargets {
+    /// The public internet, as nobody has configured otherwise.
+    #[default]
+    Public,
+    /// This machine too.
+    Private,
+}
+
+fn config(database_url: &str, data_dir: &Path, targets: WebhookTargets) -> Config {
     let mut config = Config::new(database_url.to_owned(), data_dir.to_owned());
+    config.webhook_private_targets = match targets {
+        WebhookTargets::Public => false,
+        WebhookTargets::Private => true,
+    };
     config.listen = "127.0.0.1:0".parse().expect("an address");
     config
 }
 
 /// Starts a node on a free port.
-pub(crate) async fn start(database_url: &str, data_dir: &Path, clock: &Clock) -> Server {
-    match Server::start(config(database_url, data_dir), clock.clone()).await {
+pub(crate) async fn start(
+    database_url: &str,
+    data_dir: &Path,
+    clock: &Clock,
+    targets: WebhookTargets,
+) -> Server {
+    match Server::start(config(database_url, data_dir, targets), clock.clone()).await {
         Ok(server) => server,
         Err(error) => panic!("the product did not start on {database_url}: {error}"),
     }
+}
+
+/// An HTTP client for programs on this machine.
+pub(crate) fn http_client() -> reqwest::ClientBuilder {
+    countersign::tls::plain_http_client().expect("TLS that nobody uses")
 }
 
 /// The base of a node's URLs.
@@ -50,7 +74,8 @@ pub(crate) async fn create_api_key(
     name: &str,
     scopes: &[&str],
 ) -> String {
-    match operator::create_api_key(&config(database_url, data_dir), clock, name, scopes).await {
+    let config = config(database_url, data_dir, WebhookTargets::default());
+    match operator::create_api_key(&config, clock, name, scopes).await {
         Ok(key) => key,
         Err(error) => panic!("no API key {name}: {error}"),
     }

@@ -9,6 +9,7 @@ on_both_databases![
     s19_every_documented_route_is_walked_here,
     s19_signed_out_every_route_is_refused,
     s19_every_wrong_scope_is_refused,
+    s19_every_needed_scope_is_needed,
     s19_somebody_else_is_refused_everywhere,
     s19_a_plain_member_is_refused_what_superusers_may,
     s19_a_superuser_of_an_administered_agreement_is_refused_at_the_administrator,
@@ -67,9 +68,23 @@ async fn s19_every_wrong_scope_is_refused(app: TestApp) {
     for scope in SCOPES {
         let key = app.key_with(&[scope]).await;
         for route in routes() {
-            if !route.scopes.contains(&scope) {
+            if route.scopes != [scope] {
                 world.call(&app, &route, &key).await.refused(403, "forbidden");
             }
+        }
+    }
+    assert_eq!(world.state(&app).await, before);
+}
+
+async fn s19_every_needed_scope_is_needed(app: TestApp) {
+    let world = World::make(&app).await;
+    let before = world.state(&app).await;
+    for missing in SCOPES {
+        let others: Vec<&str> = SCOPES.into_iter().filter(|scope| *scope != missing).collect();
+        let key = app.key_with(&others).await;
+        for route in routes().iter().filter(|route| route.scopes.contains(&missing)) {
+            let refused = world.call(&app, route, &key).await.refused(403, "forbidden");
+            assert!(refused.string("detail").contains(missing), "{}", refused.text);
         }
     }
     assert_eq!(world.state(&app).await, before);

@@ -38,6 +38,7 @@ mod sessions;
 mod snapshots;
 mod step_up;
 mod two_factor;
+mod webhooks;
 
 /// Nothing is left out silently: without PostgreSQL a test with this name says so.
 #[cfg(not(feature = "postgres"))]

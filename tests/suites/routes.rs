@@ -29,7 +29,7 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     /// The path, with the names of [`World`] in braces.
     pub(crate) path: &'static str,
-    /// API keys need one of these.
+    /// API keys need all of these.
     pub(crate) scopes: &'static [&'static str],
     pub(crate) sessions: Sessions,
     /// Whether an enrolment token may call it for its own person.
@@ -60,6 +60,7 @@ pub(crate) struct World {
     enrolment: Enrolment,
     pub(crate) challenge: String,
     position: String,
+    webhook: String,
 }
 
 impl World {
@@ -71,7 +72,10 @@ impl World {
         let challenge = app.challenge(&ada).await;
         let entries = app.entries(&format!("user={}", ada.id)).await;
         let position = entries[0]["position"].to_string().replace('"', "");
-        Self { ada, two_factor, session, agreement, enrolment, challenge, position }
+        // Nothing is ever sent there.
+        let webhook = json!({ "url": "https://localhost/in" });
+        let webhook = app.post("/v1/webhooks", &app.key, webhook).await.expect(201).string("id");
+        Self { ada, two_factor, session, agreement, enrolment, challenge, position, webhook }
     }
 
     fn fill(&self, path: &str) -> String {
@@ -82,6 +86,7 @@ impl World {
             .replace("{agreement}", &self.agreement.id)
             .replace("{challenge}", &self.challenge)
             .replace("{position}", &self.position)
+            .replace("{webhook}", &self.webhook)
             .replace("{tile}", "000.p/1")
             .replace("{number}", &self.agreement.number)
     }
@@ -100,9 +105,10 @@ impl World {
         for path in [self.ada.path(""), self.agreement.path(""), self.agreement.path("/users")] {
             state.push(app.get(&path, &app.key).await.expect(200).body);
         }
-        let sessions = app.get(&self.ada.path("/sessions"), &app.key).await;
-        let sessions = sessions.expect(200).items();
-        state.extend(sessions.iter().map(|session| session["id"].clone()));
+        for path in [self.ada.path("/sessions"), "/v1/webhooks".to_owned()] {
+            let items = app.get(&path, &app.key).await.expect(200).items();
+            state.extend(items.iter().map(|item| item["id"].clone()));
+        }
         state
     }
 }
@@ -136,6 +142,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(agreements());
     routes.extend(logins());
     routes.extend(sessions_and_audit());
+    routes.extend(webhooks());
     routes
 }
 
@@ -270,6 +277,23 @@ fn sessions_and_audit() -> Vec<Route> {
         // An empty beginning: a listener that is not refused would otherwise listen on.
         route(Method::GET, "/v1/audit/stream?from_position=no", &["audit:read"], Sessions::None, none),
         route(Method::GET, "/ledger/tile/entries/{tile}", &["audit:read"], Sessions::None, none),
+    ]
+}
+
+fn webhooks() -> Vec<Route> {
+    const BOTH: &[&str] = &["audit:read", "webhooks:write"];
+    let one = |method| route(method, "/v1/webhooks/{webhook}", BOTH, Sessions::None, none);
+    vec![
+        route(
+            Method::POST,
+            "/v1/webhooks",
+            BOTH,
+            Sessions::None,
+            |_| json!({ "url": "https://localhost/other" }),
+        ),
+        route(Method::GET, "/v1/webhooks", BOTH, Sessions::None, none),
+        one(Method::GET),
+        one(Method::DELETE),
     ]
 }
 

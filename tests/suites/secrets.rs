@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use countersign_tests::{
-    Database, Person, Place, Ran, TestApp, answer::string, app::SCOPES, authenticator::code_at,
+    Database, Person, Place, Ran, Receiver, TestApp, answer::string, app::SCOPES, authenticator::code_at,
     people::enrolment, people::two_factor, program_on_both_databases,
 };
 use serde_json::json;
@@ -30,21 +31,38 @@ struct Remains {
 const PLANTED: &str = "Havbris Planted Marker";
 
 async fn journey(place: &Arc<Place>) -> Remains {
-    let serving = place.serve_with(&[("RUST_LOG", "trace")]);
+    let env = [("RUST_LOG", "trace"), ("COUNTERSIGN_WEBHOOK_PRIVATE_TARGETS", "true")];
+    let serving = place.serve_with(&env);
     let key = place.create_api_key("secrets", &SCOPES);
     let app = TestApp::of_program(place, &serving, &key);
     let mut secrets = vec![Secret::new("API key", &key)];
+    let receiver = Receiver::start().await;
+    secrets.extend(webhook(&app, &receiver).await);
     let ada = app.register("Ada Augusta Lovelace").await;
     enforced(&app, &ada, &mut secrets).await;
     signed_in(&app, &ada, &mut secrets).await;
     let personal = vec![Secret::new("e-mail", &ada.email), Secret::new("display name", &ada.display_name)];
     secrets.extend(reset(place, &ada));
+    receiver.wait_for("/in", 10).await;
     Remains { secrets, personal, ran: serving.stop().exits(0) }
 }
 
 fn token(name: &str, token: &str) -> Vec<Secret> {
     let random = token.split_once('_').map_or(token, |(_, random)| random);
     vec![Secret::new(name, token), Secret::new(&format!("{name} without its prefix"), random)]
+}
+
+/// Everything that is recorded from now on is sent to an address that holds a password.
+async fn webhook(app: &TestApp, receiver: &Receiver) -> Vec<Secret> {
+    let password = "a-password-in-an-address";
+    let body = json!({ "url": receiver.url(&format!("/in?key={password}")) });
+    let secret = app.post("/v1/webhooks", &app.key, body).await.expect(201).string("secret");
+    let random = secret.strip_prefix("whsec_").and_then(|random| STANDARD.decode(random).ok());
+    vec![
+        Secret::new("address of a webhook", password),
+        Secret::new("secret of a webhook", &secret),
+        Secret::bytes("secret of a webhook, its bytes", random.expect("base64")),
+    ]
 }
 
 fn recovery_code(code: &str) -> Vec<Secret> {

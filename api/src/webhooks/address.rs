@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s20_addresses_that_are_not_public_are_known() {
+    fn addresses_that_are_not_public_are_known() {
         for address in [
             "0.0.0.0",
             "0.1.2.3",

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s20_addresses_that_nothing_is_sent_to_are_refused() {
+    fn addresses_that_nothing_is_sent_to_are_refused() {
         use TargetRefusal::{Fragment, NotHttps, NotPublic, Unreadable, UserInfo};
         for (text, refusal) in [
             ("", Unreadable),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s20_a_name_that_stands_for_this_machine_is_not_looked_up_for_a_connection() {
+    async fn a_name_that_stands_for_this_machine_is_not_looked_up_for_a_connection() {
         let name = || "localhost".parse::<Name>().unwrap();
         let refused = WithinReach(Reach::Public).resolve(name()).await.err().unwrap();
         assert_eq!(refused.downcast_ref(), Some(&TargetRefusal::NotPublic));
