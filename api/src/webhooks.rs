@@ -56,6 +56,7 @@ impl Deliverer {
             sender: None,
             turns: JoinSet::new(),
             served: HashMap::new(),
+            restored: false,
             failure: None,
         };
         Self { stop, task: tokio::spawn(delivering.run()) }
@@ -78,6 +79,8 @@ struct Delivering {
     turns: JoinSet<()>,
     /// Which webhook each turn serves, so that none has two at once.
     served: HashMap<task::Id, Served>,
+    /// Whether cursors that were lost are there again.
+    restored: bool,
     /// What the log was told last.
     failure: Option<String>,
 }
@@ -140,6 +143,10 @@ impl Delivering {
     async fn round(&mut self) -> Result<(), Problem> {
         if self.served.len() >= TURNS_MAX || !self.app.ledger.health.noticed().leads {
             return Ok(());
+        }
+        if !self.restored {
+            cursor::restore(&self.app.database).await?;
+            self.restored = true;
         }
         for due in cursor::due(&self.app.database, self.app.clock.now()).await? {
             if self.has_room_for(&due) {

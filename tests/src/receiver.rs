@@ -1,7 +1,10 @@
 //! A program that receives webhooks, and answers as a test tells it to.
 
+mod tls;
+
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -95,13 +98,27 @@ impl Drop for Receiver {
 impl Receiver {
     /// Starts receiving on this machine, and answers 204 until it is told otherwise.
     pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        Self::serving(base, listener)
+    }
+
+    /// Starts receiving over TLS as `localhost`; also returns the certificate, which nobody trusts yet.
+    pub async fn start_with_tls() -> (Self, String) {
+        let (listener, certificate) = tls::listen().await;
+        let port = axum::serve::Listener::local_addr(&listener).expect("an address").port();
+        (Self::serving(format!("https://localhost:{port}"), listener), certificate)
+    }
+
+    fn serving<L>(base: String, listener: L) -> Self
+    where
+        L: axum::serve::Listener<Addr = SocketAddr>,
+    {
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             replies: Mutex::default(),
             let_go: Semaphore::new(0),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let base = format!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().fallback(receive).with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("a receiver serves");
@@ -178,8 +195,6 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, asking).await {
-        Ok(found) => found,
-        Err(_) => panic!("there never came {what}"),
-    }
+    let found = tokio::time::timeout(PATIENCE, asking).await;
+    found.unwrap_or_else(|_| panic!("there never came {what}"))
 }

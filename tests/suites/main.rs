@@ -39,6 +39,8 @@ mod snapshots;
 mod step_up;
 mod two_factor;
 mod webhooks;
+mod webhooks_registered;
+mod webhooks_tls;
 
 /// Nothing is left out silently: without PostgreSQL a test with this name says so.
 #[cfg(not(feature = "postgres"))]

@@ -26,6 +26,16 @@ pub(super) struct Due {
     pub(super) end: i64,
 }
 
+/// Makes cursors anew that were lost: each webhook begins again after its own registration.
+pub(super) async fn restore(database: &Database) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO webhook_cursors (webhook_id, position) SELECT w.webhook_id, l.position + 1 \
+               FROM webhooks w JOIN ledger_entries l ON l.aggregate_type = 'instance' \
+               AND l.aggregate_id = w.webhook_id AND l.sequence = 1 WHERE NOT EXISTS \
+               (SELECT 1 FROM webhook_cursors c WHERE c.webhook_id = w.webhook_id) \
+               ON CONFLICT (webhook_id) DO NOTHING";
+    database.write(sql, &[]).await.map(drop)
+}
+
 /// All that are due: first those that do not fail, and of these first whoever has waited longest.
 pub(super) async fn due(database: &Database, now: Timestamp) -> Result<Vec<Due>, DatabaseError> {
     let sql = "SELECT w.webhook_id, w.url, w.types, w.secret_row, v.sealed, c.position, c.attempts, \
@@ -102,4 +112,97 @@ pub(super) async fn failing(database: &Database) -> Result<i64, DatabaseError> {
     let rows =
         database.read("SELECT count(*) AS failing FROM webhook_cursors WHERE attempts > 0", &[]).await?;
     rows.first().map_or(Ok(0), |row| row.get("failing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_domain::ids::WebhookId;
+    use countersign_domain::instance::{Instance, InstanceCommand, RegisterWebhook};
+    use countersign_projections::table::{Change, WEBHOOK_CURSORS};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::app::App;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::execute::Plan;
+    use crate::request::Request;
+    use crate::vault::Purpose;
+
+    const WEBHOOK: Uuid = Uuid::from_u128(1);
+    const SECRET: Uuid = Uuid::from_u128(2);
+
+    /// An app with a webhook, whose registration is the first entry of the ledger.
+    async fn app(directory: &tempfile::TempDir) -> std::sync::Arc<App> {
+        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
+        let clock = Clock::manual(chrono::DateTime::from_timestamp(1_900_000_000, 0).unwrap());
+        let app = App::open(config, clock).await.unwrap();
+        let id = WebhookId::from_uuid(WEBHOOK);
+        let request = Request::operator("test".to_owned());
+        let registered = app.execute::<Instance>(&request, id.into(), None, |_, moment| {
+            let (key, at) = (app.vault.instance_key(), moment.at);
+            let url = key.seal(Purpose::WebhookUrl, "", b"https://siem.example/in")?;
+            let command = RegisterWebhook { id, url, types: Vec::new(), secret: SECRET, at };
+            let mut plan = Plan::new(InstanceCommand::RegisterWebhook(command), key.clone());
+            plan.secrets.push((SECRET, key.vault_row(Purpose::WebhookSecret, SECRET, b"secret", at)?));
+            plan.changes.push(Change::Insert(&WEBHOOK_CURSORS, vec![id.to_string().into(), 0.into()]));
+            Ok(plan)
+        });
+        registered.await.map(drop).unwrap();
+        app.ledger.sequence_all(app.clock.now()).await.unwrap();
+        app
+    }
+
+    async fn positions(app: &App) -> Vec<i64> {
+        let rows = app.database.read("SELECT position FROM webhook_cursors", &[]).await.unwrap();
+        rows.iter().map(|row| row.get("position").unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_cursor_moves_only_from_where_it_was_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let (database, now, webhook_id) = (&app.database, app.clock.now(), WEBHOOK.to_string());
+        let cursor = || Cursor { database, webhook_id: &webhook_id, position: 0 };
+        let (mut one, mut other) = (cursor(), cursor());
+        assert!(one.delivered(1, now).await.unwrap());
+        assert!(!other.delivered(1, now).await.unwrap());
+        let mut late = cursor();
+        late.failed("too late", now).await.unwrap();
+        late.skipped(9).await.unwrap();
+        assert_eq!(positions(&app).await, [1]);
+        assert_eq!(failing(database).await.unwrap(), 0);
+        one.failed("in time", now).await.unwrap();
+        assert_eq!(failing(database).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_is_due_while_there_are_entries_and_its_wait_is_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let (database, now, webhook_id) = (&app.database, app.clock.now(), WEBHOOK.to_string());
+        let due_at = async |at| {
+            let found = due(database, at).await.unwrap();
+            found.iter().map(|due| (due.position, due.end, due.attempts)).collect::<Vec<_>>()
+        };
+        assert_eq!(due_at(now).await, [(0, 1, 0)]);
+        let mut cursor = Cursor { database, webhook_id: &webhook_id, position: 0 };
+        let later = now + chrono::TimeDelta::seconds(5);
+        cursor.failed("not there", later).await.unwrap();
+        assert_eq!(due_at(later - chrono::TimeDelta::microseconds(1)).await, []);
+        assert_eq!(due_at(later).await, [(0, 1, 1)]);
+        assert!(cursor.delivered(1, later).await.unwrap());
+        assert_eq!(due_at(later).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_lost_cursor_begins_again_after_the_registration() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        restore(&app.database).await.unwrap();
+        assert_eq!(positions(&app).await, [0]);
+        app.database.write("DELETE FROM webhook_cursors", &[]).await.unwrap();
+        restore(&app.database).await.unwrap();
+        assert_eq!(positions(&app).await, [1]);
+    }
 }

@@ -137,3 +137,41 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    async fn send(url: &str) -> Failure {
+        let sender = Sender::new(Reach::Anywhere).await.unwrap();
+        let secret = Secret::from_bytes(Zeroizing::new(b"secret".to_vec()));
+        let message = Message { position: 0, event_id: "1".to_owned(), body: b"{}".to_vec() };
+        sender.send(url, &secret, &message, Timestamp::default()).await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_that_never_answers_is_given_up_after_ten_seconds() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/in", silent.local_addr().unwrap());
+        let began = Instant::now();
+        assert_eq!(send(&url).await, Failure::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), ANSWER_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test]
+    async fn a_failure_tells_its_reason_and_not_the_address() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = closed.local_addr().unwrap();
+        drop(closed);
+        let failure = send(&format!("http://{address}/in?key=secret")).await;
+        assert_eq!(failure.outcome(), Outcome::Unreachable);
+        let told = failure.to_string();
+        assert!(told.contains("refused"), "{told}");
+        assert!(!told.contains("secret") && !told.contains(&address.to_string()), "{told}");
+        assert_eq!(send("ftp://siem.example/").await, Failure::NotAllowed(TargetRefusal::NotHttps));
+    }
+}
