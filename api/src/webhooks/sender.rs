@@ -164,9 +164,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_tells_its_reason_and_not_the_address() {
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Bound, so that nobody else takes the port, and not listening.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = closed.local_addr().unwrap();
-        drop(closed);
         let failure = send(&format!("http://{address}/in?key=secret")).await;
         assert_eq!(failure.outcome(), Outcome::Unreachable);
         let told = failure.to_string();
