@@ -19,22 +19,30 @@ const TAKE: &str = "INSERT INTO audit_trail_v1 (position, recorded_at, event_typ
     e.agreement_id, e.actor_id FROM ledger_entries l JOIN events e ON e.aggregate_type = l.aggregate_type \
     AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence WHERE l.position >= $1 AND l.position < $2";
 
-const FIND_POISON: &str = "SELECT l.position FROM ledger_entries l LEFT JOIN events e \
+const FIND: &str = "SELECT l.position, e.event_id FROM ledger_entries l LEFT JOIN events e \
     ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
-    WHERE l.position >= $1 AND l.position < $2 AND e.event_id IS NULL ORDER BY l.position LIMIT 1";
+    WHERE l.position >= $1 AND l.position < $2 ORDER BY l.position";
 
 impl Projection for AuditTrail {
     const NAME: &'static str = "audit_trail";
     const VERSION: i64 = 1;
 
-    fn steps(&self, _: &Database, from: i64, to: i64) -> Vec<Step> {
+    fn steps(&self, from: i64, to: i64) -> Vec<Step> {
         // An entry whose event is gone would be missing from the trail, so all or none.
         let entries = u64::try_from(to - from).unwrap_or_default();
         vec![Step::new(TAKE, vec![from.into(), to.into()]).changing(entries)]
     }
 
     async fn poison(&self, database: &Database, from: i64, to: i64) -> Result<Option<i64>, DatabaseError> {
-        let rows = database.read(FIND_POISON, &[from.into(), to.into()]).await?;
-        rows.first().map(|row| row.get("position")).transpose()
+        let rows = database.read_bulk(FIND, &[from.into(), to.into()]).await?;
+        let mut next = from;
+        for row in &rows {
+            let event_id: Option<String> = row.get("event_id")?;
+            if row.get::<i64>("position")? != next || event_id.is_none() {
+                return Ok(Some(next));
+            }
+            next += 1;
+        }
+        Ok((next < to).then_some(next))
     }
 }

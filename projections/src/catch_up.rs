@@ -11,6 +11,9 @@ use crate::database::{Database, DatabaseError, Step, Transacted};
 /// So many entries are taken in one transaction.
 const BATCH_MAX: u64 = 4_096;
 
+/// Somebody else may be faster so often before it is left to them.
+const RACES_MAX: u32 = 10;
+
 /// A read model over the ledger.
 pub trait Projection: Sync {
     /// Its name.
@@ -20,9 +23,9 @@ pub trait Projection: Sync {
 
     /// The statements that take in the entries from `from` to before `to`. They must change
     /// nothing, or fail, if one of these cannot be taken.
-    fn steps(&self, database: &Database, from: i64, to: i64) -> Vec<Step>;
+    fn steps(&self, from: i64, to: i64) -> Vec<Step>;
 
-    /// The first of these entries that cannot be taken.
+    /// The first of these entries that cannot be taken: it or its event is gone, or does not read.
     fn poison(
         &self,
         database: &Database,
@@ -51,6 +54,7 @@ pub async fn catch_up<P: Projection>(
 ) -> Result<CaughtUp, DatabaseError> {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let mut from = begin::<P>(database).await?;
+    let mut lost = 0;
     while from < size {
         let to = size.min(from.saturating_add(i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)));
         if take(projection, database, from, to).await? == Transacted::Committed {
@@ -68,6 +72,10 @@ pub async fn catch_up<P: Projection>(
             return Ok(CaughtUp::Poisoned(natural(poison)));
         }
         from = now;
+        lost += 1;
+        if lost > RACES_MAX {
+            return Err(DatabaseError::Busy);
+        }
     }
     Ok(CaughtUp::To(natural(from)))
 }
@@ -108,7 +116,7 @@ async fn take<P: Projection>(
                  WHERE projection = $2 AND version = $3 AND position = $4";
     let params = vec![to.into(), P::NAME.into(), P::VERSION.into(), from.into()];
     let mut steps = vec![Step::new(moved, params).changing(1)];
-    steps.extend(projection.steps(database, from, to));
+    steps.extend(projection.steps(from, to));
     database.transact(steps).await
 }
 

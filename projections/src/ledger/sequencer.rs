@@ -21,7 +21,8 @@ use super::tree::{Frontier, Hash};
 use crate::database::{Step, Transacted};
 use crate::table::{integer, text};
 use leaves::Placed;
-pub use reconcile::Unsequenced;
+pub use reconcile::Looked;
+use reconcile::Search;
 
 /// So many pending rows are taken in one turn.
 pub const TURN_ROWS_MAX: usize = 4_096;
@@ -32,6 +33,9 @@ pub struct Sequencer {
     signer: Arc<Signer>,
     /// The tree as this sequencer left it, so that it need not be checked again before it is signed.
     known: Option<Frontier>,
+    /// Pending rows up to here were all held when they were last looked at.
+    passed: i64,
+    search: Search,
 }
 
 /// What a turn did.
@@ -41,51 +45,93 @@ pub struct Turn {
     pub size: u64,
     /// How many of them are new.
     pub taken: usize,
-    /// Events that get no place, since one before them is missing or they do not read, and why. The
-    /// other streams go on.
-    pub held: Vec<String>,
-    /// Whether more is waiting.
-    pub more: bool,
+    /// Events that get no place, since one before them is missing or they do not read. The other
+    /// streams go on.
+    pub held: Held,
+    /// Whether another turn would find something: more is waiting, or another sequencer was faster.
+    pub again: bool,
+}
+
+/// From what a tree must have grown to be signed.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'t> {
+    /// From the checkpoint that is known outside the database, if there is one, and from the stored one.
+    Head(Option<&'t Checkpoint>),
+    /// From nothing: the database is taken as it is. For adopting it, on the record.
+    Database,
+}
+
+/// Events that get no place.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// How many, of those that were looked at.
+    pub count: usize,
+    /// The first of them.
+    pub first: Vec<HeldEvent>,
+}
+
+/// An event that gets no place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldEvent {
+    /// Its stream and sequence, as `Countersign-Write` gives them.
+    pub event: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// So many held events are named.
+const HELD_NAMED_MAX: usize = 100;
+
+impl Held {
+    fn push(&mut self, event: HeldEvent) {
+        self.count += 1;
+        if self.first.len() < HELD_NAMED_MAX {
+            self.first.push(event);
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        let room = HELD_NAMED_MAX.saturating_sub(self.first.len());
+        self.first.extend(other.first.into_iter().take(room));
+    }
 }
 
 impl Sequencer {
     /// A sequencer of this ledger.
     #[must_use]
-    pub const fn new(store: LedgerStore, signer: Arc<Signer>) -> Self {
-        Self { store, signer, known: None }
+    pub fn new(store: LedgerStore, signer: Arc<Signer>) -> Self {
+        Self { store, signer, known: None, passed: 0, search: Search::default() }
     }
 
-    /// Takes one turn, and signs what it or a predecessor committed. `trusted` is the latest checkpoint
-    /// that is known outside the database: nothing is signed that has not grown from it.
+    /// Takes one turn, and signs what it or a predecessor committed. Nothing is signed that has not grown
+    /// from what is trusted.
     ///
     /// # Errors
     /// When the database does not answer, or the stored tree is not the one that was signed before.
-    pub async fn turn(&mut self, trusted: Option<&Checkpoint>, now: Timestamp) -> Result<Turn, LedgerError> {
+    pub async fn turn(&mut self, trust: Trust<'_>, now: Timestamp) -> Result<Turn, LedgerError> {
         let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
         if self.known.as_ref() != Some(&state.frontier) {
-            self.check(&state, trusted).await?;
+            self.check(&state, trust).await?;
             self.known = Some(state.frontier.clone());
         }
         let batch = self.read_batch().await?;
-        if batch.rows.is_empty() {
-            self.sign(&state).await?;
-            return Ok(Turn { size: state.size(), taken: 0, held: Vec::new(), more: false });
-        }
-        let more = batch.more;
+        let (held, more) = (batch.held.clone(), batch.more);
         let mut placed = leaves::place(state.size(), batch).await?;
-        let held = std::mem::take(&mut placed.held);
-        let mut turn = Turn { size: state.size(), taken: 0, held, more };
+        placed.held.add(held);
+        let mut turn = Turn { size: state.size(), taken: 0, held: placed.held.clone(), again: false };
         if placed.done.is_empty() {
             self.sign(&state).await?;
             return Ok(turn);
         }
         let frontier = grow(&state.frontier, &placed)?;
         let steps = self.steps(&state, &frontier, &placed, now).await?;
+        turn.again = more;
         match self.store.database().transact(steps).await? {
             // Another sequencer was faster: what it did is found in the next turn.
             Transacted::Undone => {
                 self.known = None;
-                turn.more = true;
+                turn.again = true;
                 return Ok(turn);
             }
             Transacted::Committed => {}
@@ -97,15 +143,19 @@ impl Sequencer {
         Ok(turn)
     }
 
-    /// Looks whether the stored tree is one that may be signed.
-    async fn check(&self, state: &LedgerState, trusted: Option<&Checkpoint>) -> Result<(), LedgerError> {
+    /// Looks whether the stored tree is one that may be signed. What is stored beside it is not believed:
+    /// it must prove that the tree has grown from what was signed.
+    async fn check(&self, state: &LedgerState, trust: Trust<'_>) -> Result<(), LedgerError> {
         let size = state.size();
-        if self.store.root(size, size).await? != state.frontier.root() {
+        let root = state.frontier.root();
+        if self.store.root(size, size).await? != root {
             return Err(LedgerError::Corrupt("its right edge is not that of its tiles".to_owned()));
         }
-        if let Some(trusted) = trusted {
-            let before = trusted.size;
-            if before > size || self.store.root(before, size).await? != trusted.root {
+        let Trust::Head(head) = trust else { return Ok(()) };
+        let stored = self.signer.verifier().verify(state.checkpoint.as_bytes())?;
+        for signed in head.into_iter().chain([&stored]) {
+            if !self.store.has_grown((signed.size, signed.root), (size, root)).await? {
+                let before = signed.size;
                 let reason =
                     format!("it has not grown from the tree of {before} entries that was signed before");
                 return Err(LedgerError::Corrupt(reason));

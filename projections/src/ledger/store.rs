@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_domain::Timestamp;
 
-use super::checkpoint::Signer;
-use super::proof::{self, ProofError};
+use super::checkpoint::{CheckpointError, Signer};
+use super::proof::{self, ProofError, verify_consistency};
 use super::tile::{TILE_WIDTH, Tile, TileError, subtree_hash};
 use super::tree::{Frontier, Hash, Plan, TreeError, empty_root};
 use crate::database::{Database, DatabaseError, Row};
@@ -25,6 +25,12 @@ pub enum LedgerError {
     /// What is asked for has no tile.
     #[error(transparent)]
     Tile(#[from] TileError),
+    /// The stored checkpoint is not what the key signed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The program is stopping.
+    #[error("the program is stopping")]
+    Stopping,
     /// What is asked for cannot be proved.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -49,8 +55,6 @@ pub struct LedgerState {
     pub checkpoint: String,
     /// The size that it signs.
     pub signed_size: u64,
-    /// When the sequencer last took a turn that changed something.
-    pub sequenced_at: Timestamp,
     /// Events that were recorded before this are known to be in the ledger.
     pub reconciled_to: Timestamp,
 }
@@ -100,8 +104,8 @@ pub struct LedgerStore {
     database: Database,
 }
 
-const READ_STATE: &str = "SELECT origin, verifier_key, size, frontier, checkpoint, signed_size, sequenced_at, \
-    reconciled_to FROM ledger_state";
+const READ_STATE: &str = "SELECT origin, verifier_key, size, frontier, checkpoint, signed_size, reconciled_to \
+    FROM ledger_state";
 
 const MAKE_STATE: &str = "INSERT INTO ledger_state (origin, verifier_key, size, frontier, checkpoint, \
     signed_size, sequenced_at, reconciled_to) VALUES ($1, $2, 0, '', $3, 0, $4, $5) ON CONFLICT (only_row) DO NOTHING";
@@ -199,6 +203,22 @@ impl LedgerStore {
         self.hashes(&proof::consistency(from, to)?, to).await
     }
 
+    /// Whether a tree has grown from an earlier one. What is stored is not believed: it must prove it.
+    ///
+    /// # Errors
+    /// When the database does not answer, or what is stored does not fit together.
+    pub async fn has_grown(
+        &self,
+        (from, from_root): (u64, Hash),
+        (to, to_root): (u64, Hash),
+    ) -> Result<bool, LedgerError> {
+        if from > to {
+            return Ok(false);
+        }
+        let proof = self.consistency(from, to).await?;
+        Ok(verify_consistency((from, from_root), (to, to_root), &proof).is_ok())
+    }
+
     /// The hashes of a tile of a tree with `size` entries.
     ///
     /// # Errors
@@ -294,7 +314,6 @@ fn read_state(row: &Row) -> Result<LedgerState, LedgerError> {
         frontier: Frontier::from_parts(natural(row, "size")?, hashes)?,
         checkpoint: row.get("checkpoint")?,
         signed_size: natural(row, "signed_size")?,
-        sequenced_at: row.get("sequenced_at")?,
         reconciled_to: row.get("reconciled_to")?,
     })
 }

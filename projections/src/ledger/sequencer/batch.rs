@@ -4,19 +4,22 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
-use super::{Sequencer, TURN_ROWS_MAX};
+use super::{Held, HeldEvent, Sequencer, TURN_ROWS_MAX};
 use crate::database::{DatabaseError, Row};
 use crate::ledger::store::{LedgerError, natural};
 use crate::ledger::tree::Hash;
 use crate::table::text;
 
 /// What a turn looks at.
+#[derive(Default)]
 pub(super) struct Batch {
     pub(super) rows: Vec<PendingRow>,
     /// The last entry of each of their streams: its sequence and hash.
     pub(super) last_entries: HashMap<StreamKey, (u64, Hash)>,
     /// Whether there may be more than was read.
     pub(super) more: bool,
+    /// Rows before these, none of which can be placed.
+    pub(super) held: Held,
 }
 
 /// A stream, by its type and id.
@@ -49,25 +52,39 @@ const READ_PENDING: &str = "SELECT p.pending_id, p.aggregate_type, p.aggregate_i
     LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
     AND e.sequence = p.sequence ORDER BY p.pending_id";
 
-/// Rows that are held back must not hide those behind them for ever.
+/// Pages without a row that can be placed are passed over, so many in a turn; the next turn goes on behind
+/// them, so that what is held hides nothing for ever.
 const PAGES_MAX: usize = 16;
 
 impl Sequencer {
-    /// Reads what waits, past the rows that were held back before.
-    pub(super) async fn read_batch(&self) -> Result<Batch, LedgerError> {
-        let mut batch = Batch { rows: Vec::new(), last_entries: HashMap::new(), more: false };
-        let mut after = 0;
+    /// Reads what waits, past the rows that are held.
+    pub(super) async fn read_batch(&mut self) -> Result<Batch, LedgerError> {
+        let mut held = Held::default();
         for _ in 0..PAGES_MAX {
-            let limit = i64::try_from(TURN_ROWS_MAX).unwrap_or(i64::MAX);
-            let rows = self.store.database().read_bulk(READ_PENDING, &[after.into(), limit.into()]).await?;
-            batch.more = rows.len() == TURN_ROWS_MAX;
-            batch.rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
-            self.read_last_entries(&mut batch).await?;
-            let stuck = batch.rows.iter().all(|row| !batch.may_be_placed(row));
-            after = batch.rows.last().map_or(after, |row| row.pending_id);
-            if !(batch.more && stuck) {
-                break;
+            let mut batch = self.read_page(self.passed).await?;
+            let stuck = !batch.rows.iter().any(|row| batch.may_be_placed(row));
+            if batch.more && stuck {
+                self.passed = batch.rows.last().map_or(0, |row| row.pending_id);
+                for row in &batch.rows {
+                    held.push(HeldEvent { event: row.name(), reason: "one before it is missing".to_owned() });
+                }
+                continue;
             }
+            // From the beginning again next time: what was missing may be there by then.
+            self.passed = if batch.more { self.passed } else { 0 };
+            batch.held = held;
+            return Ok(batch);
+        }
+        Ok(Batch { held, ..Batch::default() })
+    }
+
+    async fn read_page(&self, after: i64) -> Result<Batch, LedgerError> {
+        let limit = i64::try_from(TURN_ROWS_MAX).unwrap_or(i64::MAX);
+        let rows = self.store.database().read_bulk(READ_PENDING, &[after.into(), limit.into()]).await?;
+        let mut batch = Batch { more: rows.len() == TURN_ROWS_MAX, ..Batch::default() };
+        batch.rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
+        if !batch.rows.is_empty() {
+            self.read_last_entries(&mut batch).await?;
         }
         Ok(batch)
     }
@@ -95,6 +112,14 @@ impl Sequencer {
             batch.last_entries.insert(stream, (natural(&row, "sequence")?, hash));
         }
         Ok(())
+    }
+}
+
+impl PendingRow {
+    /// The event as `Countersign-Write` names it.
+    pub(super) fn name(&self) -> String {
+        let (stream_type, id) = &self.stream;
+        format!("{stream_type}/{id}/{}", self.sequence)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::batch::{Batch, PendingEvent, PendingRow, StreamKey};
+use super::{Held, HeldEvent};
 use crate::ledger::canonical;
 use crate::ledger::leaf::Leaf;
 use crate::ledger::store::LedgerError;
@@ -18,7 +19,7 @@ pub(super) struct Placed {
     /// The pending rows that are done with: those of the entries, and those whose event has a place already.
     pub(super) done: Vec<i64>,
     /// Which events get no place yet, and why.
-    pub(super) held: Vec<String>,
+    pub(super) held: Held,
 }
 
 /// One new entry.
@@ -47,13 +48,13 @@ impl Entry {
 /// beside the threads that answer requests.
 pub(super) async fn place(size: u64, batch: Batch) -> Result<Placed, LedgerError> {
     let placing = tokio::task::spawn_blocking(move || place_all(size, batch));
-    placing.await.map_err(|error| LedgerError::Corrupt(error.to_string()))
+    placing.await.map_err(|_| LedgerError::Stopping)
 }
 
 fn place_all(size: u64, batch: Batch) -> Placed {
     let mut last = batch.last_entries;
     let mut placed =
-        Placed { entries: Vec::with_capacity(batch.rows.len()), done: Vec::new(), held: Vec::new() };
+        Placed { entries: Vec::with_capacity(batch.rows.len()), done: Vec::new(), held: Held::default() };
     let mut position = size;
     for row in batch.rows {
         match place_one(&row, position, &last) {
@@ -65,8 +66,7 @@ fn place_all(size: u64, batch: Batch) -> Placed {
             }
             Outcome::ThereAlready => placed.done.push(row.pending_id),
             Outcome::Held(reason) => {
-                let (stream_type, id) = &row.stream;
-                placed.held.push(format!("{stream_type}/{id}/{}: {reason}", row.sequence));
+                placed.held.push(HeldEvent { event: row.name(), reason });
             }
         }
     }

@@ -7,17 +7,29 @@ use super::batch::StreamKey;
 use crate::database::Row;
 use crate::ledger::store::LedgerError;
 
-/// An event without a place in the ledger, long after it was recorded.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unsequenced {
-    /// Its stream and sequence, as `Countersign-Write` gives them.
-    pub event: String,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
+/// What a look at the events came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Looked {
+    /// Events that were recorded a while ago and have no place, as `Countersign-Write` names them; the
+    /// first of them, if there are many.
+    pub missing: Vec<String>,
+    /// Whether everything was looked at that was to be.
+    pub at_the_end: bool,
 }
 
-/// So many events are looked at in one go.
+/// A look that takes several rounds.
+#[derive(Default)]
+pub(super) struct Search {
+    at: Option<Timestamp>,
+    missing: Vec<String>,
+    oldest_missing: Option<Timestamp>,
+}
+
+/// So many events are looked at in one round.
 const LOOK_MAX: i64 = 20_000;
+
+/// So many missing events are named.
+const MISSING_NAMED_MAX: usize = 100;
 
 const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, l.position \
     FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at FROM events \
@@ -42,39 +54,37 @@ const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, agg
     ORDER BY e.sequence RETURNING event_id";
 
 impl Sequencer {
-    /// Looks at some more of the events that were recorded before `until`, the oldest first, and
-    /// remembers how far it came. Answers those that have no place, and whether it came to the end.
+    /// Looks at some more of the events that were recorded before `until`, the oldest first. At the end it
+    /// remembers from where the next look begins: at the oldest event that is missing, so that it is found
+    /// again until it has its place.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn reconcile(&self, until: Timestamp) -> Result<(Vec<Unsequenced>, bool), LedgerError> {
+    pub async fn look_for_missing(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
         let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
-        let from = state.reconciled_to;
-        if from >= until {
-            return Ok((Vec::new(), true));
-        }
+        let from = self.search.at.unwrap_or(state.reconciled_to);
         let database = self.store.database();
         let rows = database.read_bulk(LOOK, &[from.into(), until.into(), LOOK_MAX.into()]).await?;
-        let mut missing = Vec::new();
         for row in &rows {
             if row.get::<Option<i64>>("position")?.is_none() {
-                missing.push(unsequenced(row)?);
+                self.search.note(row)?;
             }
         }
-        let at_the_end = i64::try_from(rows.len()).is_ok_and(|read| read < LOOK_MAX);
-        let came_to = match (missing.first(), rows.last()) {
-            // Looked at again until it has its place.
-            (Some(first), _) => first.recorded_at,
-            (None, Some(last)) if !at_the_end => last.get("recorded_at")?,
-            (None, _) => until,
-        };
-        let sql = "UPDATE ledger_state SET reconciled_to = $1 WHERE reconciled_to = $2";
-        database.write(sql, &[came_to.into(), from.into()]).await?;
-        Ok((missing, at_the_end))
+        let full = i64::try_from(rows.len()).is_ok_and(|read| read >= LOOK_MAX);
+        let last: Option<Timestamp> = rows.last().map(|row| row.get("recorded_at")).transpose()?;
+        if full && last.is_some_and(|last| last > from) {
+            self.search.at = last;
+            return Ok(Looked { missing: self.search.missing.clone(), at_the_end: false });
+        }
+        let Search { missing, oldest_missing, .. } = std::mem::take(&mut self.search);
+        let next = oldest_missing.unwrap_or(until);
+        if next > state.reconciled_to {
+            let sql = "UPDATE ledger_state SET reconciled_to = $1 WHERE reconciled_to = $2";
+            database.write(sql, &[next.into(), state.reconciled_to.into()]).await?;
+        }
+        Ok(Looked { missing, at_the_end: true })
     }
-}
 
-impl Sequencer {
     /// Puts every event without a place and without a row in the queue back into it; how many these are.
     ///
     /// # Errors
@@ -98,8 +108,16 @@ impl Sequencer {
     }
 }
 
-fn unsequenced(row: &Row) -> Result<Unsequenced, LedgerError> {
-    let stream_type: String = row.get("aggregate_type")?;
-    let (id, sequence): (String, i64) = (row.get("aggregate_id")?, row.get("sequence")?);
-    Ok(Unsequenced { event: format!("{stream_type}/{id}/{sequence}"), recorded_at: row.get("recorded_at")? })
+impl Search {
+    fn note(&mut self, row: &Row) -> Result<(), LedgerError> {
+        let stream_type: String = row.get("aggregate_type")?;
+        let (id, sequence): (String, i64) = (row.get("aggregate_id")?, row.get("sequence")?);
+        let event = format!("{stream_type}/{id}/{sequence}");
+        // A look that goes on begins with the moment at which the one before it ended.
+        if self.missing.len() < MISSING_NAMED_MAX && !self.missing.contains(&event) {
+            self.missing.push(event);
+        }
+        self.oldest_missing = self.oldest_missing.or(Some(row.get("recorded_at")?));
+        Ok(())
+    }
 }

@@ -65,7 +65,7 @@ impl Log {
     }
 
     async fn turn(&mut self) -> Turn {
-        self.sequencer.turn(None, now()).await.unwrap()
+        self.sequencer.turn(Trust::Head(None), now()).await.unwrap()
     }
 
     async fn entries(&self) -> Vec<Leaf> {
@@ -110,7 +110,7 @@ async fn what_waits_becomes_the_next_entries_in_order_and_is_signed() {
             log.event(stream, sequence).await;
         }
         let turn = log.turn().await;
-        assert_eq!(turn, Turn { size: 3, taken: 3, held: Vec::new(), more: false });
+        assert_eq!(turn, Turn { size: 3, taken: 3, held: Held::default(), again: false });
         assert_eq!(log.places().await, [(name(1), 1), (name(2), 1), (name(1), 2)]);
         assert_eq!(log.pending().await, 0);
         let entries = log.entries().await;
@@ -167,8 +167,8 @@ async fn a_stream_whose_next_event_is_missing_waits_and_the_others_go_on() {
         log.event(1, 2).await;
         log.event(2, 1).await;
         let turn = log.turn().await;
-        assert_eq!((turn.taken, turn.held.len()), (1, 1));
-        assert!(turn.held[0].contains("event 1 of its stream is missing"), "{:?}", turn.held);
+        assert_eq!((turn.taken, turn.held.count), (1, 1));
+        assert!(turn.held.first[0].reason.contains("event 1 of its stream is missing"), "{:?}", turn.held);
         assert_eq!(log.turn().await.taken, 0);
         log.event(1, 1).await;
         // The predecessor's row comes after its own in the queue, so this takes a second turn.
@@ -195,8 +195,8 @@ async fn an_event_that_is_gone_holds_only_its_stream() {
         log.announce(1, 1).await;
         log.event(2, 1).await;
         let turn = log.turn().await;
-        assert_eq!((turn.taken, turn.held.len()), (1, 1));
-        assert!(turn.held[0].contains("is gone"), "{:?}", turn.held);
+        assert_eq!((turn.taken, turn.held.count), (1, 1));
+        assert!(turn.held.first[0].reason.contains("is gone"), "{:?}", turn.held);
         assert_eq!(log.pending().await, 1);
     }
 }
@@ -208,7 +208,10 @@ async fn of_two_sequencers_at_once_each_event_gets_one_place() {
         for sequence in 1..=40 {
             log.event(1, sequence).await;
             log.event(2, sequence).await;
-            let (mine, theirs) = tokio::join!(log.sequencer.turn(None, now()), other.turn(None, now()));
+            let (mine, theirs) = tokio::join!(
+                log.sequencer.turn(Trust::Head(None), now()),
+                other.turn(Trust::Head(None), now())
+            );
             mine.unwrap();
             theirs.unwrap();
         }
@@ -226,7 +229,7 @@ async fn a_turn_that_ended_before_it_signed_is_signed_by_the_next() {
         let unsigned = "UPDATE ledger_state SET signed_size = 0, checkpoint = $1";
         log.database.write(unsigned, &[signer().sign(0, empty_root()).into()]).await.unwrap();
         let mut next = Sequencer::new(log.store.clone(), signer());
-        next.turn(None, now()).await.unwrap();
+        next.turn(Trust::Head(None), now()).await.unwrap();
         assert_eq!(log.signed().await.size, 1);
     }
 }
@@ -238,17 +241,17 @@ async fn a_tree_that_has_not_grown_from_the_signed_one_is_not_signed() {
         log.turn().await;
         let signed = log.signed().await;
         let mut next = Sequencer::new(log.store.clone(), signer());
-        assert!(next.turn(Some(&signed), now()).await.is_ok());
+        assert!(next.turn(Trust::Head(Some(&signed)), now()).await.is_ok());
         for trusted in [Checkpoint { size: 2, ..signed.clone() }, Checkpoint { root: empty_root(), ..signed }]
         {
             let mut next = Sequencer::new(log.store.clone(), signer());
-            let refused = next.turn(Some(&trusted), now()).await.unwrap_err();
+            let refused = next.turn(Trust::Head(Some(&trusted)), now()).await.unwrap_err();
             assert!(refused.to_string().contains("has not grown"), "{refused}");
         }
         log.event(1, 2).await;
         let forged = "UPDATE ledger_state SET frontier = $1";
         log.database.write(forged, &[leaf_hash(b"another").to_string().into()]).await.unwrap();
-        let refused = log.sequencer.turn(None, now()).await.unwrap_err();
+        let refused = log.sequencer.turn(Trust::Head(None), now()).await.unwrap_err();
         assert!(matches!(refused, LedgerError::Corrupt(_)), "{refused}");
         assert_eq!(log.pending().await, 1);
     }
@@ -260,18 +263,18 @@ async fn an_event_that_nobody_announced_is_found() {
         log.event(1, 1).await;
         log.turn().await;
         let later = now() + TimeDelta::seconds(10);
-        assert_eq!(log.sequencer.reconcile(later).await.unwrap(), (Vec::new(), true));
+        let nothing = Looked { missing: Vec::new(), at_the_end: true };
+        assert_eq!(log.sequencer.look_for_missing(later).await.unwrap(), nothing);
         log.event_without_notice(2, 1).await;
         // It is as old as what was looked at already, so the look begins anew.
         log.database.write("UPDATE ledger_state SET reconciled_to = $1", &[now().into()]).await.unwrap();
         for _ in 0..2 {
-            let (missing, _) = log.sequencer.reconcile(later).await.unwrap();
-            assert_eq!(missing.len(), 1, "it is found again until it has its place");
-            assert_eq!(missing[0].event, format!("user/{}/1", name(2)));
+            let looked = log.sequencer.look_for_missing(later).await.unwrap();
+            assert_eq!(looked.missing, [format!("user/{}/1", name(2))], "it is found until it has its place");
         }
         log.announce(2, 1).await;
         log.turn().await;
-        assert_eq!(log.sequencer.reconcile(later).await.unwrap(), (Vec::new(), true));
+        assert_eq!(log.sequencer.look_for_missing(later).await.unwrap(), nothing);
     }
 }
 
@@ -289,6 +292,75 @@ async fn the_audit_trail_follows_and_stops_before_an_entry_whose_event_is_gone()
             log.database.read("SELECT position FROM audit_trail_v1 ORDER BY position", &[]).await.unwrap();
         let positions: Vec<i64> = rows.iter().map(|row| row.get("position").unwrap()).collect();
         assert_eq!(positions, [0, 1, 2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn the_audit_trail_stops_before_an_entry_that_is_gone() {
+    for mut log in logs().await {
+        for sequence in 1..=3 {
+            log.event(1, sequence).await;
+        }
+        log.turn().await;
+        let open = match log.database.engine() {
+            crate::database::Engine::Postgres(_) => {
+                "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only"
+            }
+            crate::database::Engine::Sqlite(_) => "DROP TRIGGER ledger_entries_refuse_delete",
+        };
+        log.database.write(open, &[]).await.unwrap();
+        log.database.write("DELETE FROM ledger_entries WHERE position = 1", &[]).await.unwrap();
+        assert_eq!(catch_up(&AuditTrail, &log.database, 3).await, Ok(CaughtUp::Poisoned(1)));
+    }
+}
+
+#[tokio::test]
+async fn a_forged_tile_does_not_get_a_larger_tree_signed() {
+    for mut log in logs().await {
+        for sequence in 1..=300 {
+            log.event(1, sequence).await;
+        }
+        log.turn().await;
+        let signed = log.signed().await;
+        // A tree of the same size with another first tile, and with the frontier that belongs to it.
+        let forged = vec![leaf_hash(b"forged"); 256];
+        let top = full_tile_hash(&forged).unwrap();
+        for (level, hashes) in [(0, &forged[..]), (1, &[top][..])] {
+            let tile = [level.into(), encode_hashes(hashes).into()];
+            let sql = "UPDATE ledger_tiles SET hashes = $2 WHERE level = $1";
+            log.database.write(sql, &tile).await.unwrap();
+        }
+        let mut frontier = log.store.state().await.unwrap().unwrap().frontier.hashes().to_vec();
+        frontier[0] = top;
+        let frontier = frontier_text(&Frontier::from_parts(300, frontier).unwrap());
+        log.database.write("UPDATE ledger_state SET frontier = $1", &[frontier.into()]).await.unwrap();
+        log.event(1, 301).await;
+        for trust in [Trust::Head(Some(&signed)), Trust::Head(None)] {
+            let mut next = Sequencer::new(log.store.clone(), signer());
+            let refused = next.turn(trust, now()).await.unwrap_err();
+            assert!(refused.to_string().contains("has not grown"), "{refused}");
+        }
+        assert_eq!(log.signed().await, signed);
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_hides_nothing_for_ever() {
+    for mut log in logs().await {
+        // More than a turn looks at, and none of them can be placed.
+        let rows: Vec<_> =
+            (0..TURN_ROWS_MAX).map(|number| json!({ "aggregate_id": format!("held-{number}") })).collect();
+        let given = log.database.given(1, &[text("aggregate_id")]);
+        let sql = format!(
+            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+             SELECT 'unused', 'user', aggregate_id, 2 FROM {given}"
+        );
+        log.database.write(&sql, &[json!(rows).to_string().into()]).await.unwrap();
+        log.event(1, 1).await;
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.count), (1, TURN_ROWS_MAX));
+        let idle = log.turn().await;
+        assert_eq!((idle.taken, idle.again, idle.held.count), (0, false, TURN_ROWS_MAX));
     }
 }
 
