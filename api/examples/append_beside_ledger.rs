@@ -18,9 +18,8 @@ use countersign::execute::Plan;
 use countersign::ledger::Keeper;
 use countersign::request::Request;
 use countersign::{Clock, Config, entropy};
-use countersign_domain::agreement::{
-    Agreement, AgreementCommand, AgreementKind, OpenAgreement, ToggleEnforcement,
-};
+use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
+use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementKind};
 use countersign_domain::context::Actor;
 use countersign_domain::ids::AgreementId;
 
@@ -54,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
             "after a round with it: {} entries, {} pending, trail {} behind",
             behind.size,
             behind.pending,
-            i64::try_from(behind.size)? - behind.trail_size
+            behind.size - behind.trail_size
         );
         keeper.stop().await;
     }

@@ -10,6 +10,7 @@ use countersign_projections::ledger::proof::Receipt;
 use countersign_projections::ledger::store::LedgerError;
 
 use crate::app::App;
+use crate::ledger::head::HeadError;
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -34,6 +35,9 @@ pub enum ExportError {
     /// The ledger does not read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The ledger has not grown from its head.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// That it is exported cannot be recorded.
     #[error("{}", .0.for_operator())]
     Record(Problem),
@@ -79,6 +83,7 @@ impl App {
         if from > size || size > checkpoint.size {
             return Err(ExportError::Extent { from, to: size, size: checkpoint.size });
         }
+        let mut writer = BundleWriter::create(directory, from, size)?;
         let export = RecordAuditExport {
             format: ExportFormat::Bundle,
             from: None,
@@ -88,7 +93,6 @@ impl App {
         };
         self.record_audit_export(request, &export).await.map_err(ExportError::Record)?;
         let note = if size == checkpoint.size { signed } else { self.ledger.checkpoint_of(size).await? };
-        let mut writer = BundleWriter::create(directory, from, size)?;
         let mut position = from;
         while position < size {
             let end = size.min(position + PAGE);

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use countersign_domain::Timestamp;
+use countersign_projections::database::Database;
+use countersign_projections::ledger::store::LedgerStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -191,6 +193,22 @@ async fn reset_two_factor(config: Config, id: &str, reason: &str) -> anyhow::Res
 
 async fn open(config: Config) -> anyhow::Result<Arc<App>> {
     Ok(App::open(config, Clock::system()).await?)
+}
+
+/// For commands about a ledger that is there: a mistyped directory must not become an installation.
+async fn require_ledger(config: &Config) -> anyhow::Result<()> {
+    if let Some(file) = config.database.strip_prefix("sqlite:") {
+        let file = file.strip_prefix("//").unwrap_or(file);
+        anyhow::ensure!(std::path::Path::new(file).is_file(), "there is no database {file}");
+    }
+    let database = Database::connect(&config.database).await?;
+    let missing = database.pending_migrations().await?;
+    anyhow::ensure!(missing.is_empty(), "this database has no ledger yet; start the server once");
+    anyhow::ensure!(
+        LedgerStore::new(database).state().await?.is_some(),
+        "this database has no ledger yet; start the server once"
+    );
+    Ok(())
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! What an operator wants to know at three in the morning: is something wrong, and what.
 
+use std::cmp::Ordering;
 use std::os::unix::fs::PermissionsExt;
 
 use chrono::TimeDelta;
@@ -70,7 +71,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
     };
     let kind = match database.engine() {
         Engine::Postgres(_) => "PostgreSQL answers",
-        Engine::Sqlite(_) => "SQLite, in this process alone",
+        Engine::Sqlite(_) => "SQLite answers",
     };
     checks.push(Check::ok("database", kind));
     let migrations = migrations(&database).await;
@@ -115,14 +116,16 @@ async fn time(database: &Database, now: Timestamp) -> Check {
     };
     let at: Result<Option<Timestamp>, DatabaseError> =
         database.read(asked, &[]).await.and_then(|rows| rows.first().map_or(Ok(None), |row| row.get("at")));
-    let off = match (at, database.engine()) {
-        (Ok(Some(at)), Engine::Postgres(_)) => (at - now).abs(),
-        (Ok(Some(at)), Engine::Sqlite(_)) => at - now,
-        (Ok(None) | Err(_), _) => TimeDelta::zero(),
+    let at = match at {
+        Ok(at) => at.unwrap_or(now),
+        Err(error) => return Check::wrong("clock", error.to_string()),
+    };
+    let (off, says) = match database.engine() {
+        Engine::Postgres(_) => ((at - now).abs(), "this machine's clock differs from the database's by"),
+        Engine::Sqlite(_) => (at - now, "the latest event was recorded in the future, by"),
     };
     if off > CLOCK_OFF_MAX {
-        let says = format!("this machine's clock differs by {} s from the database's", off.num_seconds());
-        return Check::wrong("clock", says);
+        return Check::wrong("clock", format!("{says} {} s", off.num_seconds()));
     }
     Check::ok("clock", now.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
@@ -152,7 +155,10 @@ async fn ledger(config: &Config, database: &Database, now: Timestamp) -> Vec<Che
     let mut checks = vec![Check::ok("ledger key", ledger.verifier().to_string())];
     let observed = match ledger.observe(now).await {
         Ok(observed) => observed,
-        Err(error) => return vec![Check::wrong("ledger", error.to_string())],
+        Err(error) => {
+            checks.push(Check::wrong("ledger", error.to_string()));
+            return checks;
+        }
     };
     let says = format!(
         "{} entries, {} signed, {} waiting for {} ms",
@@ -164,10 +170,15 @@ async fn ledger(config: &Config, database: &Database, now: Timestamp) -> Vec<Che
         Check::ok("ledger", says)
     });
     checks.push(Check::of("ledger head", ledger.head_agrees().await.map_err(|error| error.to_string())));
-    let behind = i64::try_from(observed.size).unwrap_or(i64::MAX) - observed.trail_size;
-    checks.push(match behind {
-        0 => Check::ok("audit trail", format!("{} entries", observed.trail_size)),
-        behind => Check::warning("audit trail", format!("{behind} entries behind the ledger")),
+    let (taken_in, size) = (observed.trail_size, observed.size);
+    checks.push(match taken_in.cmp(&size) {
+        Ordering::Equal => Check::ok("audit trail", format!("{taken_in} entries")),
+        Ordering::Less => {
+            Check::warning("audit trail", format!("{} entries behind the ledger", size - taken_in))
+        }
+        Ordering::Greater => {
+            Check::wrong("audit trail", format!("{taken_in} entries, more than the ledger has"))
+        }
     });
     checks
 }

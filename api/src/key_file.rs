@@ -21,7 +21,7 @@ pub type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The file cannot be read or written.
-    #[error("the key file {path} cannot be read: {reason}")]
+    #[error("the key file {path} cannot be read or written: {reason}")]
     Unreadable {
         /// Which file.
         path: PathBuf,

@@ -19,9 +19,9 @@ use std::time::Duration;
 use countersign_domain::Timestamp;
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up::{CaughtUp, catch_up};
-use countersign_projections::database::Database;
+use countersign_projections::database::{Database, DatabaseError};
 use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Signer, Verifier};
-use countersign_projections::ledger::sequencer::Sequencer;
+use countersign_projections::ledger::sequencer::{Sequencer, Trust};
 use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -29,12 +29,14 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::key_file::KeyFileError;
 use head::{Head, HeadError};
-pub use health::{Health, Noticed, Observed};
+pub use health::{Health, Leading, Noticed, Observed};
 pub use keeper::Keeper;
 
 /// A reader waits so long for an entry to be signed.
 const SIGNED_WAIT: Duration = Duration::from_secs(2);
 const SIGNED_POLL: Duration = Duration::from_millis(20);
+/// Draining takes no more turns: each takes thousands of events, or was lost to another sequencer.
+const TURNS_MAX: usize = 10_000;
 
 /// The ledger of the installation, as one node sees it.
 pub struct Ledger {
@@ -160,13 +162,20 @@ impl Ledger {
         })
     }
 
-    /// The checkpoint of an earlier size, signed as it would have been then.
+    /// The checkpoint of an earlier size, signed as it would have been then. What is stored must prove that
+    /// the ledger has grown from it.
     ///
     /// # Errors
     /// The ledger was never so large, or does not read.
     pub async fn checkpoint_of(&self, size: u64) -> Result<String, LedgerError> {
-        let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
-        Ok(self.signer.sign(size, self.store.root(size, state.size()).await?))
+        let (_, signed) = self.checkpoint().await?;
+        let root = self.store.root(size, signed.size).await?;
+        if !self.store.has_grown((size, root), (signed.size, signed.root)).await? {
+            return Err(LedgerError::Corrupt(format!(
+                "its first {size} entries are not those that were signed"
+            )));
+        }
+        Ok(self.signer.sign(size, root))
     }
 
     /// Opens the ledger without asking whether it has grown from its head.
@@ -216,8 +225,7 @@ impl Ledger {
     /// When the database does not answer, or holds what this key has not signed.
     pub async fn checkpoint(&self) -> Result<(String, Checkpoint), LedgerError> {
         let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
-        let checkpoint = self.verifier().verify(state.checkpoint.as_bytes());
-        let checkpoint = checkpoint.map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+        let checkpoint = self.verifier().verify(state.checkpoint.as_bytes())?;
         Ok((state.checkpoint, checkpoint))
     }
 
@@ -244,25 +252,33 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database does not answer or the stored tree is not the one that was signed before.
-    pub async fn sequence_all(&self, now: Timestamp) -> Result<(String, Checkpoint), LedgerError> {
-        let mut sequencer = self.sequencer();
-        loop {
-            let turn = sequencer.turn(self.head.trusted().as_ref(), now).await?;
-            if turn.taken == 0 && !turn.more {
-                if let CaughtUp::Poisoned(position) =
-                    catch_up(&AuditTrail, self.store.database(), turn.size).await?
-                {
-                    tracing::error!(position, "the audit trail stops before an entry whose event is gone");
-                }
-                break;
-            }
+    pub async fn sequence_all(&self, now: Timestamp) -> Result<(String, Checkpoint), HeadError> {
+        let head = self.head.trusted();
+        let size = self.drain(&mut self.sequencer(), Trust::Head(head.as_ref()), now).await?;
+        let caught_up =
+            catch_up(&AuditTrail, self.store.database(), size).await.map_err(LedgerError::from)?;
+        if let CaughtUp::Poisoned(position) = caught_up {
+            tracing::error!(position, "the audit trail stops before an entry that it cannot take");
         }
         let (note, checkpoint) = self.checkpoint().await?;
-        self.head
-            .advance(&self.store, &note)
-            .await
-            .map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+        self.head.advance(&self.store, &note).await?;
         Ok((note, checkpoint))
+    }
+
+    /// Takes turns until what waited has its place; how many entries there are then.
+    async fn drain(
+        &self,
+        sequencer: &mut Sequencer,
+        trust: Trust<'_>,
+        now: Timestamp,
+    ) -> Result<u64, LedgerError> {
+        for _ in 0..TURNS_MAX {
+            let turn = sequencer.turn(trust, now).await?;
+            if !turn.again {
+                return Ok(turn.size);
+            }
+        }
+        Err(DatabaseError::Busy.into())
     }
 
     fn sequencer(&self) -> Sequencer {

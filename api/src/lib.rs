@@ -11,6 +11,7 @@
 //! 8. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
 
 pub mod app;
+mod audit_reads;
 pub mod auth;
 pub mod bundle;
 pub mod cli;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use countersign_projections::ledger::bundle::{BundleReport, Policy, verify_bundle};
 use countersign_projections::ledger::verify::Finding;
@@ -145,6 +145,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
 impl Export {
     /// Writes the bundle.
     pub(super) async fn run(&self, config: Config) -> anyhow::Result<()> {
+        super::require_ledger(&config).await?;
         let app = super::open(config).await?;
         let request = Request::operator(entropy::id(app.clock.now())?.to_string());
         let mut progress = Progress::of("exporting");
@@ -177,6 +178,7 @@ impl Ledger {
             format!("--reason must have 1 to {REASON_CHARACTERS_MAX} characters, on one line")
         })?;
         confirm("Go on from the ledger of this database, whatever was signed before?")?;
+        super::require_ledger(&config).await?;
         let app = App::open_to_adopt(config, Clock::system()).await?;
         let request = Request::operator(entropy::id(app.clock.now())?.to_string());
         match adopt(&app, &request, &reason).await? {
@@ -184,7 +186,6 @@ impl Ledger {
                 print::result("nothing to adopt: the ledger has grown from what was signed")?;
             }
             Adopted::GoesOn { lost, kept, requeued, size } => {
-                ensure!(size > kept, "the record of the adoption is not in the ledger");
                 let lost = lost.map_or(String::new(), |lost| format!(" in place of one of {lost}"));
                 print::result(&format!(
                     "the ledger of {kept} entries goes on{lost}; {requeued} events were put back into its queue; \

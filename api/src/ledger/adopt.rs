@@ -5,6 +5,7 @@ use std::sync::Arc;
 use countersign_domain::ids::InstanceId;
 use countersign_domain::instance::{AdoptLedger, AdoptedTree, Instance, InstanceCommand};
 use countersign_projections::ledger::checkpoint::Checkpoint;
+use countersign_projections::ledger::sequencer::Trust;
 use countersign_projections::ledger::store::LedgerError;
 
 use super::head::HeadError;
@@ -37,6 +38,9 @@ pub enum AdoptError {
     /// The ledger or its head does not do.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// The record is in the database, and has no place in the ledger.
+    #[error("the record of the adoption gets no place in the ledger; run `countersign verify`")]
+    NotRecorded,
     /// The record was not written.
     #[error("{}", .0.for_operator())]
     Record(Problem),
@@ -70,9 +74,12 @@ pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Ad
     }
     let kept = AdoptedTree { size: state.size(), root: state.frontier.root().to_base64() };
     record(app, request, lost.as_ref(), &kept, requeued, reason).await.map_err(AdoptError::Record)?;
-    while sequencer.turn(None, app.clock.now()).await?.taken > 0 {}
+    ledger.drain(&mut sequencer, Trust::Database, app.clock.now()).await?;
     let (note, checkpoint) = ledger.checkpoint().await?;
     let size = checkpoint.size;
+    if size <= kept.size {
+        return Err(AdoptError::NotRecorded);
+    }
     ledger.head.replace(&note, checkpoint).await?;
     Ok(Adopted::GoesOn { lost: lost.map(|lost| lost.size), kept: kept.size, requeued, size })
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Verifier};
 use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
+use countersign_projections::ledger::tree::Hash;
 
 /// The head and where it is kept.
 pub struct Head {
@@ -81,12 +82,6 @@ impl Head {
         Ok(Self { path, verifier, trusted: Mutex::new(trusted) })
     }
 
-    /// Where it is kept.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The checkpoint that every later tree must have grown from.
     #[must_use]
     pub fn trusted(&self) -> Option<Checkpoint> {
@@ -98,42 +93,33 @@ impl Head {
     /// # Errors
     /// [`HeadError::RolledBack`] or [`HeadError::Forked`] if it has not.
     pub async fn check(&self, store: &LedgerStore, state: &LedgerState) -> Result<(), HeadError> {
-        let Some(Checkpoint { size: signed, root, .. }) = self.trusted() else { return Ok(()) };
-        let (path, found) = (self.path.clone(), state.size());
-        if signed > found {
-            return Err(HeadError::RolledBack { path, signed, found });
-        }
-        if store.root(signed, found).await? != root {
-            return Err(HeadError::Forked { path, signed });
-        }
-        Ok(())
+        self.compare(store, (state.size(), state.frontier.root())).await
     }
 
-    /// Takes a newer checkpoint as the head, once it is clear that its tree has grown from the old one.
+    /// Takes a newer checkpoint as the head, once it is proved that its tree has grown from the old one.
     ///
     /// # Errors
     /// What is wrong with it, or with the file.
     pub async fn advance(&self, store: &LedgerStore, note: &str) -> Result<(), HeadError> {
         let checkpoint = self.verifier.verify(note.as_bytes());
-        let path = || self.path.clone();
-        let checkpoint = checkpoint.map_err(|reason| HeadError::NotOurs { path: path(), reason })?;
-        if let Some(Checkpoint { size: signed, root, .. }) = self.trusted() {
-            let found = checkpoint.size;
-            if signed > found {
-                return Err(HeadError::RolledBack { path: path(), signed, found });
-            }
-            let same = if signed == found { checkpoint.root } else { store.root(signed, found).await? };
-            if same != root {
-                return Err(HeadError::Forked { path: path(), signed });
-            }
-            if signed == found {
-                return Ok(());
-            }
-        } else if checkpoint.size == 0 {
-            // A ledger without entries may still be given its name.
+        let checkpoint =
+            checkpoint.map_err(|reason| HeadError::NotOurs { path: self.path.clone(), reason })?;
+        self.compare(store, (checkpoint.size, checkpoint.root)).await?;
+        let known = self.trusted().map_or(0, |trusted| trusted.size);
+        // A ledger without entries may still be given its name, so it has no head.
+        if checkpoint.size == known { Ok(()) } else { self.replace(note, checkpoint).await }
+    }
+
+    async fn compare(&self, store: &LedgerStore, (found, root): (u64, Hash)) -> Result<(), HeadError> {
+        let Some(head) = self.trusted() else { return Ok(()) };
+        let (path, signed) = (self.path.clone(), head.size);
+        if signed > found {
+            return Err(HeadError::RolledBack { path, signed, found });
+        }
+        if store.has_grown((signed, head.root), (found, root)).await? {
             return Ok(());
         }
-        self.replace(note, checkpoint).await
+        Err(HeadError::Forked { path, signed })
     }
 
     /// Takes a checkpoint as the head whatever it was before.

@@ -3,6 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_domain::Timestamp;
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up;
+use countersign_projections::ledger::sequencer::Held;
 use countersign_projections::ledger::store::LedgerError;
 
 use super::Ledger;
@@ -16,21 +19,56 @@ pub struct Health {
     noticed: Mutex<Noticed>,
 }
 
-/// What the task that keeps the ledger has noticed, on the node that leads.
+/// What the task that keeps the ledger has noticed on this node.
 #[derive(Clone, Default, Debug)]
 pub struct Noticed {
     /// Whether this node takes the sequencer's turns.
     pub leads: bool,
     /// Turns that ended without a signature.
     pub failed_signatures: u64,
-    /// Why the last one did, until one succeeds.
-    pub failure: Option<String>,
-    /// Events that get no place, and why.
-    pub held: Vec<String>,
+    /// What the latest round failed at, until one succeeds.
+    pub failure: Option<(Stage, String)>,
+    /// What only the node that leads can see.
+    pub leading: Leading,
+}
+
+/// What only the node that leads can see.
+#[derive(Clone, Default, Debug)]
+pub struct Leading {
+    /// Events that get no place.
+    pub held: Held,
     /// Events that were recorded a while ago and never came to the sequencer.
     pub unsequenced: Vec<String>,
     /// The entry before which the audit trail stopped.
     pub poisoned: Option<u64>,
+}
+
+/// What a round of the task consists of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Finding out who leads.
+    Lead,
+    /// The sequencer's turn, and signing.
+    Sign,
+    /// Letting the audit trail follow.
+    Follow,
+    /// Looking for events that nobody announced.
+    Look,
+    /// Keeping the head.
+    Head,
+}
+
+impl Stage {
+    /// What is the matter when it fails.
+    const fn alarm(self) -> &'static str {
+        match self {
+            Self::Lead => "Who takes the sequencer's turns cannot be found out.",
+            Self::Sign => "The ledger is not signed.",
+            Self::Follow => "The audit trail does not follow the ledger.",
+            Self::Look => "Events that nobody announced are not looked for.",
+            Self::Head => "The ledger has not grown from its head, or the head cannot be kept.",
+        }
+    }
 }
 
 /// How far the ledger is, as any node can see it.
@@ -41,11 +79,11 @@ pub struct Observed {
     /// How many of them are signed.
     pub signed_size: u64,
     /// How many events wait for their place.
-    pub pending: i64,
+    pub pending: u64,
     /// How long the oldest of them has waited.
     pub lag_ms: i64,
     /// How many entries the audit trail has taken in.
-    pub trail_size: i64,
+    pub trail_size: u64,
 }
 
 impl Observed {
@@ -73,17 +111,18 @@ impl Noticed {
     #[must_use]
     pub fn alarms(&self) -> Vec<String> {
         let mut alarms = Vec::new();
-        if self.failure.is_some() {
-            alarms.push("The ledger is not signed.".to_owned());
+        if let Some((stage, _)) = &self.failure {
+            alarms.push(stage.alarm().to_owned());
         }
-        if !self.held.is_empty() {
-            alarms.push(format!("{} events get no place in the ledger.", self.held.len()));
+        let Leading { held, unsequenced, poisoned } = &self.leading;
+        if held.count > 0 {
+            alarms.push(format!("Events get no place in the ledger: {}.", held.count));
         }
-        if !self.unsequenced.is_empty() {
-            alarms.push(format!("{} events never came to the ledger.", self.unsequenced.len()));
+        if !unsequenced.is_empty() {
+            alarms.push(format!("Events never came to the ledger: {}.", unsequenced.len()));
         }
-        if let Some(position) = self.poisoned {
-            alarms.push(format!("The audit trail stops before entry {position}, whose event is gone."));
+        if let Some(position) = poisoned {
+            alarms.push(format!("The audit trail stops before entry {position}, which it cannot take."));
         }
         alarms
     }
@@ -95,21 +134,22 @@ impl Ledger {
     /// # Errors
     /// When the database does not answer.
     pub async fn observe(&self, now: Timestamp) -> Result<Observed, LedgerError> {
+        let database = self.store.database();
+        // The oldest of the first that wait: somebody may have removed the event of the very first.
         let sql = "SELECT s.size, s.signed_size, (SELECT count(*) FROM ledger_pending) AS pending, \
-                   (SELECT e.recorded_at FROM ledger_pending p JOIN events e \
-                   ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
-                   AND e.sequence = p.sequence ORDER BY p.pending_id LIMIT 1) AS oldest, \
-                   (SELECT max(c.position) FROM projection_checkpoints c WHERE c.projection = 'audit_trail') AS trail \
-                   FROM ledger_state s";
-        let rows = self.store.database().read(sql, &[]).await?;
+                   (SELECT min(e.recorded_at) FROM (SELECT * FROM ledger_pending ORDER BY pending_id LIMIT 100) AS p \
+                   JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
+                   AND e.sequence = p.sequence) AS oldest FROM ledger_state s";
+        let rows = database.read(sql, &[]).await?;
         let row = rows.first().ok_or(LedgerError::NotThere)?;
         let oldest: Option<Timestamp> = row.get("oldest")?;
+        let number = |column| row.get::<i64>(column).map(|number| u64::try_from(number).unwrap_or_default());
         Ok(Observed {
-            size: u64::try_from(row.get::<i64>("size")?).unwrap_or_default(),
-            signed_size: u64::try_from(row.get::<i64>("signed_size")?).unwrap_or_default(),
-            pending: row.get("pending")?,
+            size: number("size")?,
+            signed_size: number("signed_size")?,
+            pending: number("pending")?,
             lag_ms: oldest.map_or(0, |oldest| (now - oldest).num_milliseconds().max(0)),
-            trail_size: row.get::<Option<i64>>("trail")?.unwrap_or_default(),
+            trail_size: catch_up::position::<AuditTrail>(database).await?,
         })
     }
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use countersign_projections::audit_trail::AuditTrail;
-use countersign_projections::catch_up::{CaughtUp, catch_up};
-use countersign_projections::ledger::sequencer::Sequencer;
+use countersign_projections::catch_up::{self, CaughtUp, catch_up};
+use countersign_projections::database::DatabaseError;
+use countersign_projections::ledger::sequencer::{Held, HeldEvent, Sequencer, Trust};
 use countersign_projections::ledger::store::LedgerError;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::head::HeadError;
+use super::health::{Leading, Stage};
 use super::leadership::Leadership;
 use crate::app::App;
 
@@ -29,9 +31,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The head is written no more often.
 const HEAD_EVERY: Duration = Duration::from_millis(250);
 /// How often events are looked for that nobody announced.
-const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// An event may take so long to its place before it is looked for.
-const RECONCILE_AFTER: TimeDelta = TimeDelta::seconds(10);
+const LOOK_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// So long a node that stops takes to finish.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -66,13 +68,13 @@ struct Keeping {
     sequencer: Sequencer,
     leadership: Leadership,
     head_written: Option<Instant>,
-    reconciled: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 impl Keeping {
     fn new(app: Arc<App>) -> Self {
         let (sequencer, leadership) = (app.ledger.sequencer(), Leadership::of(&app.database));
-        Self { app, sequencer, leadership, head_written: None, reconciled: None }
+        Self { app, sequencer, leadership, head_written: None, looked: None }
     }
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
@@ -93,8 +95,8 @@ impl Keeping {
             }
         }
         self.head_written = None;
-        let last = self.round_or_pause().await;
-        tracing::trace!(?last, "the ledger's last turn");
+        // What it could not do, it has logged.
+        let _ = self.round_or_pause().await;
         self.leadership.release().await;
     }
 
@@ -103,21 +105,27 @@ impl Keeping {
         let outcome = self.round().await;
         let mut noticed = self.app.ledger.health.lock();
         match outcome {
-            Ok(taken) => {
+            Ok(found) => {
                 if noticed.failure.take().is_some() {
-                    tracing::info!("the ledger is signed again");
+                    tracing::info!("the ledger is kept again");
                 }
-                match taken {
-                    0 => (POLL, true),
-                    1..BUSY_ROWS => (PACE, false),
-                    BUSY_ROWS.. => (PACE_WHEN_BUSY, false),
+                match found {
+                    Found::Nothing => (POLL, true),
+                    Found::Little => (PACE, false),
+                    Found::Much => (PACE_WHEN_BUSY, false),
                 }
             }
-            Err(error) => {
-                noticed.failed_signatures += 1;
-                let failure = error.to_string();
+            Err(Failed { stage, reason }) => {
+                if stage == Stage::Sign {
+                    noticed.failed_signatures += 1;
+                }
+                let failure = (stage, reason);
                 if noticed.failure.as_ref() != Some(&failure) {
-                    tracing::error!(%error, "the ledger is not signed; this is tried again");
+                    tracing::error!(
+                        ?stage,
+                        reason = failure.1,
+                        "the ledger is not kept; this is tried again"
+                    );
                 }
                 noticed.failure = Some(failure);
                 (PAUSE, false)
@@ -125,82 +133,90 @@ impl Keeping {
         }
     }
 
-    /// One round; how many entries are new.
-    async fn round(&mut self) -> Result<usize, HeadError> {
-        let leads = self.leadership.held().await.map_err(LedgerError::from)?;
-        self.app.ledger.health.lock().leads = leads;
-        let taken = if leads { self.lead().await? } else { self.watch_trail().await? };
-        if self.head_written.is_none_or(|at| at.elapsed() >= HEAD_EVERY) {
-            self.keep_head().await?;
-        }
-        Ok(taken)
-    }
-
-    async fn lead(&mut self) -> Result<usize, HeadError> {
-        let ledger = &self.app.ledger;
-        let turn = self.sequencer.turn(ledger.head.trusted().as_ref(), self.app.clock.now()).await?;
-        let taken = if turn.more { turn.taken.max(1) } else { turn.taken };
-        self.notice_held(turn.held);
-        self.follow(turn.size).await?;
-        if self.reconciled.is_none_or(|at| at.elapsed() >= RECONCILE_EVERY) {
-            self.reconcile().await?;
-        }
-        Ok(taken)
-    }
-
-    fn notice_held(&self, held: Vec<String>) {
-        let mut noticed = self.app.ledger.health.lock();
-        if noticed.held != held {
-            for event in held.iter().filter(|event| !noticed.held.contains(event)).take(10) {
-                tracing::error!(event, "an event gets no place in the ledger");
+    async fn round(&mut self) -> Result<Found, Failed> {
+        let leads = self.leadership.held().await.map_err(at(Stage::Lead))?;
+        {
+            let mut noticed = self.app.ledger.health.lock();
+            noticed.leads = leads;
+            if !leads {
+                // The node that leads now sees it, or that it is over.
+                noticed.leading = Leading::default();
             }
-            noticed.held = held;
         }
+        let found = if leads { self.lead().await? } else { self.watch_trail().await? };
+        if self.head_written.is_none_or(|at| at.elapsed() >= HEAD_EVERY) {
+            self.keep_head().await.map_err(at(Stage::Head))?;
+        }
+        Ok(found)
+    }
+
+    async fn lead(&mut self) -> Result<Found, Failed> {
+        let ledger = &self.app.ledger;
+        let head = ledger.head.trusted();
+        let turn = self.sequencer.turn(Trust::Head(head.as_ref()), self.app.clock.now()).await;
+        let turn = turn.map_err(at(Stage::Sign))?;
+        self.notice_held(turn.held);
+        self.follow(turn.size).await.map_err(at(Stage::Follow))?;
+        if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.look_for_missing().await.map_err(at(Stage::Look))?;
+        }
+        Ok(match turn.taken {
+            0 if !turn.again => Found::Nothing,
+            0..BUSY_ROWS => Found::Little,
+            BUSY_ROWS.. => Found::Much,
+        })
+    }
+
+    fn notice_held(&self, held: Held) {
+        let mut noticed = self.app.ledger.health.lock();
+        let known = &noticed.leading.held.first;
+        for HeldEvent { event, reason } in held.first.iter().filter(|held| !known.contains(held)) {
+            tracing::error!(event, reason, "an event gets no place in the ledger");
+        }
+        noticed.leading.held = held;
     }
 
     /// Lets what follows the ledger take in what is new.
-    async fn follow(&self, size: u64) -> Result<(), HeadError> {
-        let caught_up = catch_up(&AuditTrail, &self.app.database, size).await.map_err(LedgerError::from)?;
-        let (trail_size, poisoned) = match caught_up {
+    async fn follow(&self, size: u64) -> Result<(), DatabaseError> {
+        let (trail_size, poisoned) = match catch_up(&AuditTrail, &self.app.database, size).await? {
             CaughtUp::To(position) => (position, None),
             CaughtUp::Poisoned(position) => (position, Some(position)),
         };
         self.tell_trail_size(trail_size);
         let mut noticed = self.app.ledger.health.lock();
         if let Some(position) = poisoned
-            && noticed.poisoned.is_none()
+            && noticed.leading.poisoned.is_none()
         {
-            tracing::error!(position, "the audit trail stops before an entry whose event is gone");
+            tracing::error!(position, "the audit trail stops before an entry that it cannot take");
         }
-        noticed.poisoned = poisoned;
+        noticed.leading.poisoned = poisoned;
         Ok(())
     }
 
     /// What the leader has done, for those who listen to this node.
-    async fn watch_trail(&self) -> Result<usize, HeadError> {
-        let size = self.app.trail_size().await.map_err(LedgerError::from)?;
+    async fn watch_trail(&self) -> Result<Found, Failed> {
+        let size = catch_up::position::<AuditTrail>(&self.app.database).await.map_err(at(Stage::Follow))?;
         self.tell_trail_size(size);
-        Ok(0)
+        Ok(Found::Nothing)
     }
 
     fn tell_trail_size(&self, size: u64) {
         self.app.ledger.trail.send_if_modified(|known| std::mem::replace(known, size) != size);
     }
 
-    async fn reconcile(&mut self) -> Result<(), HeadError> {
-        let (missing, at_the_end) = self.sequencer.reconcile(self.app.clock.now() - RECONCILE_AFTER).await?;
+    async fn look_for_missing(&mut self) -> Result<(), LedgerError> {
+        let looked = self.sequencer.look_for_missing(self.app.clock.now() - LOOK_AFTER).await?;
         // Where there is more to look at, the next round goes on.
-        self.reconciled = at_the_end.then(Instant::now);
-        let events: Vec<String> = missing.into_iter().map(|missing| missing.event).collect();
+        self.looked = looked.at_the_end.then(Instant::now);
         let mut noticed = self.app.ledger.health.lock();
-        // What is held waits for its place, and was announced.
-        let unsequenced = if noticed.held.is_empty() { events } else { Vec::new() };
-        if let Some(event) = unsequenced.first()
-            && noticed.unsequenced.is_empty()
-        {
+        let Leading { held, unsequenced, .. } = &mut noticed.leading;
+        // What is held was announced.
+        let is_held = |event: &String| held.first.iter().any(|held| held.event == *event);
+        let missing: Vec<String> = looked.missing.into_iter().filter(|event| !is_held(event)).collect();
+        for event in missing.iter().filter(|event| !unsequenced.contains(event)) {
             tracing::error!(event, "an event never came to the ledger; run `countersign verify`");
         }
-        noticed.unsequenced = unsequenced;
+        *unsequenced = missing;
         Ok(())
     }
 
@@ -211,4 +227,23 @@ impl Keeping {
         self.head_written = Some(Instant::now());
         Ok(())
     }
+}
+
+/// How much a round found to do.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    Nothing,
+    Little,
+    Much,
+}
+
+/// What a round failed at.
+#[derive(Debug)]
+struct Failed {
+    stage: Stage,
+    reason: String,
+}
+
+fn at<E: std::fmt::Display>(stage: Stage) -> impl FnOnce(E) -> Failed {
+    move |error| Failed { stage, reason: error.to_string() }
 }

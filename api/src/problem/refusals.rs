@@ -7,6 +7,7 @@ use countersign_domain::instance::InstanceRefusal;
 use countersign_domain::requirement::Requirement;
 use countersign_domain::user::UserRefusal;
 use countersign_projections::database::DatabaseError;
+use countersign_projections::ledger::store::LedgerError;
 use cqrs_es::AggregateError;
 
 use super::{Problem, ProblemCode};
@@ -123,6 +124,21 @@ fn sentence(words: &str) -> String {
     let mut characters = words.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", characters.as_str())
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Database(error) => error.into(),
+            LedgerError::Stopping => busy("The program is stopping."),
+            LedgerError::Tree(_)
+            | LedgerError::Tile(_)
+            | LedgerError::Checkpoint(_)
+            | LedgerError::Proof(_)
+            | LedgerError::NotThere
+            | LedgerError::Corrupt(_) => Self::internal(error.to_string()),
+        }
+    }
 }
 
 impl From<DatabaseError> for Problem {

@@ -88,7 +88,7 @@ impl AgreementView {
 
 impl App {
     /// Seals what is recorded of the caller in another stream than their own.
-    pub(super) fn callers_key(&self, request: &Request) -> DataKey {
+    pub(crate) fn callers_key(&self, request: &Request) -> DataKey {
         match &request.caller {
             Caller::Session { key, .. } => key.clone(),
             Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => {

@@ -11,7 +11,6 @@ mod names;
 mod pages;
 pub mod proofs;
 mod query;
-mod reads;
 pub mod stream;
 mod summary;
 
@@ -136,9 +135,9 @@ pub async fn entry(
     request: Request,
     Path(position): OneId,
 ) -> Result<Json<OneEntry>, Problem> {
-    let reader = Reader::of(&request)?;
-    app.record_audit_read(&request, AuditFilter::of(AuditRoute::Entry)).await?;
-    let (position, stored) = app.entry_at(&position, reader).await?;
+    let (reader, position) = (Reader::of(&request)?, entry_position(&position)?);
+    app.record_audit_read(&request, AuditFilter::of_entry(AuditRoute::Entry, position)).await?;
+    let stored = app.entry_at(position, reader).await?;
     let leaf = app.ledger.store.leaves(position, position.saturating_add(1)).await?.pop();
     let leaf = leaf.filter(|_| stored.is_whole_for(reader)).map(|leaf| leaf.leaf);
     let names = app.names_in(std::slice::from_ref(&stored)).await?;
@@ -153,20 +152,10 @@ fn narrow(conditions: &mut Conditions, filter: &EntryFilter) -> Result<(), Probl
     if !filter.r#type.is_empty() {
         feed::check_types(&filter.r#type)?;
         let types: Vec<&str> = filter.r#type.iter().map(String::as_str).collect();
-        let alone = filter.user.is_none() && filter.agreement.is_none() && filter.actor.is_none();
-        conditions.of_types(&types, alone);
+        conditions.of_types(&types);
     }
-    if let (Some(from), Some(to)) = (filter.from, filter.to)
-        && from > to
-    {
-        return Err(malformed("from must not be after to."));
-    }
-    for (comparison, at) in [(">=", filter.from), ("<", filter.to)] {
-        if let Some(at) = at {
-            let at = conditions.param(at);
-            conditions.texts.push(format!("t.recorded_at {comparison} {at}"));
-        }
-    }
+    check_period(filter.from, filter.to)?;
+    conditions.between(filter.from, filter.to);
     if let Some(cursor) = &filter.cursor {
         let (recorded_at, position) = read_cursor(cursor)
             .ok_or_else(|| malformed("cursor must be what the page before gave as next_cursor."))?;
@@ -182,17 +171,34 @@ fn read_cursor(cursor: &str) -> Option<(Timestamp, i64)> {
     Some((crate::time::parse(recorded_at).ok()?, position.parse().ok()?))
 }
 
+fn check_period(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), Problem> {
+    match (from, to) {
+        (Some(from), Some(to)) if from > to => {
+            Err(Problem::new(ProblemCode::MalformedRequest, "from must not be after to."))
+        }
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
+}
+
+/// What the path of a single entry names.
+const ENTRY: &str = "entry of the audit trail";
+
+/// No ledger has a position that a database cannot hold.
+fn entry_position(text: &str) -> Result<u64, Problem> {
+    let position: u64 = path_id(text, ENTRY)?;
+    if i64::try_from(position).is_ok() { Ok(position) } else { Err(Problem::not_found(ENTRY)) }
+}
+
 impl App {
     /// The entry at a position, if the reader may see it; another is never there.
-    async fn entry_at(&self, position: &str, reader: Reader) -> Result<(u64, StoredEntry), Problem> {
-        let not_found = || Problem::not_found("entry of the audit trail");
-        let number: u64 = path_id(position, "entry of the audit trail")?;
+    async fn entry_at(&self, position: u64, reader: Reader) -> Result<StoredEntry, Problem> {
+        let not_found = || Problem::not_found(ENTRY);
         let mut conditions = Conditions::default();
-        let at = conditions.param(i64::try_from(number).map_err(|_| not_found())?);
+        let at = conditions.param(i64::try_from(position).map_err(|_| not_found())?);
         conditions.texts.push(format!("t.position = {at}"));
         let sql = conditions.select(reader, false, 1);
         let rows = self.database.scan(&sql, &conditions.params).await?;
-        Ok((number, StoredEntry::read(rows.first().ok_or_else(not_found)?)?))
+        StoredEntry::read(rows.first().ok_or_else(not_found)?)
     }
 
     /// Waits for a write that the reader may see; another is never there.

@@ -16,7 +16,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Problems, Shared};
-use crate::ledger::{Noticed, Observed};
+use crate::app::App;
+use crate::ledger::{Leading, Noticed, Observed};
 use crate::problem::Problem;
 use countersign_projections::database::{DatabaseError, StatementCounts};
 
@@ -68,7 +69,7 @@ pub async fn readyz(State(app): Shared) -> Response {
             (false, false)
         }
     };
-    let observed = if migrations { app.ledger.observe(app.clock.now()).await.ok() } else { None };
+    let observed = if migrations { observe(&app).await } else { None };
     let ready = observed.as_ref().is_some_and(|observed| !observed.lags());
     let (code, status) =
         if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
@@ -78,6 +79,12 @@ pub async fn readyz(State(app): Shared) -> Response {
     let mut response = (code, Json(body)).into_response();
     response.extensions_mut().insert(OwnBody);
     response
+}
+
+/// How far the ledger is; nothing when the database does not say.
+async fn observe(app: &App) -> Option<Observed> {
+    let observed = app.ledger.observe(app.clock.now()).await;
+    observed.inspect_err(|error| tracing::warn!(%error, "how far the ledger is cannot be read")).ok()
 }
 
 /// Marks an error response that is no problem: its body says what is the matter.
@@ -93,7 +100,7 @@ pub async fn metrics(State(app): Shared) -> Result<Response, Problem> {
     let mut registry = Registry::with_prefix("countersign");
     registry.register_collector(Box::new(Statements(app.database.counters())));
     // Without the database there is nothing to say of the ledger, and the rest is said all the same.
-    let observed = app.ledger.observe(app.clock.now()).await.ok();
+    let observed = observe(&app).await;
     registry.register_collector(Box::new(LedgerFigures { observed, noticed: app.ledger.health.noticed() }));
     registry.register_collector(Box::new(app.webhook_figures().await));
     let mut text = String::new();
@@ -136,25 +143,30 @@ impl Collector for LedgerFigures {
             for (name, help, value) in [
                 ("ledger_entries", "Entries of the ledger", natural(size)),
                 ("ledger_signed_entries", "Entries that the latest checkpoint signs", natural(signed_size)),
-                ("ledger_pending_events", "Events that wait for their place in the ledger", pending),
+                ("ledger_pending_events", "Events that wait for their place in the ledger", natural(pending)),
                 ("ledger_lag_milliseconds", "How long the oldest of them has waited", lag_ms),
-                ("audit_trail_entries", "Entries that the audit trail has taken in", trail_size),
+                ("audit_trail_entries", "Entries that the audit trail has taken in", natural(trail_size)),
             ] {
                 gauge(&mut encoder, name, help, value)?;
             }
         }
+        let Leading { held, unsequenced, poisoned } = &noticed.leading;
         for (name, help, value) in [
             ("ledger_leader", "Whether this node takes the sequencer's turns", i64::from(noticed.leads)),
-            ("ledger_held_events", "Events that get no place in the ledger", count(noticed.held.len())),
+            (
+                "ledger_held_events",
+                "Events that get no place in the ledger, if this node leads",
+                count(held.count),
+            ),
             (
                 "ledger_unsequenced_events",
-                "Events that never came to the sequencer",
-                count(noticed.unsequenced.len()),
+                "Events that never came to the sequencer, if this node leads",
+                count(unsequenced.len()),
             ),
             (
                 "audit_trail_stopped",
-                "Whether the audit trail stops before an entry that it cannot take",
-                i64::from(noticed.poisoned.is_some()),
+                "Whether the audit trail stops before an entry that it cannot take, if this node leads",
+                i64::from(poisoned.is_some()),
             ),
         ] {
             gauge(&mut encoder, name, help, value)?;

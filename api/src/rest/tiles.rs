@@ -59,6 +59,9 @@ pub async fn entries(State(app): Shared, request: Request, Path(index): OneId) -
     app.record_audit_read(&request, AuditFilter::of(AuditRoute::Tiles)).await?;
     let first = tile.index() * u64::from(TILE_WIDTH);
     let leaves = app.ledger.store.leaves(first, first + u64::from(tile.width())).await?;
+    if leaves.len() != usize::from(tile.width()) {
+        return Err(Problem::internal(format!("the ledger does not have all leaves of {tile}")));
+    }
     let mut bundle = Vec::new();
     for leaf in leaves {
         let length = u16::try_from(leaf.leaf.len())

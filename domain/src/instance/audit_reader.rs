@@ -1,7 +1,8 @@
 //! Readers of the audit trail: who read it, and what they asked for, is recorded too.
 //!
 //! A page that is reloaded must not fill the trail with itself, so the same question of the same
-//! reader is recorded once in ten minutes. An export takes data away, so each one is recorded.
+//! reader is recorded once in ten minutes. Whoever asks very many different ones is recorded as having
+//! asked for everything, so that nobody fills it by asking. An export takes data away, so each one is recorded.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ use crate::instance::{Instance, InstanceEvent};
 
 /// For so long after it was recorded, the same question is not recorded again.
 pub const READ_RECORDED_ONCE_IN: TimeDelta = TimeDelta::minutes(10);
-/// So many questions are remembered; more of them push out the oldest, which are then recorded again.
-pub const READS_REMEMBERED_MAX: usize = 64;
+/// So many different questions are recorded one by one in that time.
+pub const READS_TOLD_APART_MAX: usize = 64;
 
 /// What a reader of the audit trail asked for, page by page being one question. All that is given
 /// must have held for an entry to be shown.
@@ -22,6 +23,9 @@ pub const READS_REMEMBERED_MAX: usize = 64;
 pub struct AuditFilter {
     /// How it was asked.
     pub route: AuditRoute,
+    /// The entry at this position alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
     /// About this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
@@ -54,8 +58,6 @@ pub enum AuditRoute {
     Proof,
     /// Bundles of the ledger's leaves.
     Tiles,
-    /// The export.
-    Export,
     /// The stream of entries as they come.
     Stream,
     /// A person or an agreement as they were.
@@ -70,7 +72,22 @@ impl AuditFilter {
     /// Everything that this way shows.
     #[must_use]
     pub const fn of(route: AuditRoute) -> Self {
-        Self { route, user: None, agreement: None, actor: None, types: Vec::new(), from: None, to: None }
+        Self {
+            route,
+            position: None,
+            user: None,
+            agreement: None,
+            actor: None,
+            types: Vec::new(),
+            from: None,
+            to: None,
+        }
+    }
+
+    /// One entry, and nothing else.
+    #[must_use]
+    pub fn of_entry(route: AuditRoute, position: u64) -> Self {
+        Self { position: Some(position), ..Self::of(route) }
     }
 
     /// The same question in the form in which it is recorded and compared: types in one order.
@@ -152,20 +169,28 @@ impl AuditReader {
         self.recent.iter().any(|read| read.filter == digest && read.is_recent(at))
     }
 
+    fn asks_very_much(&self, at: Timestamp) -> bool {
+        self.recent.iter().filter(|read| read.is_recent(at)).count() >= READS_TOLD_APART_MAX
+    }
+
     pub(super) fn remember(&mut self, filter: &AuditFilter, at: Timestamp) {
+        // At most so many that are told apart, and one for each way of reading.
         self.recent.retain(|read| read.is_recent(at));
-        if self.recent.len() >= READS_REMEMBERED_MAX {
-            self.recent.remove(0);
-        }
         self.recent.push(RecordedRead { filter: filter.digest(), at });
     }
 }
 
 impl Instance {
     pub(super) fn record_audit_read(&self, command: RecordAuditRead) -> Vec<InstanceEvent> {
-        let (filter, at) = (command.filter.normalised(), command.at);
+        let (mut filter, at) = (command.filter.normalised(), command.at);
         if self.audit_reader.remembers(&filter, at) {
             return Vec::new();
+        }
+        if self.audit_reader.asks_very_much(at) {
+            filter = AuditFilter::of(filter.route);
+            if self.audit_reader.remembers(&filter, at) {
+                return Vec::new();
+            }
         }
         vec![InstanceEvent::AuditRead { filter, at }]
     }
@@ -233,6 +258,7 @@ mod tests {
         let others = [
             entries(),
             AuditFilter { user: Some(user_id(2)), ..entries() },
+            AuditFilter { position: Some(7), ..about(1) },
             AuditFilter { agreement: Some(agreement_id(1)), ..about(1) },
             AuditFilter { actor: Some(user_id(1).as_uuid()), ..about(1) },
             AuditFilter { types: vec!["UserLinked".to_owned()], ..about(1) },
@@ -254,13 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_latest_questions_are_remembered() {
-        let max = u128::try_from(READS_REMEMBERED_MAX).unwrap();
-        let reads = |count| (1..=count).map(|number| read(about(number), 0)).collect::<Vec<_>>();
-        given_instance(reads(max)).when(record(about(1), 1)).then([]);
-        let after = given_instance(reads(max + 1)).when(record(about(1), 1)).then([read(about(1), 1)]);
-        assert_eq!(after.decide(record(about(3), 1)), Ok(Vec::new()));
-        assert_eq!(after.audit_reader.recent.len(), READS_REMEMBERED_MAX);
+    fn s25_whoever_asks_very_much_is_recorded_as_asking_for_everything() {
+        let max = u128::try_from(READS_TOLD_APART_MAX).unwrap();
+        let reads: Vec<_> = (1..=max).map(|number| read(about(number), 0)).collect();
+        given_instance(reads.clone()).when(record(about(1), 1)).then([]);
+        let after = given_instance(reads).when(record(about(max + 1), 1)).then([read(entries(), 1)]);
+        assert_eq!(after.decide(record(about(max + 2), 1)), Ok(Vec::new()));
+        assert_eq!(after.decide(record(about(1), 1)), Ok(Vec::new()));
+        let another_way = AuditFilter::of_entry(AuditRoute::Entry, 7);
+        let recorded = read(AuditFilter::of(AuditRoute::Entry), 1);
+        assert_eq!(after.decide(record(another_way, 1)), Ok(vec![recorded]));
+        assert_eq!(after.audit_reader.recent.len(), READS_TOLD_APART_MAX + 1);
+        assert_eq!(after.decide(record(about(1), 10)), Ok(vec![read(about(1), 10)]));
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub(super) struct StoredEntry {
     /// The event as `{type: {fields}}`.
     payload: Value,
     metadata: HashMap<String, String>,
+    /// Whether the event was removed behind the program's back.
+    pub(super) is_gone: bool,
 }
 
 /// What kind of event an entry tells of, in whichever stream.
@@ -108,21 +110,30 @@ impl EventKind {
     }
 }
 
+/// Said of an entry in place of what nobody knows any more.
+const GONE: &str = "The event of this entry was removed; `countersign verify` says more";
+
 impl StoredEntry {
     pub(super) fn read(row: &Row) -> Result<Self, Problem> {
-        let json = |column: &str| -> Result<String, Problem> { Ok(row.get(column)?) };
         let unreadable =
             |error: serde_json::Error| Problem::internal(format!("an event does not read: {error}"));
+        let (payload, metadata): (Option<String>, Option<String>) =
+            (row.get("payload")?, row.get("metadata")?);
+        // An entry stays where it was recorded, even if somebody removed its event.
+        let event = payload.zip(metadata);
+        let is_gone = event.is_none();
+        let (payload, metadata) = event.unwrap_or_else(|| ("null".to_owned(), "{}".to_owned()));
         Ok(Self {
             position: row.get("position")?,
-            event_id: row.get("event_id")?,
+            event_id: row.get::<Option<String>>("event_id")?.unwrap_or_default(),
             recorded_at: row.get("recorded_at")?,
             event_type: row.get("event_type")?,
             stream_type: row.get("aggregate_type")?,
             user_id: row.get("user_id")?,
             agreement_id: row.get("agreement_id")?,
-            payload: serde_json::from_str(&json("payload")?).map_err(unreadable)?,
-            metadata: serde_json::from_str(&json("metadata")?).map_err(unreadable)?,
+            payload: serde_json::from_str(&payload).map_err(unreadable)?,
+            metadata: serde_json::from_str(&metadata).map_err(unreadable)?,
+            is_gone,
         })
     }
 
@@ -176,7 +187,11 @@ impl StoredEntry {
             agreement: agreement.as_deref().unwrap_or("an agreement"),
             data: &data,
         };
-        let summary = summary(kind, &told).unwrap_or_else(|| self.event_type.clone());
+        let summary = match summary(kind, &told) {
+            _ if self.is_gone => GONE.to_owned(),
+            Some(summary) => summary,
+            None => self.event_type.clone(),
+        };
         EntryView {
             position: self.position,
             event_id: self.event_id,

@@ -18,16 +18,19 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use countersign_domain::instance::{ExportFormat, RecordAuditExport};
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up;
 use futures::stream;
 use serde::Deserialize;
 use serde_json::Value;
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
+use super::check_period;
 use super::entry::EntryView;
-use super::pages::Way;
+use super::pages::Reading;
 use crate::app::App;
-use crate::problem::{Problem, ProblemCode};
+use crate::problem::Problem;
 use crate::request::Request;
 use crate::rest::{Params, Problems, Shared};
 
@@ -57,12 +60,8 @@ pub async fn export(
     request: Request,
     Params(Export { format, from, to }): Params<Export>,
 ) -> Result<Response, Problem> {
-    if let (Some(from), Some(to)) = (from, to)
-        && from > to
-    {
-        return Err(Problem::new(ProblemCode::MalformedRequest, "from must not be after to."));
-    }
-    let size = app.trail_size().await?;
+    check_period(from, to)?;
+    let size = catch_up::position::<AuditTrail>(&app.database).await?;
     let at = app.clock.now();
     let export = RecordAuditExport { format: format.recorded(), from, to, entries_below: size, at };
     app.record_audit_export(&request, &export).await?;
@@ -75,7 +74,7 @@ pub async fn export(
         ),
         (HeaderName::from_static("countersign-ledger-size"), HeaderValue::from(size)),
     ];
-    let body = Body::from_stream(pages(app, format, Way::of(from, to, size)));
+    let body = Body::from_stream(pages(app, format, Reading::of(from, to, size)));
     Ok((headers, body).into_response())
 }
 
@@ -83,11 +82,11 @@ pub async fn export(
 fn pages(
     app: Arc<App>,
     format: Format,
-    way: Way,
+    reading: Reading,
 ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
     let head = stream::iter([Ok(Bytes::from_static(format.head()))]);
-    let pages = stream::try_unfold((app, way), move |(app, mut way)| async move {
-        let page = app.next_page(&mut way).await.map_err(|problem| broken(&problem.for_operator()))?;
+    let pages = stream::try_unfold((app, reading), move |(app, mut reading)| async move {
+        let page = app.next_page(&mut reading).await.map_err(|problem| broken(&problem.for_operator()))?;
         if page.is_empty() {
             return Ok(None);
         }
@@ -95,7 +94,7 @@ fn pages(
         for entry in &page {
             format.write(entry, &mut piece).map_err(|error| broken(&error.to_string()))?;
         }
-        Ok(Some((Bytes::from(piece), (app, way))))
+        Ok(Some((Bytes::from(piece), (app, reading))))
     });
     futures::StreamExt::chain(head, pages)
 }

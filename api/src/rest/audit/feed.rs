@@ -4,12 +4,12 @@
 use countersign_domain::agreement::AgreementEvent;
 use countersign_domain::instance::InstanceEvent;
 use countersign_domain::user::UserEvent;
-use countersign_projections::audit_trail::AUDIT_TRAIL;
 use serde::Serialize;
 use strum::VariantNames;
 
 use super::entry::{EntryView, StoredEntry};
-use super::query::{Conditions, Reader};
+use super::pages::forwards;
+use super::query::Conditions;
 use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
 
@@ -55,26 +55,21 @@ impl App {
         limit: i64,
     ) -> Result<Vec<Message>, Problem> {
         let mut conditions = Conditions::default();
-        let (from, to) = (conditions.param(from), conditions.param(to));
-        let mut only = format!("a.position >= {from} AND a.position < {to}");
+        conditions.compare("t.position", ">=", from);
+        conditions.compare("t.position", "<", to);
         if !types.is_empty() {
             let types: Vec<&str> = types.iter().map(String::as_str).collect();
-            only = format!("{only} AND a.event_type IN ({})", conditions.list(&types));
+            let types = conditions.list(&types);
+            conditions.texts.push(format!("t.event_type IN ({types})"));
         }
-        let limit = conditions.param(limit);
-        // An entry whose event is gone does not read: it must stop what follows, not be left out.
-        let sql = format!(
-            "SELECT t.position, t.recorded_at, t.aggregate_type, t.user_id, t.agreement_id, e.event_id, \
-             e.event_type, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
-             FROM (SELECT * FROM {AUDIT_TRAIL} a WHERE {only} ORDER BY a.position LIMIT {limit}) AS t \
-             LEFT JOIN events e ON e.aggregate_type = t.aggregate_type AND e.aggregate_id = t.aggregate_id \
-             AND e.sequence = t.sequence ORDER BY t.position"
-        );
+        let sql = forwards(&mut conditions, &["position"], limit);
         let rows = self.database.read_bulk(&sql, &conditions.params).await?;
         let stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
-        let names = self.names_in(&stored).await?;
-        let views = stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor));
-        views.map(message).collect()
+        // Nobody can be sent what is gone: it must stop what follows, not be left out.
+        if let Some(gone) = stored.iter().find(|entry| entry.is_gone) {
+            return Err(Problem::internal(format!("the event of entry {} is gone", gone.position)));
+        }
+        self.views(stored).await?.into_iter().map(message).collect()
     }
 }
 

@@ -1,9 +1,7 @@
 //! The trail read forwards, a page after the other, for whoever takes all of it.
 
 use countersign_domain::Timestamp;
-use countersign_projections::audit_trail::{AUDIT_TRAIL, AuditTrail};
-use countersign_projections::catch_up;
-use countersign_projections::database::DatabaseError;
+use countersign_projections::audit_trail::AUDIT_TRAIL;
 
 use super::entry::{EntryView, StoredEntry};
 use super::query::{Conditions, Reader};
@@ -13,89 +11,74 @@ use crate::problem::Problem;
 /// So many entries are read at once; no more of them are in memory.
 const PAGE: i64 = 500;
 
-/// A way through the trail. Everything below `below` is there to be read.
+/// A reading by time, of everything below a position.
 #[derive(Clone, Debug)]
-pub(crate) struct Way {
-    pub(crate) from: Option<Timestamp>,
-    pub(crate) to: Option<Timestamp>,
-    pub(crate) below: u64,
-    at: Option<Place>,
+pub(super) struct Reading {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    below: u64,
+    /// Where the latest page ended.
+    at: Option<(Timestamp, i64)>,
 }
 
-/// Where a page ended.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    recorded_at: Timestamp,
-    position: i64,
-}
-
-impl Way {
+impl Reading {
     /// From the oldest entry to the newest, of those recorded in a period.
-    pub(crate) const fn of(from: Option<Timestamp>, to: Option<Timestamp>, below: u64) -> Self {
+    pub(super) const fn of(from: Option<Timestamp>, to: Option<Timestamp>, below: u64) -> Self {
         Self { from, to, below, at: None }
     }
 }
 
 impl App {
-    /// How much of the ledger the trail has taken in.
-    pub(crate) async fn trail_size(&self) -> Result<u64, DatabaseError> {
-        catch_up::position::<AuditTrail>(&self.database).await
-    }
-
-    /// The next page of a way, by time; empty at its end.
-    pub(crate) async fn next_page(&self, way: &mut Way) -> Result<Vec<EntryView>, Problem> {
+    /// The next page of a reading; empty at its end.
+    pub(super) async fn next_page(&self, reading: &mut Reading) -> Result<Vec<EntryView>, Problem> {
         let mut conditions = Conditions::default();
-        let below = conditions.param(i64::try_from(way.below).unwrap_or(i64::MAX));
-        conditions.texts.push(format!("t.position < {below}"));
-        for (comparison, at) in [(">=", way.from), ("<", way.to)] {
-            if let Some(at) = at {
-                let at = conditions.param(at);
-                conditions.texts.push(format!("t.recorded_at {comparison} {at}"));
-            }
-        }
-        if let Some(Place { recorded_at, position }) = way.at {
+        conditions.compare("t.position", "<", natural(reading.below));
+        conditions.between(reading.from, reading.to);
+        if let Some((recorded_at, position)) = reading.at {
             let (recorded_at, position) = (conditions.param(recorded_at), conditions.param(position));
             conditions.texts.push(format!("(t.recorded_at, t.position) > ({recorded_at}, {position})"));
         }
-        let stored = self.forwards(conditions, &["recorded_at", "position"]).await?;
-        if let Some(last) = stored.last() {
-            way.at = Some(Place { recorded_at: last.recorded_at, position: last.position });
-        }
-        self.views(stored).await
-    }
-
-    /// The entries from a position on, in the ledger's order, as far as the trail has taken them in.
-    pub(crate) async fn entries_from(&self, position: u64, below: u64) -> Result<Vec<EntryView>, Problem> {
-        let mut conditions = Conditions::default();
-        for (comparison, position) in [(">=", position), ("<", below)] {
-            let position = conditions.param(i64::try_from(position).unwrap_or(i64::MAX));
-            conditions.texts.push(format!("t.position {comparison} {position}"));
-        }
-        let stored = self.forwards(conditions, &["position"]).await?;
-        self.views(stored).await
-    }
-
-    async fn forwards(
-        &self,
-        mut conditions: Conditions,
-        order: &[&str],
-    ) -> Result<Vec<StoredEntry>, Problem> {
-        let inner = order.join(", ");
-        let (asked, page) = (conditions.texts.join(" AND "), conditions.param(PAGE));
-        let sql = format!(
-            "SELECT p.position, p.recorded_at, p.aggregate_type, p.user_id, p.agreement_id, e.event_id, e.event_type, \
-             CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
-             FROM (SELECT * FROM {AUDIT_TRAIL} t WHERE {asked} ORDER BY {inner} LIMIT {page}) AS p \
-             JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
-             AND e.sequence = p.sequence ORDER BY p.{}",
-            order.join(", p.")
-        );
+        let sql = forwards(&mut conditions, &["recorded_at", "position"], PAGE);
         let rows = self.database.scan(&sql, &conditions.params).await?;
-        rows.iter().map(StoredEntry::read).collect()
+        let stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
+        reading.at = stored.last().map(|last| (last.recorded_at, last.position));
+        self.views(stored).await
     }
 
-    async fn views(&self, stored: Vec<StoredEntry>) -> Result<Vec<EntryView>, Problem> {
+    /// The first entries from one position to before another, in the ledger's order. The trail must have
+    /// taken in all of these positions.
+    pub(super) async fn entries_from(&self, from: u64, to: u64) -> Result<Vec<EntryView>, Problem> {
+        let mut conditions = Conditions::default();
+        conditions.compare("t.position", ">=", natural(from));
+        conditions.compare("t.position", "<", natural(to));
+        let sql = forwards(&mut conditions, &["position"], PAGE);
+        let rows = self.database.scan(&sql, &conditions.params).await?;
+        self.views(rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?).await
+    }
+
+    /// As those see them who may see everything.
+    pub(super) async fn views(&self, stored: Vec<StoredEntry>) -> Result<Vec<EntryView>, Problem> {
         let names = self.names_in(&stored).await?;
         Ok(stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor)).collect())
     }
+}
+
+/// The statement that reads so many entries in an order. An entry whose event is gone is there too.
+pub(super) fn forwards(conditions: &mut Conditions, order: &[&str], limit: i64) -> String {
+    let (asked, limit) = (conditions.texts.join(" AND "), conditions.param(limit));
+    let order_of =
+        |table: &str| order.iter().map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ");
+    format!(
+        "SELECT p.position, p.recorded_at, p.event_type, p.aggregate_type, p.user_id, p.agreement_id, e.event_id, \
+         CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
+         FROM (SELECT * FROM {AUDIT_TRAIL} t WHERE {asked} ORDER BY {} LIMIT {limit}) AS p \
+         LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
+         AND e.sequence = p.sequence ORDER BY {}",
+        order_of("t"),
+        order_of("p")
+    )
+}
+
+fn natural(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
 }

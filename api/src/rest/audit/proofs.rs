@@ -5,10 +5,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_projections::ledger::proof::Receipt;
-use countersign_projections::ledger::store::LedgerError;
 use countersign_projections::ledger::tree::Hash;
 use serde::Deserialize;
 
+use super::entry_position;
 use super::query::Reader;
 use crate::problem::refusals::busy;
 use crate::problem::{Problem, ProblemCode};
@@ -46,9 +46,9 @@ pub async fn key(State(app): Shared) -> Result<Response, Problem> {
     responses((status = 200, body = String, content_type = "text/plain"), Problems)
 )]
 pub async fn proof(State(app): Shared, request: Request, Path(position): OneId) -> Result<Response, Problem> {
-    let reader = Reader::of(&request)?;
-    app.record_audit_read(&request, AuditFilter::of(AuditRoute::Proof)).await?;
-    let (index, _) = app.entry_at(&position, reader).await?;
+    let (reader, index) = (Reader::of(&request)?, entry_position(&position)?);
+    app.record_audit_read(&request, AuditFilter::of_entry(AuditRoute::Proof, index)).await?;
+    app.entry_at(index, reader).await?;
     let signed = app.ledger.checkpoint_over(index).await?;
     let (note, checkpoint) = signed.ok_or_else(|| busy("That entry is not signed yet."))?;
     let hashes = app.ledger.store.inclusion(index, checkpoint.size).await?;
@@ -87,17 +87,4 @@ pub async fn consistency(State(app): Shared, Params(growth): Params<Growth>) -> 
     }
     let hashes = app.ledger.store.consistency(growth.from, to).await?;
     Ok(plain(hashes.iter().map(|hash: &Hash| hash.to_base64() + "\n").collect()))
-}
-
-impl From<LedgerError> for Problem {
-    fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::Database(error) => error.into(),
-            LedgerError::Tree(_)
-            | LedgerError::Tile(_)
-            | LedgerError::Proof(_)
-            | LedgerError::NotThere
-            | LedgerError::Corrupt(_) => Self::internal(error.to_string()),
-        }
-    }
 }

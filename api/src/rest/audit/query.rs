@@ -3,6 +3,7 @@
 //! Each part of what a person may see is found through an index of its own and cut to the page's
 //! size, so that nobody's question walks through everybody's events.
 
+use countersign_domain::Timestamp;
 use countersign_domain::ids::UserId;
 use countersign_domain::user::UserEventKind;
 use countersign_projections::audit_trail::AUDIT_TRAIL;
@@ -50,8 +51,10 @@ impl Part {
 pub(super) struct Conditions {
     pub(super) texts: Vec<String>,
     pub(super) params: Vec<Value>,
-    /// Types that are looked for one by one.
+    /// The placeholders of the types that are asked for.
     types: Vec<String>,
+    /// Whether a user, an agreement or an actor is asked for.
+    narrowed: bool,
 }
 
 impl Conditions {
@@ -69,47 +72,66 @@ impl Conditions {
         if let Some(value) = value {
             let value = self.param(value);
             self.texts.push(format!("{column} = {value}"));
+            self.narrowed = true;
         }
     }
 
-    /// Only entries of these types. Where nothing else is asked for, each type is looked for through
-    /// the index by types on its own.
-    pub(super) fn of_types(&mut self, types: &[&str], alone: bool) {
-        if alone {
-            self.types = types.iter().map(|name| self.param((*name).to_owned())).collect();
-        } else {
-            let types = self.list(types);
-            self.texts.push(format!("t.event_type IN ({types})"));
+    /// Compares a column; it narrows no search that has not its own index.
+    pub(super) fn compare(&mut self, column: &str, comparison: &str, value: impl Into<Value>) {
+        let value = self.param(value);
+        self.texts.push(format!("{column} {comparison} {value}"));
+    }
+
+    /// Only entries recorded from one time to before another.
+    pub(super) fn between(&mut self, from: Option<Timestamp>, to: Option<Timestamp>) {
+        for (comparison, at) in [(">=", from), ("<", to)] {
+            if let Some(at) = at {
+                self.compare("t.recorded_at", comparison, at);
+            }
         }
+    }
+
+    /// Only entries of these types.
+    pub(super) fn of_types(&mut self, types: &[&str]) {
+        self.types = types.iter().map(|name| self.param((*name).to_owned())).collect();
     }
 
     /// The whole statement, for so many entries.
     pub(super) fn select(&mut self, reader: Reader, names_agreement: bool, limit: i64) -> String {
+        let (types, mut asked) = (std::mem::take(&mut self.types), vec!["1 = 1".to_owned()]);
+        asked.append(&mut self.texts);
         let parts = match reader {
-            Reader::Auditor if self.types.is_empty() => vec![Part::of_the_trail("1 = 1".to_owned())],
-            Reader::Auditor => {
-                let of_type = |name: &String| Part::of_the_trail(format!("t.event_type = {name}"));
-                self.types.iter().map(of_type).collect()
+            // Where nothing else narrows the search, each type is looked for through the index by types.
+            Reader::Auditor if !types.is_empty() && !self.narrowed => {
+                types.iter().map(|name| Part::of_the_trail(format!("t.event_type = {name}"))).collect()
             }
-            Reader::Person(me) => self.parts_of(me, names_agreement),
+            Reader::Auditor | Reader::Person(_) => {
+                if !types.is_empty() {
+                    asked.push(format!("t.event_type IN ({})", types.join(", ")));
+                }
+                match reader {
+                    Reader::Auditor => vec![Part::of_the_trail("1 = 1".to_owned())],
+                    Reader::Person(me) => self.parts_of(me, names_agreement),
+                }
+            }
         };
-        let asked = [&["1 = 1".to_owned()], self.texts.as_slice()].concat().join(" AND ");
+        let asked = asked.join(" AND ");
         let limit = self.param(limit);
         let selects: Vec<String> = parts
             .iter()
             .enumerate()
             .map(|(index, Part { from, only, agreement })| {
                 format!(
-                    "SELECT * FROM (SELECT t.position, t.recorded_at, t.aggregate_type, t.aggregate_id, \
-                     t.sequence, t.user_id, {agreement} AS agreement_id FROM {from} WHERE {only} AND {asked} \
+                    "SELECT * FROM (SELECT t.position, t.recorded_at, t.event_type, t.aggregate_type, \
+                     t.aggregate_id, t.sequence, t.user_id, {agreement} AS agreement_id FROM {from} WHERE {only} AND {asked} \
                      ORDER BY t.recorded_at DESC, t.position DESC LIMIT {limit}) AS part_{index}"
                 )
             })
             .collect();
         format!(
-            "SELECT p.*, e.event_id, e.event_type, CAST(e.payload AS text) AS payload, \
+            "SELECT p.*, e.event_id, CAST(e.payload AS text) AS payload, \
              CAST(e.metadata AS text) AS metadata FROM ({} ORDER BY recorded_at DESC, position DESC LIMIT {limit}) AS p \
-             JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
+             LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
              AND e.sequence = p.sequence ORDER BY p.recorded_at DESC, p.position DESC",
             selects.join(" UNION ALL ")
         )

@@ -1,6 +1,5 @@
 //! The trail as it comes: server-sent events that go on where a listener left off.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use countersign_domain::instance::{AuditFilter, AuditRoute};
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up;
 use futures::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -60,7 +61,7 @@ pub async fn stream(
             return Err(Problem::new(ProblemCode::MalformedRequest, detail));
         }
         (None, Some(from)) => from,
-        (None, None) => app.trail_size().await?,
+        (None, None) => catch_up::position::<AuditTrail>(&app.database).await?,
     };
     let place = Arc::clone(&app.listeners).try_acquire_owned();
     let place = place.map_err(|_| busy("Too many listen to this node already."))?;
@@ -84,10 +85,10 @@ struct Listener {
 }
 
 impl Listener {
-    fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
+    fn events(self) -> impl Stream<Item = Result<Event, axum::Error>> {
         stream::unfold(self, |mut listener| async move {
             let entry = listener.next_entry().await?;
-            Some((Ok(event(&entry)), listener))
+            Some((event(&entry), listener))
         })
     }
 
@@ -102,6 +103,10 @@ impl Listener {
             let size = *trail.borrow_and_update();
             if self.next < size {
                 match self.app.entries_from(self.next, size).await {
+                    Ok(page) if page.is_empty() => {
+                        tracing::error!(position = self.next, "the audit trail has no entry where it should");
+                        return None;
+                    }
                     Ok(page) => self.waiting = page.into_iter(),
                     Err(problem) => {
                         tracing::warn!(reason = problem.for_operator(), "a listener waits for the database");
@@ -118,8 +123,7 @@ impl Listener {
     }
 }
 
-fn event(entry: &EntryView) -> Event {
+fn event(entry: &EntryView) -> Result<Event, axum::Error> {
     let event = Event::default().id(entry.position.to_string()).event(&entry.event_type);
-    // An entry always writes as JSON; its texts hold no line feed then.
-    event.json_data(entry).unwrap_or_default()
+    event.json_data(entry)
 }
