@@ -115,7 +115,7 @@ pub(super) async fn failing(database: &Database) -> Result<i64, DatabaseError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use countersign_domain::ids::WebhookId;
     use countersign_domain::instance::{Instance, InstanceCommand, RegisterWebhook};
     use countersign_projections::table::{Change, WEBHOOK_CURSORS};
@@ -133,7 +133,7 @@ mod tests {
     const SECRET: Uuid = Uuid::from_u128(2);
 
     /// An app with a webhook, whose registration is the first entry of the ledger.
-    async fn app(directory: &tempfile::TempDir) -> std::sync::Arc<App> {
+    pub(in crate::webhooks) async fn app(directory: &tempfile::TempDir) -> std::sync::Arc<App> {
         let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
         let clock = Clock::manual(chrono::DateTime::from_timestamp(1_900_000_000, 0).unwrap());
         let app = App::open(config, clock).await.unwrap();

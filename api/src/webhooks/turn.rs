@@ -20,7 +20,9 @@ use crate::vault::Purpose;
 const BATCH: i64 = 64;
 /// So many positions are looked at in search of them.
 const POSITIONS_MAX: i64 = 4_096;
-/// After a failure of our own: nothing of it is stored, so it would be tried again at once.
+/// What a webhook's reader is told when the fault is not the receiver's.
+const OWN_FAILURE: &str = "the entry could not be prepared; the program's log says why";
+/// Where not even that can be stored, so that it would be tried again at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Turn {
@@ -32,9 +34,13 @@ pub(super) struct Turn {
 
 impl Turn {
     pub(super) async fn run(mut self) {
-        if let Err(problem) = self.serve().await {
-            let (webhook_id, failure) = (&self.due.id, problem.for_operator());
+        let Err(problem) = self.serve().await else { return };
+        let (webhook_id, failure) = (&self.due.id, problem.for_operator());
+        if self.due.attempts == 0 {
             tracing::warn!(webhook_id, failure, "a webhook is not served; this is tried again");
+        }
+        let next_attempt_at = self.app.clock.now() + backoff::wait(self.due.attempts.saturating_add(1));
+        if self.cursor().failed(OWN_FAILURE, next_attempt_at).await.is_err() {
             tokio::select! {
                 () = sleep(PAUSE) => {}
                 _ = self.stopping.changed() => {}
@@ -48,7 +54,7 @@ impl Turn {
         let to = due.end.min(due.position.saturating_add(POSITIONS_MAX));
         let messages = app.messages(&due.types, due.position, to, BATCH).await?;
         let all = i64::try_from(messages.len()).is_ok_and(|count| count < BATCH);
-        let mut cursor = Cursor { database: &app.database, webhook_id: &due.id, position: due.position };
+        let mut cursor = self.cursor();
         for message in messages {
             if *self.stopping.borrow() || !app.ledger.health.noticed().leads {
                 return Ok(());
@@ -67,6 +73,11 @@ impl Turn {
             cursor.skipped(to).await?;
         }
         Ok(())
+    }
+
+    fn cursor(&self) -> Cursor<'_> {
+        let due = &self.due;
+        Cursor { database: &self.app.database, webhook_id: &due.id, position: due.position }
     }
 
     fn open(&self) -> Result<(String, Secret), Problem> {
@@ -98,4 +109,26 @@ fn next_attempt_at(failure: &Failure, failures_before: i64, now: Timestamp) -> T
         }
     };
     now + wait
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webhooks::cursor::{self, tests::app};
+    use crate::webhooks::target::Reach;
+
+    #[tokio::test]
+    async fn what_cannot_be_prepared_is_told_and_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        app.database.write("UPDATE vault SET sealed = 'altered'", &[]).await.unwrap();
+        let sender = Arc::new(Sender::new(Reach::Public).await.unwrap());
+        let (_stop, stopping) = watch::channel(false);
+        let due = cursor::due(&app.database, app.clock.now()).await.unwrap().pop().unwrap();
+        Turn { app: Arc::clone(&app), sender, stopping, due }.run().await;
+        assert!(cursor::due(&app.database, app.clock.now()).await.unwrap().is_empty());
+        let sql = "SELECT last_error FROM webhook_cursors WHERE attempts = 1 AND position = 0";
+        let rows = app.database.read(sql, &[]).await.unwrap();
+        assert_eq!(rows[0].get::<String>("last_error").unwrap(), OWN_FAILURE);
+    }
 }
