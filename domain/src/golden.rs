@@ -137,6 +137,7 @@ fn instance_events_are_stored_as_they_always_were() {
         InstanceEvent::AuditRead {
             filter: AuditFilter {
                 route: AuditRoute::AsOf,
+                position: Some(17),
                 user: Some(user_id(1)),
                 agreement: Some(agreement_id(1)),
                 actor: Some(api_key_id(1).as_uuid()),

@@ -93,11 +93,6 @@ impl TestApp {
         Self { client, node, data_dir, ..self.clone() }
     }
 
-    /// Stops this node.
-    pub async fn stop(self) {
-        place::stop(&self.node).await;
-    }
-
     /// Looks until it is so.
     ///
     /// # Panics

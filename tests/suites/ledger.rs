@@ -1,6 +1,6 @@
 //! The order of all events: dense, without loss or inversion, whoever writes and whatever is open beside.
 
-use countersign_tests::{Client, TestApp, on_both_databases};
+use countersign_tests::{Client, NOBODY, TestApp, on_both_databases};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -111,7 +111,6 @@ async fn the_same_position_tells_the_same_event_ever_after(app: TestApp) {
     sequenced(&app).await;
     let before = app.place.column("SELECT leaf FROM ledger_entries ORDER BY position").await;
     let app = app.restarted().await;
-    write(vec![Client::clone(&app)], &app.key, 0, 0).await;
     app.register("Ada").await;
     sequenced(&app).await;
     let after = app.place.column("SELECT leaf FROM ledger_entries ORDER BY position").await;
@@ -131,12 +130,12 @@ async fn an_event_that_nobody_announced_is_an_alarm(app: TestApp) {
         .await;
     app.advance_s(11);
     app.eventually("the alarm is there", async || {
-        let ready = app.get("/readyz", "").await.expect(200);
+        let ready = app.get("/readyz", NOBODY).await.expect(200);
         let alarms = ready["alarms"].as_array().cloned().unwrap_or_default();
-        alarms == [json!("1 events never came to the ledger.")]
+        alarms == [json!("Events never came to the ledger: 1.")]
     })
     .await;
-    let metrics = app.get("/metrics", "").await.expect(200);
+    let metrics = app.get("/metrics", NOBODY).await.expect(200);
     assert!(metrics.text.contains("countersign_ledger_unsequenced_events 1"), "{}", metrics.text);
 }
 
@@ -153,10 +152,10 @@ async fn an_event_that_waits_for_ten_seconds_makes_the_node_unready(app: TestApp
              VALUES ('00000000-0000-4000-8000-000000000002', 'instance', '00000000-0000-4000-8000-000000000001', 2)",
         )
         .await;
-    let waits = app.get("/readyz", "").await.expect(200);
+    let waits = app.get("/readyz", NOBODY).await.expect(200);
     assert_eq!(waits["sequencer_lag_ms"], 0);
     app.advance_s(10);
-    let late = app.get("/readyz", "").await.expect(503);
+    let late = app.get("/readyz", NOBODY).await.expect(503);
     assert_eq!((&late["status"], &late["sequencer_lag_ms"]), (&json!("not_ready"), &json!(10_000)));
     // Everybody else's events go on.
     app.register("Ada").await;

@@ -22,6 +22,8 @@ on_both_databases![
     an_export_of_a_period_has_what_was_recorded_in_it,
     an_export_that_cannot_be_is_refused,
     s22_a_name_cannot_forge_a_line_in_any_export,
+    a_persons_filter_by_type_counts,
+    an_entry_whose_event_is_gone_is_told_and_not_left_out,
     a_stream_goes_on_where_a_listener_left_off,
     a_stream_sends_what_comes,
     every_event_commits_to_the_key_that_sealed_it,
@@ -287,29 +289,51 @@ async fn an_export_that_cannot_be_is_refused(app: TestApp) {
 }
 
 async fn s22_a_name_cannot_forge_a_line_in_any_export(app: TestApp) {
-    let forged = "Mozilla\u{2028}CEF:0|x|y|1|z|forged|9|";
     let body = json!({ "email": "eve@example.com", "display_name": "=cmd|' /C calc'!A0" });
     let asked = app.request(reqwest::Method::POST, "/v1/users").token(&app.key).json(&body);
-    asked
-        .header("countersign-client-user-agent", "curl\u{85}|=\"forged")
-        .from_address("192.0.2.7")
-        .send()
-        .await
-        .expect(201);
-    let agreement = json!({ "number": "=1+1", "name": forged, "kind": "standard" });
-    let answer = app.post("/v1/agreements", &app.key, agreement).await;
-    assert!([201, 400, 422].contains(&answer.status), "{}", answer.text);
+    let forging = "curl\u{85}CEF:0|x|y|1|z|forged|9|";
+    asked.header("countersign-client-user-agent", forging).from_address("192.0.2.7").send().await.expect(201);
     app.wait_for_the_trail().await;
     for format in ["ndjson", "csv", "ocsf", "cef"] {
         let exported = app.get(&format!("/v1/audit/export?format={format}"), &app.key).await.expect(200);
         let size: usize = exported.header("countersign-ledger-size").parse().expect("a size");
-        let lines = exported
-            .text
-            .split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
-            .filter(|line| !line.is_empty());
+        let ends = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+        let lines = exported.text.split(ends).filter(|line| !line.is_empty());
         assert_eq!(lines.count(), size + usize::from(format == "csv"), "{format}: {}", exported.text);
-        assert!(!exported.text.contains("\n=cmd") && !exported.text.contains(",=cmd"), "{}", exported.text);
+        assert!(exported.text.contains("forged"), "{format}: what should forge is not there");
+        if format == "csv" {
+            let named = "\"\"display_name\"\":\"\"=cmd";
+            assert!(exported.text.contains(named) && !exported.text.contains(",\"=cmd"), "{}", exported.text);
+        }
     }
+}
+
+async fn a_persons_filter_by_type_counts(app: TestApp) {
+    let (ada, two_factor) = app.register_with_two_factor("Ada").await;
+    let session = app.sign_in_with(&ada, &two_factor).await;
+    let found = app.entries_as(&session.token, "type=TwoFactorEnabled").await;
+    assert_eq!(
+        found.iter().map(|entry| entry["type"].clone()).collect::<Vec<_>>(),
+        [json!("TwoFactorEnabled")]
+    );
+    let found = app.entries_as(&session.token, "type=TwoFactorEnabled&type=AuthenticatorAdded").await;
+    assert_eq!(found.len(), 2);
+}
+
+async fn an_entry_whose_event_is_gone_is_told_and_not_left_out(app: TestApp) {
+    let ada = app.register("Ada").await;
+    let before = app.entries(&format!("user={}", ada.id)).await;
+    app.place.tamper(&format!("DELETE FROM events WHERE aggregate_id = '{}'", ada.id)).await;
+    let after = app.entries(&format!("user={}", ada.id)).await;
+    assert_eq!(after.len(), before.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((&after["position"], &after["type"]), (&before["position"], &before["type"]));
+        assert!(after["summary"].as_str().is_some_and(|says| says.contains("was removed")), "{after}");
+        assert_eq!(after["data"], Value::Null);
+    }
+    let exported = app.get("/v1/audit/export?format=ndjson", &app.key).await.expect(200);
+    let size: usize = exported.header("countersign-ledger-size").parse().expect("a size");
+    assert_eq!(exported.text.lines().count(), size);
 }
 
 /// Reads so many events of a stream.

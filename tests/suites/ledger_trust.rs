@@ -74,7 +74,7 @@ async fn a_ledger_key_of_another_database_is_refused(place: Arc<Place>) {
     let other = Place::fresh(Database::Sqlite).await;
     other.serve().stop().exits(0);
     overwrite(&file(&place, "ledger.key"), &std::fs::read(file(&other, "ledger.key")).expect("a key"));
-    place.cannot_serve().refuses(&["ledger.key"]);
+    place.cannot_serve().refuses(&["signed with", "every node needs the same ledger.key"]);
 }
 
 async fn a_broken_ledger_key_is_refused(place: Arc<Place>) {
@@ -86,11 +86,9 @@ async fn a_broken_ledger_key_is_refused(place: Arc<Place>) {
 }
 
 async fn a_ledger_is_named_once_and_for_all(place: Arc<Place>) {
-    let named = |name: &str| [("COUNTERSIGN_LEDGER_ORIGIN", name.to_owned())];
     place.serve().stop().exits(0);
     // Nothing is in it yet, so it may have another name.
-    let env = named("audit.example.com/log1");
-    place.serve_with(&[(env[0].0, &env[0].1)]).stop().exits(0);
+    place.serve_with(&[("COUNTERSIGN_LEDGER_ORIGIN", "audit.example.com/log1")]).stop().exits(0);
     lived(&place, &["Ada"]).await;
     let verified = place.run(&["verify"]).exits(0);
     assert!(verified.stdout.contains("audit.example.com/log1"), "{}", verified.stdout);
@@ -100,11 +98,14 @@ async fn a_ledger_is_named_once_and_for_all(place: Arc<Place>) {
     countersign_tests::program::run(command).refuses(&["audit.example.com/log1", "once and for all"]);
 }
 
+/// Tries to serve a ledger of this name.
+fn named(place: &Place, name: &str) -> Ran {
+    place.run(&["serve", "--listen", "127.0.0.1:0", "--ledger-origin", name])
+}
+
 async fn a_name_that_no_log_can_have_is_refused(place: Arc<Place>) {
     for name in ["", "two words", "a+b", "line\nfeed"] {
-        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0", "--ledger-origin", name]);
-        command.stdin(std::process::Stdio::null());
-        countersign_tests::program::run(command).refuses(&["ledger_origin"]);
+        named(&place, name).refuses(&["ledger_origin"]);
     }
 }
 
@@ -121,7 +122,8 @@ async fn a_database_that_was_rolled_back_is_refused_and_can_be_adopted(place: Ar
     lived(&place, &["Grace", "Edith"]).await;
     place.restore(backup).await;
     place.cannot_serve().refuses(&["rolled back", "ledger.head", "ledger adopt"]);
-    place.run(&["verify"]).exits(1);
+    let verified = place.run(&["verify"]).exits(1);
+    assert!(verified.stdout.contains("rolled back"), "{}", verified.stdout);
     let kept = place.number("SELECT size FROM ledger_state").await;
     let adopted = place.run(&["ledger", "adopt", "--reason", "restored last night's copy"]).exits(0);
     assert!(adopted.stdout.contains("goes on in place of one of"), "{}", adopted.stdout);
@@ -213,7 +215,9 @@ async fn s23_a_removed_last_entry_is_found(place: Arc<Place>) {
              DELETE FROM ledger_entries WHERE position = (SELECT max(position) FROM ledger_entries)",
         )
         .await;
-    place.run(&["verify"]).exits(1);
+    let last = place.number("SELECT size - 1 FROM ledger_state").await;
+    let found = findings(&place.run(&["verify", "--json"]).exits(1));
+    assert!(found.iter().any(|finding| finding["position"] == last), "{found:?}");
 }
 
 async fn s23_a_tree_signed_with_another_key_is_found(place: Arc<Place>) {
@@ -227,10 +231,17 @@ async fn s23_a_tree_signed_with_another_key_is_found(place: Arc<Place>) {
     let key = other.column("SELECT verifier_key FROM ledger_state").await;
     place.tamper(&format!("UPDATE ledger_state SET verifier_key = '{}'", key[0])).await;
     place.run(&["verify"]).refuses(&["signed with"]);
-    place.cannot_serve().refuses(&["ledger.key"]);
+    place.cannot_serve().refuses(&["signed with", "ledger.key"]);
 }
 
 async fn verify_without_a_ledger_says_so(place: Arc<Place>) {
+    if place.database == Database::Sqlite {
+        // A mistyped directory does not become an installation.
+        for words in [&["export", "--out", "nowhere"][..], &["ledger", "adopt", "--reason", "none"]] {
+            place.run(words).refuses(&["there is no database"]);
+        }
+        assert_eq!(place.files(), Vec::<PathBuf>::new());
+    }
     place.run(&["migrate"]).exits(0);
     place.run(&["verify"]).refuses(&["no ledger yet"]);
     place.run(&["verify", "--bundle", "somewhere"]).exits(2);
@@ -285,14 +296,16 @@ async fn a_tampered_bundle_does_not_hold(place: Arc<Place>) {
     lived(&place, &["Ada", "Grace"]).await;
     let (bundle, policy) = export(&place, "bundle", &[]);
     let words = ["--bundle", &bundle, "--policy", &policy];
-    for name in ["events.jsonl", "checkpoint"] {
+    for (name, said) in [("events.jsonl", "position"), ("checkpoint", "checkpoint")] {
         let path = Path::new(&bundle).join(name);
         let sound = std::fs::read(&path).expect("a file");
         let mut flipped = sound.clone();
         let middle = flipped.len() / 2;
         flipped[middle] ^= 1;
         overwrite(&path, &flipped);
-        verify_offline(&words).exits(1);
+        let verified = verify_offline(&words).exits(1);
+        assert!(!verified.stdout.contains("holds."), "{}", verified.stdout);
+        assert!(format!("{}{}", verified.stdout, verified.stderr).contains(said), "{name}: {verified:?}");
         overwrite(&path, &sound[..sound.len() / 2]);
         verify_offline(&words).exits(1);
         overwrite(&path, &sound);
@@ -311,6 +324,8 @@ async fn a_bundle_that_cannot_be_is_refused(place: Arc<Place>) {
     place.run(&["export", "--out", &out, "--from", "one"]).exits(2);
     let full = place.data_dir().display().to_string();
     place.run(&["export", "--out", &full]).refuses(&["not empty"]);
+    // What was not handed out is not recorded as handed out.
+    assert_eq!(place.number("SELECT count(*) FROM events WHERE event_type = 'AuditExported'").await, 0);
     let (bundle, _) = export(&place, "earlier", &["--to", "1"]);
     assert_eq!(std::fs::read_to_string(format!("{bundle}/events.jsonl")).expect("leaves").lines().count(), 1);
 }
