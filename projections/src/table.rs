@@ -202,6 +202,27 @@ pub const WEBHOOK_CURSORS: Table = Table {
     key: &["webhook_id"],
 };
 
+/// The events in the ledger's order; only the sequencer writes it.
+pub const LEDGER_ENTRIES: Table = Table {
+    name: "ledger_entries",
+    columns: &[
+        integer("position"),
+        text("aggregate_type"),
+        text("aggregate_id"),
+        integer("sequence"),
+        text("leaf"),
+        text("leaf_hash"),
+    ],
+    key: &["position"],
+};
+
+/// The hashes of the ledger's tree; only the sequencer writes it.
+pub const LEDGER_TILES: Table = Table {
+    name: "ledger_tiles",
+    columns: &[integer("level"), integer("tile_index"), text("hashes")],
+    key: &["level", "tile_index"],
+};
+
 /// Every table that an append may write beside events, snapshots and pending rows.
 pub const APPEND_TABLES: &[&Table] = &[
     &EMAIL_CLAIMS,

@@ -3,6 +3,7 @@
 //! The event store's loader and committer own connections outside this pool, since a pool may ping a
 //! connection when it is given back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use sqlx::postgres::{
 use sqlx::{Arguments, Column, ConnectOptions, Connection, Executor, Row as _, TypeInfo, ValueRef};
 
 use super::{DatabaseError, Row, connection_lost};
-use crate::table::{Value, to_microseconds};
+use crate::table::{Table, Value, to_microseconds};
 
 /// A PostgreSQL database, as one node uses it.
 #[derive(Clone)]
@@ -110,6 +111,23 @@ pub(super) async fn execute(
     params: &[Value],
 ) -> Result<u64, DatabaseError> {
     Ok(sqlx::query_with(sql, arguments(params)?).execute(connection).await?.rows_affected())
+}
+
+/// Runs a statement on many rows, which it takes as one array of text for each column; how many rows
+/// it changed.
+pub(super) async fn execute_rows(
+    connection: &mut PgConnection,
+    sql: &str,
+    table: &Table,
+    rows: &[Vec<Value>],
+) -> Result<u64, DatabaseError> {
+    let mut arguments = PgArguments::default();
+    for column in 0..table.columns.len() {
+        let texts: Vec<Option<Cow<'_, str>>> =
+            rows.iter().map(|row| row.get(column).and_then(Value::to_text)).collect();
+        arguments.add(texts).map_err(|_| DatabaseError::Query("a transaction is too large".to_owned()))?;
+    }
+    Ok(sqlx::query_with(sql, arguments).execute(connection).await?.rows_affected())
 }
 
 /// Connections for single statements; loader and committer come on top.

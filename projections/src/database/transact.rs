@@ -2,22 +2,50 @@
 
 use sqlx::Connection as _;
 
+use super::migrate::Flavour;
+use super::sql::spell;
 use super::{Database, DatabaseError, Engine, StatementKind, postgres, refuse_nul, sqlite};
-use crate::table::{Column, ColumnKind, Value};
+use crate::table::{Column, ColumnKind, Table, Value};
 
-/// One statement of a transaction.
+/// One statement of a transaction, or one for each of many rows.
 #[derive(Clone, Debug)]
 pub struct Step {
-    sql: String,
-    params: Vec<Value>,
+    statement: Statement,
     rows: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Statement {
+    One {
+        sql: String,
+        params: Vec<Value>,
+    },
+    /// Rows of a table, which replace those that have the same key if they are to.
+    Rows {
+        table: &'static Table,
+        replace: bool,
+        rows: Vec<Vec<Value>>,
+    },
 }
 
 impl Step {
     /// A statement that may change any number of rows.
     #[must_use]
     pub fn new(sql: impl Into<String>, params: Vec<Value>) -> Self {
-        Self { sql: sql.into(), params, rows: None }
+        Self { statement: Statement::One { sql: sql.into(), params }, rows: None }
+    }
+
+    /// New rows of a table, all columns in order.
+    #[must_use]
+    pub fn insert(table: &'static Table, rows: Vec<Vec<Value>>) -> Self {
+        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Self { statement: Statement::Rows { table, replace: false, rows }, rows: Some(count) }
+    }
+
+    /// Rows that replace whatever their keys hold, all columns in order.
+    #[must_use]
+    pub fn upsert(table: &'static Table, rows: Vec<Vec<Value>>) -> Self {
+        Self { statement: Statement::Rows { table, replace: true, rows }, rows: None }
     }
 
     /// The transaction holds only if the statement changes so many rows: this is how a step says
@@ -45,18 +73,27 @@ impl Database {
     /// As for [`Database::write`].
     pub async fn transact(&self, steps: Vec<Step>) -> Result<Transacted, DatabaseError> {
         for step in &steps {
-            refuse_nul(&step.params)?;
+            match &step.statement {
+                Statement::One { params, .. } => refuse_nul(params)?,
+                Statement::Rows { rows, .. } => rows.iter().try_for_each(|row| refuse_nul(row))?,
+            }
             self.count(StatementKind::Write);
         }
-        let spelled = steps.into_iter().map(|step| Step { sql: self.sql(&step.sql).into_owned(), ..step });
-        let steps: Vec<Step> = spelled.collect();
         match self.engine() {
             Engine::Postgres(postgres) => {
                 let mut connection = postgres.pool().acquire().await?;
                 let mut transaction = connection.begin().await?;
-                for step in &steps {
-                    let changed = postgres::execute(&mut transaction, &step.sql, &step.params).await?;
-                    if step.rows.is_some_and(|expected| expected != changed) {
+                for Step { statement, rows } in &steps {
+                    let changed = match statement {
+                        Statement::One { sql, params } => {
+                            postgres::execute(&mut transaction, &self.sql(sql), params).await?
+                        }
+                        Statement::Rows { table, replace, rows } => {
+                            postgres::execute_rows(&mut transaction, &unnesting(table, *replace), table, rows)
+                                .await?
+                        }
+                    };
+                    if rows.is_some_and(|expected| expected != changed) {
                         transaction.rollback().await?;
                         return Ok(Transacted::Undone);
                     }
@@ -91,15 +128,44 @@ impl Database {
     }
 }
 
-fn recordset_column(Column { name, kind }: &Column) -> String {
-    let sql_type = match kind {
+/// What PostgreSQL calls the type of a column.
+fn sql_type(kind: ColumnKind) -> &'static str {
+    match kind {
         ColumnKind::Text => "text",
         ColumnKind::Integer => "bigint",
         ColumnKind::Boolean => "boolean",
         ColumnKind::Timestamp => "timestamptz",
         ColumnKind::Json => "json",
-    };
-    format!("{name} {sql_type}")
+    }
+}
+
+fn recordset_column(Column { name, kind }: &Column) -> String {
+    format!("{name} {}", sql_type(*kind))
+}
+
+/// The statement that writes rows which are given as one array of text for each column.
+fn unnesting(table: &Table, replace: bool) -> String {
+    let arrays: Vec<String> = (1..=table.columns.len()).map(|number| format!("${number}::text[]")).collect();
+    let cast = |Column { name, kind }: &Column| format!("given.{name}::{}", sql_type(*kind));
+    let casts: Vec<String> = table.columns.iter().map(cast).collect();
+    let (names, on_conflict) = (table.column_names(), on_conflict(table, replace));
+    format!(
+        "INSERT INTO {} ({names}) SELECT {} FROM unnest({}) AS given({names}){on_conflict}",
+        table.name,
+        casts.join(", "),
+        arrays.join(", ")
+    )
+}
+
+/// The statement that writes one row.
+fn one_by_one(table: &Table, replace: bool) -> String {
+    let values: Vec<String> = (1..=table.columns.len()).map(|number| format!("${number}")).collect();
+    let (names, on_conflict) = (table.column_names(), on_conflict(table, replace));
+    format!("INSERT INTO {} ({names}) VALUES ({}){on_conflict}", table.name, values.join(", "))
+}
+
+fn on_conflict(table: &Table, replace: bool) -> String {
+    if replace { format!(" {}", table.on_conflict_replace()) } else { String::new() }
 }
 
 /// Why the writer undoes the steps.
@@ -115,9 +181,19 @@ impl From<DatabaseError> for Stopped {
 }
 
 fn run_all(writer: &rusqlite::Connection, steps: &[Step]) -> Result<(), Stopped> {
-    for step in steps {
-        let changed = sqlite::execute(writer, &step.sql, &step.params)?;
-        if step.rows.is_some_and(|expected| expected != changed) {
+    for Step { statement, rows } in steps {
+        let changed = match statement {
+            Statement::One { sql, params } => sqlite::execute(writer, &spell(sql, Flavour::Sqlite), params)?,
+            Statement::Rows { table, replace, rows } => {
+                let sql = one_by_one(table, *replace);
+                let mut changed = 0;
+                for row in rows {
+                    changed += sqlite::execute(writer, &sql, row)?;
+                }
+                changed
+            }
+        };
+        if rows.is_some_and(|expected| expected != changed) {
             return Err(Stopped::Undone);
         }
     }

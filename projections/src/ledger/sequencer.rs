@@ -19,7 +19,7 @@ use super::store::{LedgerError, LedgerState, LedgerStore, encode_hashes, frontie
 use super::tile::{self, TILE_WIDTH, Tile, full_tile_hash};
 use super::tree::{Frontier, Hash};
 use crate::database::{Step, Transacted};
-use crate::table::{integer, text};
+use crate::table::{LEDGER_ENTRIES, LEDGER_TILES, integer};
 use leaves::Placed;
 pub use reconcile::Looked;
 use reconcile::Search;
@@ -203,28 +203,11 @@ impl Sequencer {
         let taken = Step::new(taken, vec![json!(ids).to_string().into()]).changing(count(placed.done.len()));
         let mut steps = vec![moved.changing(1), taken];
         if !placed.entries.is_empty() {
-            steps.push(self.entries_step(placed));
+            let rows = placed.entries.iter().map(leaves::Entry::row).collect::<Result<Vec<_>, _>>()?;
+            steps.push(Step::insert(&LEDGER_ENTRIES, rows));
             steps.extend(self.tiles_step(state.size(), frontier.size(), placed).await?);
         }
         Ok(steps)
-    }
-
-    fn entries_step(&self, placed: &Placed) -> Step {
-        let columns = [
-            integer("position"),
-            text("aggregate_type"),
-            text("aggregate_id"),
-            integer("sequence"),
-            text("leaf"),
-            text("leaf_hash"),
-        ];
-        let given = self.store.database().given(1, &columns);
-        let sql = format!(
-            "INSERT INTO ledger_entries (position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash) \
-             SELECT position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash FROM {given}"
-        );
-        let rows: Vec<_> = placed.entries.iter().map(leaves::Entry::to_json).collect();
-        Step::new(sql, vec![json!(rows).to_string().into()]).changing(count(rows.len()))
     }
 
     /// The tiles that the new entries fill or widen.
@@ -242,22 +225,15 @@ impl Sequencer {
             for (tile, hashes) in tiles.iter().zip(level_hashes.chunks(usize::from(TILE_WIDTH))) {
                 risen.extend(full_tile_hash(hashes));
                 if tile.is_full() || level > 0 {
-                    rows.push(json!({
-                        "level": level, "tile_index": tile.index(), "hashes": encode_hashes(hashes),
-                    }));
+                    rows.push(vec![
+                        i64::from(level).into(),
+                        number(tile.index())?,
+                        encode_hashes(hashes).into(),
+                    ]);
                 }
             }
         }
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let given =
-            self.store.database().given(1, &[integer("level"), integer("tile_index"), text("hashes")]);
-        let sql = format!(
-            "INSERT INTO ledger_tiles (level, tile_index, hashes) SELECT level, tile_index, hashes FROM {given} \
-             WHERE true ON CONFLICT (level, tile_index) DO UPDATE SET hashes = excluded.hashes"
-        );
-        Ok(Some(Step::new(sql, vec![json!(rows).to_string().into()])))
+        Ok((!rows.is_empty()).then(|| Step::upsert(&LEDGER_TILES, rows)))
     }
 
     /// The hashes that a tile had before these entries.

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use countersign_domain::context::ActorKind;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::batch::{Batch, PendingEvent, PendingRow, StreamKey};
 use super::{Held, HeldEvent};
 use crate::ledger::canonical;
 use crate::ledger::leaf::Leaf;
-use crate::ledger::store::LedgerError;
-use crate::ledger::tree::{Hash, leaf_hash};
+use crate::ledger::store::{LedgerError, number};
+use crate::ledger::tree::{Hash, TreeError, leaf_hash};
+use crate::table::Value;
 
 /// What became of a batch.
 pub(super) struct Placed {
@@ -32,15 +32,17 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn to_json(&self) -> Value {
-        json!({
-            "position": self.position,
-            "aggregate_type": self.stream.0,
-            "aggregate_id": self.stream.1,
-            "sequence": self.sequence,
-            "leaf": self.leaf,
-            "leaf_hash": self.leaf_hash.to_base64(),
-        })
+    /// As the table of entries lists its columns.
+    pub(super) fn row(&self) -> Result<Vec<Value>, TreeError> {
+        let (stream_type, stream_id) = self.stream.clone();
+        Ok(vec![
+            number(self.position)?,
+            stream_type.into(),
+            stream_id.into(),
+            number(self.sequence)?,
+            self.leaf.clone().into(),
+            self.leaf_hash.to_base64().into(),
+        ])
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ledger::checkpoint::Verifier;
 use crate::ledger::leaf::Leaf;
 use crate::ledger::proof::{verify_consistency, verify_inclusion};
 use crate::ledger::tree::{empty_root, leaf_hash};
+use crate::table::text;
 
 fn signer() -> Arc<Signer> {
     let mut seed = Zeroizing::new([0; 32]);
