@@ -262,8 +262,10 @@ impl LedgerStore {
         let sql = "SELECT l.position, l.leaf, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
                    FROM ledger_entries l JOIN events e ON e.aggregate_type = l.aggregate_type \
                    AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
-                   WHERE l.position >= $1 AND l.position < $2 ORDER BY l.position";
-        let rows = self.database.read_bulk(sql, &[number(from)?, number(to)?]).await?;
+                   WHERE l.position >= $1 AND l.position < $2 ORDER BY l.position LIMIT $3";
+        // The limit changes nothing, and keeps the planner from walking through all events.
+        let params = [number(from)?, number(to)?, number(to.saturating_sub(from))?];
+        let rows = self.database.read_bulk(sql, &params).await?;
         let read = |row: &Row| {
             Ok(Recorded {
                 position: natural(row, "position")?,

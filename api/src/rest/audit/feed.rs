@@ -62,7 +62,7 @@ impl App {
             let types = conditions.list(&types);
             conditions.texts.push(format!("t.event_type IN ({types})"));
         }
-        let sql = forwards(&mut conditions, &["position"], limit);
+        let sql = forwards(&conditions, &["position"], limit);
         let rows = self.database.read_bulk(&sql, &conditions.params).await?;
         let stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
         // Nobody can be sent what is gone: it must stop what follows, not be left out.

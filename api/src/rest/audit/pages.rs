@@ -38,7 +38,7 @@ impl App {
             let (recorded_at, position) = (conditions.param(recorded_at), conditions.param(position));
             conditions.texts.push(format!("(t.recorded_at, t.position) > ({recorded_at}, {position})"));
         }
-        let sql = forwards(&mut conditions, &["recorded_at", "position"], PAGE);
+        let sql = forwards(&conditions, &["recorded_at", "position"], PAGE);
         let rows = self.database.scan(&sql, &conditions.params).await?;
         let stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
         reading.at = stored.last().map(|last| (last.recorded_at, last.position));
@@ -51,7 +51,7 @@ impl App {
         let mut conditions = Conditions::default();
         conditions.compare("t.position", ">=", natural(from));
         conditions.compare("t.position", "<", natural(to));
-        let sql = forwards(&mut conditions, &["position"], PAGE);
+        let sql = forwards(&conditions, &["position"], PAGE);
         let rows = self.database.scan(&sql, &conditions.params).await?;
         self.views(rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?).await
     }
@@ -64,8 +64,9 @@ impl App {
 }
 
 /// The statement that reads so many entries in an order. An entry whose event is gone is there too.
-pub(super) fn forwards(conditions: &mut Conditions, order: &[&str], limit: i64) -> String {
-    let (asked, limit) = (conditions.texts.join(" AND "), conditions.param(limit));
+pub(super) fn forwards(conditions: &Conditions, order: &[&str], limit: i64) -> String {
+    // The number itself and no parameter, so that the planner knows how little is asked for.
+    let asked = conditions.texts.join(" AND ");
     let order_of =
         |table: &str| order.iter().map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ");
     format!(

@@ -116,7 +116,7 @@ impl Conditions {
             }
         };
         let asked = asked.join(" AND ");
-        let limit = self.param(limit);
+        // The number itself and no parameter, so that the planner knows how little is asked for.
         let selects: Vec<String> = parts
             .iter()
             .enumerate()

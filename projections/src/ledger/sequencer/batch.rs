@@ -8,7 +8,7 @@ use super::{Held, HeldEvent, Sequencer, TURN_ROWS_MAX};
 use crate::database::{DatabaseError, Row};
 use crate::ledger::store::{LedgerError, natural};
 use crate::ledger::tree::Hash;
-use crate::table::text;
+use crate::table::{integer, text};
 
 /// What a turn looks at.
 #[derive(Default)]
@@ -45,12 +45,11 @@ pub(super) struct PendingEvent {
     pub(super) metadata: String,
 }
 
-const READ_PENDING: &str = "SELECT p.pending_id, p.aggregate_type, p.aggregate_id, p.sequence, e.event_id, \
-    e.event_type, e.event_version, e.recorded_at, e.agreement_id, CAST(e.payload AS text) AS payload, \
-    CAST(e.metadata AS text) AS metadata \
-    FROM (SELECT * FROM ledger_pending WHERE pending_id > $1 ORDER BY pending_id LIMIT $2) AS p \
-    LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
-    AND e.sequence = p.sequence ORDER BY p.pending_id";
+const READ_PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence FROM ledger_pending \
+    WHERE pending_id > $1 ORDER BY pending_id LIMIT $2";
+
+/// What a stream's event is found by.
+type EventKey = (StreamKey, u64);
 
 /// Pages without a row that can be placed are passed over, so many in a turn; the next turn goes on behind
 /// them, so that what is held hides nothing for ever.
@@ -84,9 +83,41 @@ impl Sequencer {
         let mut batch = Batch { more: rows.len() == TURN_ROWS_MAX, ..Batch::default() };
         batch.rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
         if !batch.rows.is_empty() {
+            self.read_events(&mut batch).await?;
             self.read_last_entries(&mut batch).await?;
         }
         Ok(batch)
+    }
+
+    /// The events are looked up by the keys that are handed over, one by one through the primary key: a
+    /// planner that knows little of the queue would rather walk through all events there are.
+    async fn read_events(&self, batch: &mut Batch) -> Result<(), LedgerError> {
+        let keys: Vec<_> = batch
+            .rows
+            .iter()
+            .map(|PendingRow { stream: (stream_type, id), sequence, .. }| {
+                json!({ "aggregate_type": stream_type, "aggregate_id": id, "sequence": sequence })
+            })
+            .collect();
+        let database = self.store.database();
+        let given = [text("aggregate_type"), text("aggregate_id"), integer("sequence")];
+        let sql = format!(
+            "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.event_type, e.event_version, \
+             e.recorded_at, e.agreement_id, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
+             FROM {} JOIN events e ON e.aggregate_type = given.aggregate_type \
+             AND e.aggregate_id = given.aggregate_id AND e.sequence = given.sequence",
+            database.given(1, &given)
+        );
+        let mut events: HashMap<EventKey, PendingEvent> = HashMap::with_capacity(keys.len());
+        for row in database.read_bulk(&sql, &[json!(keys).to_string().into()]).await? {
+            let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
+            events.insert((stream, natural(&row, "sequence")?), read_event(&row)?);
+        }
+        for row in &mut batch.rows {
+            // An event that is announced twice is looked at once.
+            row.event = events.remove(&(row.stream.clone(), row.sequence));
+        }
+        Ok(())
     }
 
     async fn read_last_entries(&self, batch: &mut Batch) -> Result<(), LedgerError> {
@@ -132,19 +163,17 @@ impl Batch {
 }
 
 fn read_row(row: &Row) -> Result<PendingRow, LedgerError> {
-    let event_id: Option<String> = row.get("event_id")?;
-    let event = event_id.map(|event_id| read_event(row, event_id)).transpose()?;
     Ok(PendingRow {
         pending_id: row.get("pending_id")?,
         stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),
         sequence: natural(row, "sequence")?,
-        event,
+        event: None,
     })
 }
 
-fn read_event(row: &Row, event_id: String) -> Result<PendingEvent, DatabaseError> {
+fn read_event(row: &Row) -> Result<PendingEvent, DatabaseError> {
     Ok(PendingEvent {
-        event_id,
+        event_id: row.get("event_id")?,
         event_type: row.get("event_type")?,
         event_version: row.get("event_version")?,
         recorded_at: row.get("recorded_at")?,
