@@ -33,6 +33,8 @@ pub struct Sequencer {
     signer: Arc<Signer>,
     /// The tree as this sequencer left it, so that it need not be checked again before it is signed.
     known: Option<Frontier>,
+    /// What this sequencer signed last. Nothing that the database says replaces it.
+    signed: Option<(u64, Hash)>,
     /// Pending rows up to here were all held when they were last looked at.
     passed: i64,
     search: Search,
@@ -101,7 +103,7 @@ impl Sequencer {
     /// A sequencer of this ledger.
     #[must_use]
     pub fn new(store: LedgerStore, signer: Arc<Signer>) -> Self {
-        Self { store, signer, known: None, passed: 0, search: Search::default() }
+        Self { store, signer, known: None, signed: None, passed: i64::MIN, search: Search::default() }
     }
 
     /// Takes one turn, and signs what it or a predecessor committed. Nothing is signed that has not grown
@@ -115,7 +117,7 @@ impl Sequencer {
             self.check(&state, trust).await?;
             self.known = Some(state.frontier.clone());
         }
-        let batch = self.read_batch().await?;
+        let batch = self.read_batch(state.size()).await?;
         let (held, more) = (batch.held.clone(), batch.more);
         let mut placed = leaves::place(state.size(), batch).await?;
         placed.held.add(held);
@@ -153,9 +155,10 @@ impl Sequencer {
         }
         let Trust::Head(head) = trust else { return Ok(()) };
         let stored = self.signer.verifier().verify(state.checkpoint.as_bytes())?;
-        for signed in head.into_iter().chain([&stored]) {
-            if !self.store.has_grown((signed.size, signed.root), (size, root)).await? {
-                let before = signed.size;
+        let signed = head.into_iter().chain([&stored]).map(|signed| (signed.size, signed.root));
+        for signed in signed.chain(self.signed) {
+            if !self.store.has_grown(signed, (size, root)).await? {
+                let before = signed.0;
                 let reason =
                     format!("it has not grown from the tree of {before} entries that was signed before");
                 return Err(LedgerError::Corrupt(reason));
@@ -164,14 +167,19 @@ impl Sequencer {
         Ok(())
     }
 
-    async fn sign(&self, state: &LedgerState) -> Result<(), LedgerError> {
-        if state.signed_size == state.size() {
-            return Ok(());
+    /// Signs the tree as it is, unless the stored checkpoint does. What that signs is read from itself: the
+    /// column beside it is for those who only want to know.
+    async fn sign(&mut self, state: &LedgerState) -> Result<(), LedgerError> {
+        let tree = (state.size(), state.frontier.root());
+        let stored = self.signer.verifier().verify(state.checkpoint.as_bytes())?;
+        if (stored.size, stored.root) != tree || state.signed_size != stored.size {
+            let checkpoint = self.signer.sign(tree.0, tree.1);
+            let sql = "UPDATE ledger_state SET checkpoint = $1, signed_size = $2 WHERE checkpoint = $3";
+            let params = [checkpoint.into(), number(tree.0)?, state.checkpoint.clone().into()];
+            // Where another sequencer has signed meanwhile, the next turn sees what.
+            self.store.database().write(sql, &params).await?;
         }
-        let checkpoint = self.signer.sign(state.size(), state.frontier.root());
-        let sql =
-            "UPDATE ledger_state SET checkpoint = $1, signed_size = $2 WHERE signed_size < $2 AND size >= $2";
-        self.store.database().write(sql, &[checkpoint.into(), number(state.size())?]).await?;
+        self.signed = Some(tree);
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Held, HeldEvent, Sequencer, TURN_ROWS_MAX};
 use crate::database::{DatabaseError, Row};
-use crate::ledger::store::{LedgerError, natural};
-use crate::ledger::tree::Hash;
+use crate::ledger::store::{LedgerError, natural, number};
+use crate::ledger::tree::{Hash, MAX_SIZE};
 use crate::table::{integer, text};
 
 /// What a turn looks at.
@@ -57,34 +57,34 @@ const PAGES_MAX: usize = 16;
 
 impl Sequencer {
     /// Reads what waits, past the rows that are held.
-    pub(super) async fn read_batch(&mut self) -> Result<Batch, LedgerError> {
+    pub(super) async fn read_batch(&mut self, size: u64) -> Result<Batch, LedgerError> {
         let mut held = Held::default();
         for _ in 0..PAGES_MAX {
-            let mut batch = self.read_page(self.passed).await?;
+            let mut batch = self.read_page(self.passed, size).await?;
             let stuck = !batch.rows.iter().any(|row| batch.may_be_placed(row));
             if batch.more && stuck {
-                self.passed = batch.rows.last().map_or(0, |row| row.pending_id);
+                self.passed = batch.rows.last().map_or(i64::MIN, |row| row.pending_id);
                 for row in &batch.rows {
                     held.push(HeldEvent { event: row.name(), reason: "one before it is missing".to_owned() });
                 }
                 continue;
             }
             // From the beginning again next time: what was missing may be there by then.
-            self.passed = if batch.more { self.passed } else { 0 };
+            self.passed = if batch.more { self.passed } else { i64::MIN };
             batch.held = held;
             return Ok(batch);
         }
         Ok(Batch { held, ..Batch::default() })
     }
 
-    async fn read_page(&self, after: i64) -> Result<Batch, LedgerError> {
+    async fn read_page(&self, after: i64, size: u64) -> Result<Batch, LedgerError> {
         let limit = i64::try_from(TURN_ROWS_MAX).unwrap_or(i64::MAX);
         let rows = self.store.database().read_bulk(READ_PENDING, &[after.into(), limit.into()]).await?;
         let mut batch = Batch { more: rows.len() == TURN_ROWS_MAX, ..Batch::default() };
         batch.rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
         if !batch.rows.is_empty() {
             self.read_events(&mut batch).await?;
-            self.read_last_entries(&mut batch).await?;
+            self.read_last_entries(&mut batch, size).await?;
         }
         Ok(batch)
     }
@@ -111,7 +111,10 @@ impl Sequencer {
         let mut events: HashMap<EventKey, PendingEvent> = HashMap::with_capacity(keys.len());
         for row in database.read_bulk(&sql, &[json!(keys).to_string().into()]).await? {
             let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
-            events.insert((stream, natural(&row, "sequence")?), read_event(&row)?);
+            // One that does not read holds its stream back, like one that is gone.
+            if let Ok(event) = read_event(&row) {
+                events.insert((stream, natural(&row, "sequence")?), event);
+            }
         }
         for row in &mut batch.rows {
             // An event that is announced twice is looked at once.
@@ -120,7 +123,7 @@ impl Sequencer {
         Ok(())
     }
 
-    async fn read_last_entries(&self, batch: &mut Batch) -> Result<(), LedgerError> {
+    async fn read_last_entries(&self, batch: &mut Batch, size: u64) -> Result<(), LedgerError> {
         let mut firsts: HashMap<&StreamKey, u64> = HashMap::new();
         for row in &batch.rows {
             firsts.entry(&row.stream).or_insert(row.sequence);
@@ -134,10 +137,13 @@ impl Sequencer {
         let sql = format!(
             "SELECT l.aggregate_type, l.aggregate_id, l.sequence, l.leaf_hash FROM {given} \
              JOIN ledger_entries l ON l.aggregate_type = given.aggregate_type AND l.aggregate_id = given.aggregate_id \
-             AND l.sequence = (SELECT max(m.sequence) FROM ledger_entries m \
-             WHERE m.aggregate_type = given.aggregate_type AND m.aggregate_id = given.aggregate_id)"
+             AND l.position < $2 AND l.sequence = (SELECT max(m.sequence) FROM ledger_entries m \
+             WHERE m.aggregate_type = given.aggregate_type AND m.aggregate_id = given.aggregate_id \
+             AND m.position < $2)"
         );
-        for row in database.read_bulk(&sql, &[json!(streams).to_string().into()]).await? {
+        // What lies beyond the ledger's size is nothing that a sequencer wrote.
+        let params = [json!(streams).to_string().into(), number(size)?];
+        for row in database.read_bulk(&sql, &params).await? {
             let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
             let hash = row.get::<String>("leaf_hash")?.parse()?;
             batch.last_entries.insert(stream, (natural(&row, "sequence")?, hash));
@@ -166,7 +172,8 @@ fn read_row(row: &Row) -> Result<PendingRow, LedgerError> {
     Ok(PendingRow {
         pending_id: row.get("pending_id")?,
         stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),
-        sequence: natural(row, "sequence")?,
+        // No event has a sequence below one; such a row finds none, and is held.
+        sequence: natural(row, "sequence").unwrap_or(MAX_SIZE),
         event: None,
     })
 }

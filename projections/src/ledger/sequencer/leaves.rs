@@ -91,7 +91,7 @@ fn place_one(row: &PendingRow, position: u64, last: &HashMap<StreamKey, (u64, Ha
         return Outcome::Held(format!("event {expected} of its stream is missing"));
     }
     let Some(event) = &row.event else {
-        return Outcome::Held("the event is gone".to_owned());
+        return Outcome::Held("the event is gone, or does not read".to_owned());
     };
     let prev = before.map(|(_, hash)| *hash);
     match leaf_text(row, event, prev) {

@@ -1,11 +1,12 @@
 //! Looks for events that never came to the sequencer: somebody may have removed what announced them.
 
+use chrono::TimeDelta;
 use countersign_domain::Timestamp;
 
 use super::Sequencer;
 use super::batch::StreamKey;
 use crate::database::Row;
-use crate::ledger::store::LedgerError;
+use crate::ledger::store::{LedgerError, number};
 
 /// What a look at the events came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -17,13 +18,23 @@ pub struct Looked {
     pub at_the_end: bool,
 }
 
-/// A look that takes several rounds.
+/// A look that takes several rounds. How far it came is kept here and not in the database, where those
+/// who remove events could move it.
 #[derive(Default)]
 pub(super) struct Search {
-    at: Option<Timestamp>,
+    /// Everything that was recorded before this was looked at.
+    looked_to: Option<Timestamp>,
+    /// Where the look that is under way is.
+    at: Option<(Timestamp, String)>,
     missing: Vec<String>,
     oldest_missing: Option<Timestamp>,
 }
+
+/// A sequencer that begins looks back so far, or to where another ended.
+const LOOK_BACK: TimeDelta = TimeDelta::hours(1);
+
+/// Looks overlap, since an event may be committed a moment after it was recorded.
+const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 
 /// So many events are looked at in one round.
 const LOOK_MAX: i64 = 20_000;
@@ -31,18 +42,21 @@ const LOOK_MAX: i64 = 20_000;
 /// So many missing events are named.
 const MISSING_NAMED_MAX: usize = 100;
 
-const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, l.position \
-    FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at FROM events \
-    WHERE recorded_at >= $1 AND recorded_at < $2 ORDER BY recorded_at LIMIT $3) AS e \
+const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, e.event_id, \
+    CASE WHEN l.position IS NOT NULL THEN 1 ELSE (SELECT count(*) FROM ledger_pending p \
+    WHERE p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence) \
+    END AS known FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at, event_id FROM events \
+    WHERE (recorded_at, event_id) > ($1, $2) AND recorded_at < $3 ORDER BY recorded_at, event_id LIMIT $4) AS e \
     LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-    AND l.sequence = e.sequence ORDER BY e.recorded_at";
+    AND l.sequence = e.sequence AND l.position < $5 ORDER BY e.recorded_at, e.event_id";
 
-/// Streams whose ledger entries do not reach their last event.
-const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id FROM snapshots s \
-    WHERE (s.aggregate_type, s.aggregate_id) > ($1, $2) \
-    AND s.last_sequence > coalesce((SELECT max(l.sequence) FROM ledger_entries l \
-    WHERE l.aggregate_type = s.aggregate_type AND l.aggregate_id = s.aggregate_id), 0) \
-    ORDER BY s.aggregate_type, s.aggregate_id LIMIT 500";
+/// Streams, with how far their entries reach.
+const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last_sequence, \
+    coalesce((SELECT max(l.sequence) FROM ledger_entries l WHERE l.aggregate_type = s.aggregate_type \
+    AND l.aggregate_id = s.aggregate_id), 0) AS reached \
+    FROM (SELECT aggregate_type, aggregate_id, last_sequence FROM snapshots \
+    WHERE (aggregate_type, aggregate_id) > ($1, $2) ORDER BY aggregate_type, aggregate_id LIMIT 2000) AS s \
+    ORDER BY s.aggregate_type, s.aggregate_id";
 
 const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
     SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.sequence FROM events e \
@@ -54,34 +68,34 @@ const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, agg
     ORDER BY e.sequence RETURNING event_id";
 
 impl Sequencer {
-    /// Looks at some more of the events that were recorded before `until`, the oldest first. At the end it
-    /// remembers from where the next look begins: at the oldest event that is missing, so that it is found
-    /// again until it has its place.
+    /// Looks at some more of the events that were recorded before `until`, the oldest first. The next look
+    /// begins at the oldest event that is missing, so that it is found again until it has its place.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn look_for_missing(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
         let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
-        let from = self.search.at.unwrap_or(state.reconciled_to);
+        let begin = self.search.looked_to.unwrap_or(state.reconciled_to.min(until - LOOK_BACK)) - OVERLAP;
+        let (from, after) = self.search.at.clone().unwrap_or((begin, String::new()));
         let database = self.store.database();
-        let rows = database.read_bulk(LOOK, &[from.into(), until.into(), LOOK_MAX.into()]).await?;
+        let params = [from.into(), after.into(), until.into(), LOOK_MAX.into(), number(state.size())?];
+        let rows = database.read_bulk(LOOK, &params).await?;
         for row in &rows {
-            if row.get::<Option<i64>>("position")?.is_none() {
+            if row.get::<i64>("known")? == 0 {
                 self.search.note(row)?;
             }
         }
-        let full = i64::try_from(rows.len()).is_ok_and(|read| read >= LOOK_MAX);
-        let last: Option<Timestamp> = rows.last().map(|row| row.get("recorded_at")).transpose()?;
-        if full && last.is_some_and(|last| last > from) {
-            self.search.at = last;
+        if let Some(last) = rows.last()
+            && i64::try_from(rows.len()).is_ok_and(|read| read >= LOOK_MAX)
+        {
+            self.search.at = Some((last.get("recorded_at")?, last.get("event_id")?));
             return Ok(Looked { missing: self.search.missing.clone(), at_the_end: false });
         }
         let Search { missing, oldest_missing, .. } = std::mem::take(&mut self.search);
         let next = oldest_missing.unwrap_or(until);
-        if next > state.reconciled_to {
-            let sql = "UPDATE ledger_state SET reconciled_to = $1 WHERE reconciled_to = $2";
-            database.write(sql, &[next.into(), state.reconciled_to.into()]).await?;
-        }
+        self.search.looked_to = Some(next);
+        let sql = "UPDATE ledger_state SET reconciled_to = $1";
+        database.write(sql, &[next.into()]).await?;
         Ok(Looked { missing, at_the_end: true })
     }
 
@@ -113,8 +127,7 @@ impl Search {
         let stream_type: String = row.get("aggregate_type")?;
         let (id, sequence): (String, i64) = (row.get("aggregate_id")?, row.get("sequence")?);
         let event = format!("{stream_type}/{id}/{sequence}");
-        // A look that goes on begins with the moment at which the one before it ended.
-        if self.missing.len() < MISSING_NAMED_MAX && !self.missing.contains(&event) {
+        if self.missing.len() < MISSING_NAMED_MAX {
             self.missing.push(event);
         }
         self.oldest_missing = self.oldest_missing.or(Some(row.get("recorded_at")?));

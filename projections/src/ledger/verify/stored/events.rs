@@ -102,7 +102,7 @@ async fn check_events(database: &Database, verification: &mut Verification) -> R
 }
 
 async fn check_announced(database: &Database, verification: &mut Verification) -> Result<(), StoredError> {
-    let mut last = 0_i64;
+    let mut last = i64::MIN;
     loop {
         let rows = page(database, ANNOUNCED, &[last.into(), limit()]).await?;
         for row in &rows {
