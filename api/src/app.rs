@@ -21,7 +21,7 @@ use crate::vault::keys::KeyError;
 use crate::vault::{MasterKey, Vault};
 use crate::webhooks::figures::Figures;
 
-/// Each listener holds a connection and a page of entries.
+/// Each export and each listener holds a connection and a page of entries.
 const LISTENERS_MAX: usize = 64;
 
 /// Everything that handlers and commands share.
@@ -34,7 +34,7 @@ pub struct App {
     pub database: Database,
     /// Loads and appends.
     pub store: EventStore,
-    /// So many may listen to the trail as it comes.
+    /// So many exports and streams of the trail may be under way.
     pub listeners: Arc<Semaphore>,
     /// The order of all events, and its proofs.
     pub ledger: Ledger,

@@ -88,7 +88,8 @@ pub fn create(path: &Path) -> Result<KeyBytes, KeyFileError> {
         file.write_all(Zeroizing::new(STANDARD.encode(key.as_slice())).as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;
-        fs::hard_link(&draft, path)
+        fs::hard_link(&draft, path)?;
+        sync_directory_of(path)
     };
     let written = write();
     let removed = fs::remove_file(&draft);
@@ -99,4 +100,10 @@ pub fn create(path: &Path) -> Result<KeyBytes, KeyFileError> {
         Ok(()) => removed.map_err(unreadable)?,
     }
     read(path)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))
+}
+
+/// Only then does a file keep its name when the machine stops.
+pub(crate) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    fs::File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }

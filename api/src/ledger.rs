@@ -32,6 +32,9 @@ use head::{Head, HeadError};
 pub use health::{Health, Leading, Noticed, Observed};
 pub use keeper::Keeper;
 
+/// The head's name in the data directory.
+const HEAD_FILE: &str = "ledger.head";
+
 /// A reader waits so long for an entry to be signed.
 const SIGNED_WAIT: Duration = Duration::from_secs(2);
 const SIGNED_POLL: Duration = Duration::from_millis(20);
@@ -68,6 +71,15 @@ pub enum LedgerStartError {
         path: std::path::PathBuf,
         /// The public half.
         verifier_key: String,
+    },
+    /// There was a ledger once.
+    #[error(
+        "{path} is the head of a ledger, but this database has none: it is another database, or lost its ledger. \
+         To begin a new ledger on it, move that file away"
+    )]
+    HeadWithoutLedger {
+        /// Where the head is.
+        path: std::path::PathBuf,
     },
     /// The ledger is signed with another key.
     #[error(
@@ -137,7 +149,7 @@ impl Ledger {
     }
 
     fn of(config: &Config, store: LedgerStore, signer: Signer) -> Result<Self, LedgerStartError> {
-        let head = Head::open(config.data_dir.join("ledger.head"), signer.verifier().clone())?;
+        let head = Head::open(config.data_dir.join(HEAD_FILE), signer.verifier().clone())?;
         Ok(Self {
             store,
             head,

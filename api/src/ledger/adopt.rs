@@ -68,13 +68,17 @@ pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Ad
         }
     };
     let mut sequencer = ledger.sequencer();
+    // What still agrees with the head is held to it.
+    let head = ledger.head.trusted();
+    let trust = if lost.is_some() { Trust::Database } else { Trust::Head(head.as_ref()) };
+    sequencer.examine(trust).await?;
     let requeued = sequencer.requeue().await?;
     if lost.is_none() && requeued == 0 {
         return Ok(Adopted::NothingToAdopt);
     }
     let kept = AdoptedTree { size: state.size(), root: state.frontier.root().to_base64() };
     record(app, request, lost.as_ref(), &kept, requeued, reason).await.map_err(AdoptError::Record)?;
-    ledger.drain(&mut sequencer, Trust::Database, app.clock.now()).await?;
+    ledger.drain(&mut sequencer, trust, app.clock.now()).await?;
     let (note, checkpoint) = ledger.checkpoint().await?;
     let size = checkpoint.size;
     if size <= kept.size {

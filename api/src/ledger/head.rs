@@ -4,17 +4,22 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Verifier};
 use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
 use countersign_projections::ledger::tree::Hash;
 
+use crate::key_file::sync_directory_of;
+
 /// The head and where it is kept.
 pub struct Head {
     path: PathBuf,
     verifier: Verifier,
     trusted: Mutex<Option<Checkpoint>>,
+    /// Whether the file says what is trusted.
+    written: AtomicBool,
 }
 
 /// The head does not do, or the ledger does not agree with it.
@@ -79,7 +84,7 @@ impl Head {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(reason) => return Err(HeadError::Unreadable { path, reason }),
         };
-        Ok(Self { path, verifier, trusted: Mutex::new(trusted) })
+        Ok(Self { path, verifier, trusted: Mutex::new(trusted), written: AtomicBool::new(true) })
     }
 
     /// The checkpoint that every later tree must have grown from.
@@ -107,7 +112,11 @@ impl Head {
         self.compare(store, (checkpoint.size, checkpoint.root)).await?;
         let known = self.trusted().map_or(0, |trusted| trusted.size);
         // A ledger without entries may still be given its name, so it has no head.
-        if checkpoint.size == known { Ok(()) } else { self.replace(note, checkpoint).await }
+        if checkpoint.size == known && self.written.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            self.replace(note, checkpoint).await
+        }
     }
 
     async fn compare(&self, store: &LedgerStore, (found, root): (u64, Hash)) -> Result<(), HeadError> {
@@ -122,13 +131,16 @@ impl Head {
         Err(HeadError::Forked { path, signed })
     }
 
-    /// Takes a checkpoint as the head whatever it was before.
+    /// Takes a checkpoint as the head whatever it was before. It counts from now on, even if the file
+    /// cannot be written.
     pub(super) async fn replace(&self, note: &str, checkpoint: Checkpoint) -> Result<(), HeadError> {
+        *self.trusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+        self.written.store(false, Ordering::Relaxed);
         let (path, text) = (self.path.clone(), note.to_owned());
         let written = tokio::task::spawn_blocking(move || write(&path, &text)).await;
         let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         written.map_err(|reason| HeadError::Unreadable { path: self.path.clone(), reason })?;
-        *self.trusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+        self.written.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -139,5 +151,6 @@ fn write(path: &Path, note: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(note.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&draft, path)
+    fs::rename(&draft, path)?;
+    sync_directory_of(path)
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up::{self, CaughtUp, catch_up};
-use countersign_projections::database::DatabaseError;
 use countersign_projections::ledger::sequencer::{Held, HeldEvent, Sequencer, Trust};
 use countersign_projections::ledger::store::LedgerError;
 use tokio::sync::oneshot;
@@ -31,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The head is written no more often.
 const HEAD_EVERY: Duration = Duration::from_millis(250);
 /// How often events are looked for that nobody announced.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// An event may take so long to its place before it is looked for.
 const LOOK_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// So long a node that stops takes to finish.
@@ -69,12 +68,14 @@ struct Keeping {
     leadership: Leadership,
     head_written: Option<Instant>,
     looked: Option<Instant>,
+    /// Whether the ledger has not grown from its head when that was last compared.
+    distrusts: bool,
 }
 
 impl Keeping {
     fn new(app: Arc<App>) -> Self {
         let (sequencer, leadership) = (app.ledger.sequencer(), Leadership::of(&app.database));
-        Self { app, sequencer, leadership, head_written: None, looked: None }
+        Self { app, sequencer, leadership, head_written: None, looked: None, distrusts: false }
     }
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
@@ -143,23 +144,23 @@ impl Keeping {
                 noticed.leading = Leading::default();
             }
         }
-        let found = if leads { self.lead().await? } else { self.watch_trail().await? };
-        if self.head_written.is_none_or(|at| at.elapsed() >= HEAD_EVERY) {
+        if !leads {
+            self.watch_trail().await?;
+            return self.keep_head_now_and_then().await.map(|()| Found::Nothing);
+        }
+        // What was forked or rolled back is not signed on.
+        if self.distrusts {
             self.keep_head().await.map_err(at(Stage::Head))?;
         }
-        Ok(found)
-    }
-
-    async fn lead(&mut self) -> Result<Found, Failed> {
-        let ledger = &self.app.ledger;
-        let head = ledger.head.trusted();
+        let head = self.app.ledger.head.trusted();
         let turn = self.sequencer.turn(Trust::Head(head.as_ref()), self.app.clock.now()).await;
         let turn = turn.map_err(at(Stage::Sign))?;
         self.notice_held(turn.held);
-        self.follow(turn.size).await.map_err(at(Stage::Follow))?;
-        if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-            self.look_for_missing().await.map_err(at(Stage::Look))?;
-        }
+        // Each of these goes on whatever becomes of the others.
+        let kept = self.keep_head_now_and_then().await;
+        let looked = self.look_now_and_then().await;
+        let followed = self.follow(turn.size).await;
+        kept.and(looked).and(followed)?;
         Ok(match turn.taken {
             0 if !turn.again => Found::Nothing,
             0..BUSY_ROWS => Found::Little,
@@ -177,11 +178,16 @@ impl Keeping {
     }
 
     /// Lets what follows the ledger take in what is new.
-    async fn follow(&self, size: u64) -> Result<(), DatabaseError> {
-        let (trail_size, poisoned) = match catch_up(&AuditTrail, &self.app.database, size).await? {
+    async fn follow(&self, size: u64) -> Result<(), Failed> {
+        let caught_up = catch_up(&AuditTrail, &self.app.database, size).await.map_err(at(Stage::Follow))?;
+        let (trail_size, poisoned) = match caught_up {
             CaughtUp::To(position) => (position, None),
             CaughtUp::Poisoned(position) => (position, Some(position)),
         };
+        if trail_size > size {
+            let reason = format!("it says that it holds {trail_size} entries of a ledger of {size}");
+            return Err(Failed { stage: Stage::Follow, reason });
+        }
         self.tell_trail_size(trail_size);
         let mut noticed = self.app.ledger.health.lock();
         if let Some(position) = poisoned
@@ -194,18 +200,22 @@ impl Keeping {
     }
 
     /// What the leader has done, for those who listen to this node.
-    async fn watch_trail(&self) -> Result<Found, Failed> {
+    async fn watch_trail(&self) -> Result<(), Failed> {
         let size = catch_up::position::<AuditTrail>(&self.app.database).await.map_err(at(Stage::Follow))?;
         self.tell_trail_size(size);
-        Ok(Found::Nothing)
+        Ok(())
     }
 
     fn tell_trail_size(&self, size: u64) {
         self.app.ledger.trail.send_if_modified(|known| std::mem::replace(known, size) != size);
     }
 
-    async fn look_for_missing(&mut self) -> Result<(), LedgerError> {
-        let looked = self.sequencer.look_for_missing(self.app.clock.now() - LOOK_AFTER).await?;
+    async fn look_now_and_then(&mut self) -> Result<(), Failed> {
+        if self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        let until = self.app.clock.now() - LOOK_AFTER;
+        let looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look))?;
         // Where there is more to look at, the next round goes on.
         self.looked = looked.at_the_end.then(Instant::now);
         let mut noticed = self.app.ledger.health.lock();
@@ -220,10 +230,23 @@ impl Keeping {
         Ok(())
     }
 
+    async fn keep_head_now_and_then(&mut self) -> Result<(), Failed> {
+        if self.head_written.is_some_and(|at| at.elapsed() < HEAD_EVERY) {
+            return Ok(());
+        }
+        self.keep_head().await.map_err(at(Stage::Head))
+    }
+
     async fn keep_head(&mut self) -> Result<(), HeadError> {
         let ledger = &self.app.ledger;
         let state = ledger.store.state().await?.ok_or(LedgerError::NotThere)?;
-        ledger.head.advance(&ledger.store, &state.checkpoint).await?;
+        let kept = ledger.head.advance(&ledger.store, &state.checkpoint).await;
+        self.distrusts = match &kept {
+            Ok(()) | Err(HeadError::Unreadable { .. }) => false,
+            Err(HeadError::RolledBack { .. } | HeadError::Forked { .. } | HeadError::NotOurs { .. }) => true,
+            Err(HeadError::Ledger(_)) => self.distrusts,
+        };
+        kept?;
         self.head_written = Some(Instant::now());
         Ok(())
     }

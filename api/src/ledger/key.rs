@@ -6,7 +6,7 @@ use countersign_projections::ledger::checkpoint::{Origin, Signer};
 use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore, Renamed};
 use secrecy::ExposeSecret;
 
-use super::LedgerStartError;
+use super::{HEAD_FILE, LedgerStartError};
 use crate::config::Config;
 use crate::key_file::{self, KeyBytes};
 use crate::{entropy, token::hex};
@@ -23,6 +23,10 @@ pub(super) async fn signer_of(
     let seed = seed(config, found.as_ref())?;
     let state = match found {
         Some(state) => state,
+        // A database that lost its ledger must not get a new one in silence.
+        None if config.data_dir.join(HEAD_FILE).exists() => {
+            return Err(LedgerStartError::HeadWithoutLedger { path: config.data_dir.join(HEAD_FILE) });
+        }
         None => {
             let origin = match &asked {
                 Some(origin) => origin.clone(),

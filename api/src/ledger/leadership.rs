@@ -5,14 +5,20 @@ use std::time::Duration;
 
 use countersign_projections::database::{Database, DatabaseError, Engine};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio::time::Instant;
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use tokio::time::{Instant, timeout};
 
 /// Any number will do, as long as nothing else in the database locks it.
 const SEQUENCER_LOCK: i64 = 0x0063_7367_6e73_6571;
 
 /// A node that does not lead asks again after so long; one that does looks whether it still does.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// So long the database may take to say who leads.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+const KEEPALIVES: &str =
+    "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
 /// Whether this node leads.
 pub(super) enum Leadership {
@@ -67,7 +73,10 @@ impl Election {
             return Ok(self.leads);
         }
         self.asked_at = Some(Instant::now());
-        let asked = self.ask().await;
+        let asked = match timeout(PATIENCE, self.ask()).await {
+            Ok(asked) => asked,
+            Err(_) => Err(DatabaseError::Unavailable("the database does not answer".to_owned())),
+        };
         self.leads = matches!(asked, Ok(true));
         if asked.is_err() {
             self.connection = None;
@@ -78,7 +87,12 @@ impl Election {
     async fn ask(&mut self) -> Result<bool, DatabaseError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            missing => missing.insert(self.options.connect().await?),
+            missing => {
+                let mut connection = self.options.connect().await?;
+                // A leader that is cut off silently must lose the lock within a minute, not in hours.
+                connection.execute(KEEPALIVES).await?;
+                missing.insert(connection)
+            }
         };
         if self.leads {
             connection.ping().await?;

@@ -14,6 +14,7 @@ mod query;
 pub mod stream;
 mod summary;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Json;
@@ -151,7 +152,9 @@ fn narrow(conditions: &mut Conditions, filter: &EntryFilter) -> Result<(), Probl
     conditions.equal("t.actor_id", filter.actor.map(|id| id.to_string()));
     if !filter.r#type.is_empty() {
         feed::check_types(&filter.r#type)?;
-        let types: Vec<&str> = filter.r#type.iter().map(String::as_str).collect();
+        // Naming a type twice asks for nothing else.
+        let types: BTreeSet<&str> = filter.r#type.iter().map(String::as_str).collect();
+        let types: Vec<&str> = types.into_iter().collect();
         conditions.of_types(&types);
     }
     check_period(filter.from, filter.to)?;

@@ -145,6 +145,15 @@ impl Sequencer {
         Ok(turn)
     }
 
+    /// Looks whether the ledger can be gone on from, before anything is recorded of that.
+    ///
+    /// # Errors
+    /// As for [`Sequencer::turn`].
+    pub async fn examine(&self, trust: Trust<'_>) -> Result<(), LedgerError> {
+        let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
+        self.check(&state, trust).await
+    }
+
     /// Looks whether the stored tree is one that may be signed. What is stored beside it is not believed:
     /// it must prove that the tree has grown from what was signed.
     async fn check(&self, state: &LedgerState, trust: Trust<'_>) -> Result<(), LedgerError> {

@@ -24,6 +24,7 @@ use futures::stream;
 use serde::Deserialize;
 use serde_json::Value;
 use strum::{EnumIter, EnumString, IntoStaticStr};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::check_period;
@@ -31,6 +32,7 @@ use super::entry::EntryView;
 use super::pages::Reading;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::problem::refusals::busy;
 use crate::request::Request;
 use crate::rest::{Params, Problems, Shared};
 
@@ -61,6 +63,8 @@ pub async fn export(
     Params(Export { format, from, to }): Params<Export>,
 ) -> Result<Response, Problem> {
     check_period(from, to)?;
+    let place = Arc::clone(&app.listeners).try_acquire_owned();
+    let place = place.map_err(|_| busy("Too many exports and streams are under way on this node."))?;
     let size = catch_up::position::<AuditTrail>(&app.database).await?;
     let at = app.clock.now();
     let export = RecordAuditExport { format: format.recorded(), from, to, entries_below: size, at };
@@ -74,7 +78,7 @@ pub async fn export(
         ),
         (HeaderName::from_static("countersign-ledger-size"), HeaderValue::from(size)),
     ];
-    let body = Body::from_stream(pages(app, format, Reading::of(from, to, size)));
+    let body = Body::from_stream(pages(app, format, Reading::of(from, to, size), place));
     Ok((headers, body).into_response())
 }
 
@@ -83,9 +87,10 @@ fn pages(
     app: Arc<App>,
     format: Format,
     reading: Reading,
+    place: OwnedSemaphorePermit,
 ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
     let head = stream::iter([Ok(Bytes::from_static(format.head()))]);
-    let pages = stream::try_unfold((app, reading), move |(app, mut reading)| async move {
+    let pages = stream::try_unfold((app, reading, place), move |(app, mut reading, place)| async move {
         let page = app.next_page(&mut reading).await.map_err(|problem| broken(&problem.for_operator()))?;
         if page.is_empty() {
             return Ok(None);
@@ -94,7 +99,7 @@ fn pages(
         for entry in &page {
             format.write(entry, &mut piece).map_err(|error| broken(&error.to_string()))?;
         }
-        Ok(Some((Bytes::from(piece), (app, reading))))
+        Ok(Some((Bytes::from(piece), (app, reading, place))))
     });
     futures::StreamExt::chain(head, pages)
 }

@@ -45,16 +45,17 @@ impl StoredReport {
         }
         let Self { origin, size, root, signed_size, streams, grown_from, .. } = self;
         if *size == 0 {
-            return vec![format!("The ledger {origin} is empty, and so are its streams.")];
+            return vec![format!("The ledger {origin} is empty.")];
         }
         let mut proved = vec![
             format!("All {size} entries of the ledger {origin} lead to the root {root}."),
             format!("Its key has signed the first {signed_size} of them."),
-            "Every event is what was recorded: its columns, its payload and its metadata.".to_owned(),
+            "Every event is what it was when it got its place: its columns, its payload and its metadata."
+                .to_owned(),
             format!(
                 "The entries of {streams} streams follow each other without a gap, by sequence, hash and time."
             ),
-            "Every event is in the ledger or waits for its place, and none was removed.".to_owned(),
+            "No event that has a place was removed, and every other one waits for its place.".to_owned(),
         ];
         if let Some(earlier) = grown_from {
             proved.push(format!(
@@ -81,8 +82,13 @@ impl StoredReport {
             ));
         }
         not_proved.push(
-            "That nothing was left out before it was recorded: the ledger proves what is in it, not what \
-             should be."
+            "That nothing was left out, altered or made up before it got its place: the ledger proves what is \
+             in it, not what should be."
+                .to_owned(),
+        );
+        not_proved.push(
+            "That the tables which are derived from the events say the same: snapshots, login checks and the \
+             audit trail are not compared."
                 .to_owned(),
         );
         not_proved.push(
