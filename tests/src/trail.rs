@@ -48,12 +48,25 @@ impl TestApp {
         self.entries(&format!("user={user_id}&type={event_type}")).await.len()
     }
 
-    /// Lets the trail catch up with every write that this client saw answered.
+    /// Lets the trail catch up: with every write that this client saw answered, and then with all that
+    /// nobody tells of, such as a wrong password at sign-in, whose answer must not say that it was stored.
     pub async fn wait_for_the_trail(&self) {
         for write in self.take_writes() {
             let write = write.replace('/', "%2F");
             let path = format!("/v1/audit/entries?limit=1&after_write={write}");
             self.get(&path, &self.key).await.expect(200);
         }
+        self.eventually("the trail has everything", async || {
+            let metrics = self.get("/metrics", crate::NOBODY).await.expect(200).text;
+            let figure = |name: &str| {
+                let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+                line.map(str::to_owned)
+            };
+            let entries = figure("countersign_ledger_entries");
+            figure("countersign_ledger_pending_events").as_deref() == Some("0")
+                && entries.is_some()
+                && entries == figure("countersign_audit_trail_entries")
+        })
+        .await;
     }
 }
