@@ -4,7 +4,7 @@
 //! once; what takes the other entries of its stream is checked at the end. What was found is named by
 //! position and field, and nothing stops at the first of it.
 //!
-//! Memory does not grow with the ledger: see [`streams`].
+//! Memory does not grow with the ledger: see `streams.rs`.
 
 mod event;
 pub mod finding;
