@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::event_store::EventStore;
 use crate::event_store::journal::Journal;
-use crate::ledger::{Ledger, LedgerStartError};
+use crate::ledger::{Ledger, LedgerStartError, LedgerTrust};
 use crate::passwords::Passwords;
 use crate::queue::StreamQueues;
 use crate::vault::keys::KeyError;
@@ -46,15 +46,6 @@ pub struct App {
     pub queues: StreamQueues,
     /// What became of deliveries to webhooks.
     pub webhooks: Figures,
-}
-
-/// What says how the ledger was when it was last signed.
-#[derive(Clone, Copy)]
-enum LedgerTrust {
-    /// The head outside the database: what has not grown from it is refused.
-    Head,
-    /// The database alone.
-    Database,
 }
 
 /// Why the program does not start.
@@ -91,7 +82,7 @@ pub enum StartError {
 }
 
 impl App {
-    /// Connects, migrates, and opens the vault.
+    /// Connects, migrates, and opens the vault and the ledger.
     ///
     /// # Errors
     /// Says why not, in words for whoever runs the program.
@@ -99,25 +90,18 @@ impl App {
         Self::open_on(config, clock, LedgerTrust::Head).await
     }
 
-    /// The same, without refusing a ledger that was rolled back or forked: for adopting it.
+    /// The same, on a ledger that is trusted in one way or the other.
     ///
     /// # Errors
     /// As for [`App::open`].
-    pub async fn open_to_adopt(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
-        Self::open_on(config, clock, LedgerTrust::Database).await
-    }
-
-    async fn open_on(config: Config, clock: Clock, trust: LedgerTrust) -> Result<Arc<Self>, StartError> {
+    pub async fn open_on(config: Config, clock: Clock, trust: LedgerTrust) -> Result<Arc<Self>, StartError> {
         let database = connect(&config).await?;
         for name in database.migrate(clock.now()).await? {
             tracing::info!(migration = name, "migration applied");
         }
         let master = master_key(&config, &database).await?;
         let vault = Vault::open(&database, master, clock.now()).await?;
-        let ledger = match trust {
-            LedgerTrust::Head => Ledger::open(&config, &database, clock.now()).await?,
-            LedgerTrust::Database => Ledger::open_to_adopt(&config, &database, clock.now()).await?,
-        };
+        let ledger = Ledger::open(&config, &database, trust, clock.now()).await?;
         let journal = Journal::open(database.clone()).await?;
         Ok(Arc::new(Self {
             store: EventStore::new(journal, ledger.bell()),

@@ -22,7 +22,7 @@ use countersign_projections::catch_up::{CaughtUp, catch_up};
 use countersign_projections::database::{Database, DatabaseError};
 use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Signer, Verifier};
 use countersign_projections::ledger::sequencer::{Sequencer, Trust};
-use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
+use countersign_projections::ledger::store::{LedgerError, LedgerStore};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -54,6 +54,15 @@ pub struct Ledger {
     /// How many entries the trail has taken in, for those who wait for more.
     trail: watch::Sender<u64>,
     stopping: AtomicBool,
+}
+
+/// What says how the ledger was when it was last signed.
+#[derive(Clone, Copy, Debug)]
+pub enum LedgerTrust {
+    /// The head outside the database: what has not grown from it is refused.
+    Head,
+    /// The database alone: for adopting what the head would refuse.
+    Database,
 }
 
 /// Why the program does not start on this ledger.
@@ -119,23 +128,17 @@ impl Ledger {
     pub async fn open(
         config: &Config,
         database: &Database,
+        trust: LedgerTrust,
         now: Timestamp,
     ) -> Result<Self, LedgerStartError> {
-        let (ledger, state) = Self::open_unchecked(config, database, now).await?;
-        ledger.head.check(&ledger.store, &state).await?;
+        let store = LedgerStore::new(database.clone());
+        let (signer, state) = key::signer_of(config, &store, now).await?;
+        let ledger = Self::of(config, store, signer)?;
+        match trust {
+            LedgerTrust::Head => ledger.head.check(&ledger.store, &state).await?,
+            LedgerTrust::Database => {}
+        }
         Ok(ledger)
-    }
-
-    /// Opens the ledger to go on from it whatever its head says.
-    ///
-    /// # Errors
-    /// As for [`Ledger::open`], except that the head is not compared.
-    pub async fn open_to_adopt(
-        config: &Config,
-        database: &Database,
-        now: Timestamp,
-    ) -> Result<Self, LedgerStartError> {
-        Ok(Self::open_unchecked(config, database, now).await?.0)
     }
 
     /// Opens the ledger as it is there, and makes nothing: to look at it.
@@ -146,19 +149,6 @@ impl Ledger {
         let store = LedgerStore::new(database.clone());
         let signer = key::existing_signer(config, &store).await?;
         Self::of(config, store, signer)
-    }
-
-    fn of(config: &Config, store: LedgerStore, signer: Signer) -> Result<Self, LedgerStartError> {
-        let head = Head::open(config.data_dir.join(HEAD_FILE), signer.verifier().clone())?;
-        Ok(Self {
-            store,
-            head,
-            health: Health::default(),
-            signer: Arc::new(signer),
-            appended: Arc::new(Notify::new()),
-            trail: watch::Sender::new(0),
-            stopping: AtomicBool::new(false),
-        })
     }
 
     /// What the head outside the database says, if the ledger has grown from it.
@@ -188,17 +178,6 @@ impl Ledger {
             )));
         }
         Ok(self.signer.sign(size, root))
-    }
-
-    /// Opens the ledger without asking whether it has grown from its head.
-    async fn open_unchecked(
-        config: &Config,
-        database: &Database,
-        now: Timestamp,
-    ) -> Result<(Self, LedgerState), LedgerStartError> {
-        let store = LedgerStore::new(database.clone());
-        let (signer, state) = key::signer_of(config, &store, now).await?;
-        Ok((Self::of(config, store, signer)?, state))
     }
 
     /// Rung after every append.
@@ -275,6 +254,19 @@ impl Ledger {
         let (note, checkpoint) = self.checkpoint().await?;
         self.head.advance(&self.store, &note).await?;
         Ok((note, checkpoint))
+    }
+
+    fn of(config: &Config, store: LedgerStore, signer: Signer) -> Result<Self, LedgerStartError> {
+        let head = Head::open(config.data_dir.join(HEAD_FILE), signer.verifier().clone())?;
+        Ok(Self {
+            store,
+            head,
+            health: Health::default(),
+            signer: Arc::new(signer),
+            appended: Arc::new(Notify::new()),
+            trail: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
+        })
     }
 
     /// Takes turns until what waited has its place; how many entries there are then.

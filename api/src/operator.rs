@@ -177,7 +177,7 @@ pub async fn reset_two_factor(
     user_id: &str,
     reason: &str,
 ) -> Result<Zeroizing<String>, OperatorError> {
-    let reason = option("--reason", reason, REASON_CHARACTERS_MAX)?;
+    let reason = self::reason(reason)?;
     let user_id: UserId = user_id
         .parse()
         .map_err(|_| OperatorError::Refused(format!("{user_id:?} is not the id of a user")))?;
@@ -197,8 +197,20 @@ pub async fn reset_two_factor(
     Ok(pass.text)
 }
 
-fn request(app: &App) -> Result<Request, NoEntropy> {
+/// A run of the command line, as events name it.
+///
+/// # Errors
+/// [`NoEntropy`].
+pub fn request(app: &App) -> Result<Request, NoEntropy> {
     Ok(Request::operator(entropy::id(app.clock.now())?.to_string()))
+}
+
+/// Why an operator does something, as it is recorded.
+///
+/// # Errors
+/// It is no line of 1 to 500 characters.
+pub fn reason(text: &str) -> Result<String, OperatorError> {
+    option("--reason", text, REASON_CHARACTERS_MAX)
 }
 
 fn option(name: &str, text: &str, characters_max: usize) -> Result<String, OperatorError> {

@@ -270,7 +270,28 @@ pub const SNAPSHOTS: Table = Table {
     key: &["aggregate_type", "aggregate_id"],
 };
 
+impl ColumnKind {
+    /// What PostgreSQL calls the type.
+    #[must_use]
+    pub const fn postgres(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "bigint",
+            Self::Boolean => "boolean",
+            Self::Timestamp => "timestamptz",
+            Self::Json => "json",
+        }
+    }
+}
+
 impl Table {
+    /// The statement that writes one row, all columns in order as `$1`, `$2`, ….
+    #[must_use]
+    pub fn insert(&self) -> String {
+        let places: Vec<String> = (1..=self.columns.len()).map(|number| format!("${number}")).collect();
+        format!("INSERT INTO {} ({}) VALUES ({})", self.name, self.column_names(), places.join(", "))
+    }
+
     /// The names of all columns, as a statement lists them.
     #[must_use]
     pub fn column_names(&self) -> String {

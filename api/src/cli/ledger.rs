@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use countersign_projections::ledger::bundle::{BundleReport, Policy, verify_bundle};
-use countersign_projections::ledger::verify::Finding;
+use countersign_projections::ledger::bundle::{Policy, verify_bundle};
+use countersign_projections::ledger::verify::{Report, Source};
 use serde_json::json;
 
 use super::progress::Progress;
@@ -15,13 +15,10 @@ use crate::app::App;
 use crate::bundle::Extent;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::entropy;
+use crate::ledger::LedgerTrust;
 use crate::ledger::adopt::{Adopted, adopt};
-use crate::request::Request;
-use crate::text::one_line;
+use crate::operator;
 use crate::verify::verify_database;
-
-const REASON_CHARACTERS_MAX: usize = 500;
 
 /// Options of `verify`.
 #[derive(Args)]
@@ -86,13 +83,7 @@ impl Verify {
         let report =
             verify_bundle(bundle, &policy, previous.as_deref(), |done, total| progress.tell(done, total));
         progress.end();
-        let report = report?;
-        if self.json {
-            print::result(&serde_json::to_string_pretty(&bundle_json(&report))?)?;
-        } else {
-            print::result(report.to_string().trim_end())?;
-        }
-        Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        self.tell(&report?)
     }
 
     /// Checks the ledger of the database.
@@ -100,42 +91,18 @@ impl Verify {
         let mut progress = Progress::of("verifying");
         let report = verify_database(config, |done, total| progress.tell(done, total)).await;
         progress.end();
-        let report = report?;
+        self.tell(&report?)
+    }
+
+    /// Prints what was found; the exit status says whether everything holds.
+    fn tell<S: Source>(&self, report: &Report<S>) -> anyhow::Result<ExitCode> {
         if self.json {
-            let json = json!({
-                "holds": report.holds(),
-                "origin": report.origin.as_str(),
-                "size": report.size,
-                "root": report.root,
-                "signed_size": report.signed_size,
-                "streams": report.streams,
-                "pending": report.pending,
-                "findings": report.findings,
-                "findings_total": report.findings_total,
-            });
-            print::result(&serde_json::to_string_pretty(&json)?)?;
+            print::result(&serde_json::to_string_pretty(report)?)?;
         } else {
             print::result(report.to_string().trim_end())?;
         }
         Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-fn bundle_json(report: &BundleReport) -> serde_json::Value {
-    let findings: &[Finding] = &report.findings;
-    json!({
-        "holds": report.holds(),
-        "origin": report.origin.as_str(),
-        "from": report.from,
-        "size": report.size,
-        "root": report.root,
-        "streams": report.streams,
-        "grown_from": report.grown_from,
-        "proved": report.proved(),
-        "not_proved": report.not_proved(),
-        "findings": findings,
-        "findings_total": report.findings_total,
-    })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -147,7 +114,7 @@ impl Export {
     pub(super) async fn run(&self, config: Config) -> anyhow::Result<()> {
         super::require_ledger(&config).await?;
         let app = super::open(config).await?;
-        let request = Request::operator(entropy::id(app.clock.now())?.to_string());
+        let request = operator::request(&app)?;
         let mut progress = Progress::of("exporting");
         let extent = Extent { from: self.from, to: self.to };
         let written =
@@ -173,14 +140,11 @@ impl Ledger {
     /// Does it.
     pub(super) async fn run(&self, config: Config) -> anyhow::Result<()> {
         let Self::Adopt { reason } = self;
-        let reason = one_line(reason, REASON_CHARACTERS_MAX);
-        let reason = reason.with_context(|| {
-            format!("--reason must have 1 to {REASON_CHARACTERS_MAX} characters, on one line")
-        })?;
+        let reason = operator::reason(reason)?;
         confirm("Go on from the ledger of this database, whatever was signed before?")?;
         super::require_ledger(&config).await?;
-        let app = App::open_to_adopt(config, Clock::system()).await?;
-        let request = Request::operator(entropy::id(app.clock.now())?.to_string());
+        let app = App::open_on(config, Clock::system(), LedgerTrust::Database).await?;
+        let request = operator::request(&app)?;
         match adopt(&app, &request, &reason).await? {
             Adopted::NothingToAdopt => {
                 print::result("nothing to adopt: the ledger has grown from what was signed")?;

@@ -78,10 +78,10 @@ impl Statements {
             snapshot: format!(
                 "{} {}, current_snapshot = snapshots.current_snapshot + 1 \
                  WHERE snapshots.last_sequence = excluded.previous_sequence",
-                insert(&SNAPSHOTS),
+                SNAPSHOTS.insert(),
                 SNAPSHOTS.on_conflict_replace()
             ),
-            event: insert(&EVENTS),
+            event: EVENTS.insert(),
             tables: tables.collect(),
         }
     }
@@ -113,8 +113,8 @@ impl TableStatements {
         let matches = table.key.iter().zip(1..).map(|(name, number)| format!("{name} = ?{number}"));
         let matches: Vec<String> = matches.collect();
         TableStatements {
-            insert: insert(table),
-            upsert: format!("{} {}", insert(table), table.on_conflict_replace()),
+            insert: table.insert(),
+            upsert: format!("{} {}", table.insert(), table.on_conflict_replace()),
             delete: format!("DELETE FROM {} WHERE {}", table.name, matches.join(" AND ")),
         }
     }
@@ -126,11 +126,6 @@ impl TableStatements {
             Change::Delete(..) => &self.delete,
         }
     }
-}
-
-fn insert(table: &Table) -> String {
-    let places: Vec<String> = (1..=table.columns.len()).map(|number| format!("?{number}")).collect();
-    format!("INSERT INTO {} ({}) VALUES ({})", table.name, table.column_names(), places.join(", "))
 }
 
 fn execute<P>(writer: &Connection, sql: &str, params: P) -> Result<usize, DatabaseError>

@@ -5,7 +5,7 @@ use sqlx::Connection as _;
 use super::migrate::Flavour;
 use super::sql::spell;
 use super::{Database, DatabaseError, Engine, StatementKind, postgres, refuse_nul, sqlite};
-use crate::table::{Column, ColumnKind, Table, Value};
+use crate::table::{Column, Table, Value};
 
 /// One statement of a transaction, or one for each of many rows.
 #[derive(Clone, Debug)]
@@ -128,25 +128,14 @@ impl Database {
     }
 }
 
-/// What PostgreSQL calls the type of a column.
-fn sql_type(kind: ColumnKind) -> &'static str {
-    match kind {
-        ColumnKind::Text => "text",
-        ColumnKind::Integer => "bigint",
-        ColumnKind::Boolean => "boolean",
-        ColumnKind::Timestamp => "timestamptz",
-        ColumnKind::Json => "json",
-    }
-}
-
 fn recordset_column(Column { name, kind }: &Column) -> String {
-    format!("{name} {}", sql_type(*kind))
+    format!("{name} {}", kind.postgres())
 }
 
 /// The statement that writes rows which are given as one array of text for each column.
 fn unnesting(table: &Table, replace: bool) -> String {
     let arrays: Vec<String> = (1..=table.columns.len()).map(|number| format!("${number}::text[]")).collect();
-    let cast = |Column { name, kind }: &Column| format!("given.{name}::{}", sql_type(*kind));
+    let cast = |Column { name, kind }: &Column| format!("given.{name}::{}", kind.postgres());
     let casts: Vec<String> = table.columns.iter().map(cast).collect();
     let (names, on_conflict) = (table.column_names(), on_conflict(table, replace));
     format!(
@@ -155,13 +144,6 @@ fn unnesting(table: &Table, replace: bool) -> String {
         casts.join(", "),
         arrays.join(", ")
     )
-}
-
-/// The statement that writes one row.
-fn one_by_one(table: &Table, replace: bool) -> String {
-    let values: Vec<String> = (1..=table.columns.len()).map(|number| format!("${number}")).collect();
-    let (names, on_conflict) = (table.column_names(), on_conflict(table, replace));
-    format!("INSERT INTO {} ({names}) VALUES ({}){on_conflict}", table.name, values.join(", "))
 }
 
 fn on_conflict(table: &Table, replace: bool) -> String {
@@ -185,7 +167,7 @@ fn run_all(writer: &rusqlite::Connection, steps: &[Step]) -> Result<(), Stopped>
         let changed = match statement {
             Statement::One { sql, params } => sqlite::execute(writer, &spell(sql, Flavour::Sqlite), params)?,
             Statement::Rows { table, replace, rows } => {
-                let sql = one_by_one(table, *replace);
+                let sql = table.insert() + &on_conflict(table, *replace);
                 let mut changed = 0;
                 for row in rows {
                     changed += sqlite::execute(writer, &sql, row)?;

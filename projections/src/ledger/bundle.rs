@@ -25,7 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use policy::{Policy, PolicyError};
-pub use report::BundleReport;
+pub use report::{BundleReport, Bundled};
 pub use verify::verify_bundle;
 pub use write::{BundleWriter, Closing, Growth, Manifest, proof_positions};
 

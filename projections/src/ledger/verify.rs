@@ -26,7 +26,7 @@ pub use problem::Problem;
 use super::leaf::Leaf;
 use super::tree::{Frontier, Hash, leaf_hash};
 use finding::Findings;
-pub(super) use report::show;
+pub use report::{Report, Source};
 use streams::Streams;
 
 /// An entry as a source has it, of which nothing is believed.

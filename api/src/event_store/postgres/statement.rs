@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use countersign_projections::database::DatabaseError;
-use countersign_projections::table::{Change, Column, ColumnKind, EVENTS, SNAPSHOTS, Table, Value};
+use countersign_projections::table::{Change, Column, EVENTS, SNAPSHOTS, Table, Value};
 use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
 
@@ -180,14 +180,7 @@ fn casts(columns: &[Column]) -> String {
 }
 
 fn cast(column: &Column) -> String {
-    let sql_type = match column.kind {
-        ColumnKind::Text => "text",
-        ColumnKind::Integer => "bigint",
-        ColumnKind::Boolean => "boolean",
-        ColumnKind::Timestamp => "timestamptz",
-        ColumnKind::Json => "json",
-    };
-    format!("given.{}::{sql_type}", column.name)
+    format!("given.{}::{}", column.name, column.kind.postgres())
 }
 
 fn too_large() -> DatabaseError {

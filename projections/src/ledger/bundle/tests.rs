@@ -129,8 +129,8 @@ fn a_bundle_of_any_size_holds() {
         let made = write(&history(size), 0);
         let report = made.verify(None).unwrap();
         assert!(report.holds(), "{report}");
-        assert_eq!((report.size, report.from, report.streams), (size, 0, size.min(5)));
-        assert_eq!((report.proofs, report.grown_from), (size.min(16), None));
+        assert_eq!((report.size, report.source.from, report.streams), (size, 0, size.min(5)));
+        assert_eq!((report.source.proofs, report.grown_from), (size.min(16), None));
         assert_eq!(report.root, made.stored.root(size));
         assert!(report.to_string().contains(&format!("all {size} entries")));
         assert!(report.to_string().contains("left out before it was recorded"));
@@ -153,7 +153,7 @@ fn a_bundle_goes_on_from_the_auditors_checkpoint() {
         let made = write(&history(size), from);
         let report = made.verify(Some(from)).unwrap();
         assert!(report.holds(), "{report}");
-        assert_eq!((report.from, report.grown_from), (from, Some(from)));
+        assert_eq!((report.source.from, report.grown_from), (from, Some(from)));
         assert!(report.to_string().contains("lead from your earlier checkpoint"));
         assert!(made.refusal(None).contains(&format!("begins at position {from}: it needs your earlier")));
         assert!(made.refusal(Some(from - 1)).contains("does not go on from your earlier checkpoint"));

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::packs::Packs;
 use super::read::{Lines, file_names, read_small};
 use super::{
-    BundleError, BundleReport, CHECKPOINT, CONSISTENCY, EVENTS, FRONTIER, MANIFEST, PAYLOADS, POLICY,
-    PROOF_SUFFIX, PROOFS, Policy,
+    BundleError, BundleReport, Bundled, CHECKPOINT, CONSISTENCY, EVENTS, FRONTIER, MANIFEST, PAYLOADS,
+    POLICY, PROOF_SUFFIX, PROOFS, Policy,
 };
 use crate::ledger::checkpoint::{Checkpoint, parse_number};
 use crate::ledger::leaf::LEAF_BYTES_MAX;
@@ -73,12 +73,11 @@ pub fn verify_bundle(
         origin: checkpoint.origin.clone(),
         size,
         root: checkpoint.root,
-        from,
         streams: verified.streams,
-        proofs: proofs.count(),
         grown_from: previous.as_ref().map(|previous| previous.size),
         findings: verified.findings,
         findings_total: verified.findings_total,
+        source: Bundled { from, proofs: proofs.count() },
     })
 }
 

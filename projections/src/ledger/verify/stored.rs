@@ -14,7 +14,7 @@ mod tiles;
 use std::collections::BTreeMap;
 use std::io;
 
-pub use report::StoredReport;
+pub use report::{Stored, StoredReport};
 
 use super::{Finding, Problem, Verification};
 use crate::database::{Database, DatabaseError, Row};
@@ -93,12 +93,11 @@ pub async fn verify_stored(
         origin: verifier.origin().clone(),
         size: state.size,
         root: outcome.frontier.root(),
-        signed_size: signed.map_or(0, |signed| signed.size),
         streams: outcome.streams,
-        pending,
         grown_from: head.map(|head| head.size),
         findings: outcome.findings,
         findings_total: outcome.findings_total,
+        source: Stored { signed_size: signed.map_or(0, |signed| signed.size), pending },
     })
 }
 

@@ -1,49 +1,27 @@
 //! What the verification of a database's ledger has shown, and what it cannot show.
 
-use std::fmt;
+use serde::Serialize;
 
-use crate::ledger::checkpoint::Origin;
-use crate::ledger::tree::Hash;
-use crate::ledger::verify::{Finding, show};
+use crate::ledger::verify::{Report, Source};
 
-/// The outcome for a ledger that could be read to its end.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredReport {
-    /// The log's name.
-    pub origin: Origin,
-    /// How many entries the ledger has.
-    pub size: u64,
-    /// The root of its tree, computed from them.
-    pub root: Hash,
+/// The outcome for the ledger of a database that could be read to its end.
+pub type StoredReport = Report<Stored>;
+
+/// What only a database tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Stored {
     /// The size of the stored checkpoint, if that is signed.
     pub signed_size: u64,
-    /// How many streams have entries.
-    pub streams: u64,
     /// How many events wait for their place.
     pub pending: u64,
-    /// The size of the checkpoint that is known outside the database, if there was one.
-    pub grown_from: Option<u64>,
-    /// The first findings: of the whole ledger, then in the order of their positions, then of events
-    /// that have none.
-    pub findings: Vec<Finding>,
-    /// How many there are in all.
-    pub findings_total: u64,
 }
 
-impl StoredReport {
-    /// Whether everything is as it was recorded.
-    #[must_use]
-    pub const fn holds(&self) -> bool {
-        self.findings_total == 0
-    }
+impl Source for Stored {
+    const SUBJECT: &'static str = "The ledger";
 
-    /// What was proved, a sentence each. Nothing counts as proved beside a finding.
-    #[must_use]
-    pub fn proved(&self) -> Vec<String> {
-        if !self.holds() {
-            return Vec::new();
-        }
-        let Self { origin, size, root, signed_size, streams, grown_from, .. } = self;
+    fn proved(report: &Report<Self>) -> Vec<String> {
+        let Report { origin, size, root, streams, grown_from, source: Stored { signed_size, .. }, .. } =
+            report;
         if *size == 0 {
             return vec![format!("The ledger {origin} is empty.")];
         }
@@ -65,20 +43,17 @@ impl StoredReport {
         proved
     }
 
-    /// What cannot be proved from a database, a sentence each.
-    #[must_use]
-    pub fn not_proved(&self) -> Vec<String> {
+    fn not_proved(report: &Report<Self>) -> Vec<String> {
+        let Stored { signed_size, pending } = report.source;
         let mut not_proved = Vec::new();
-        if self.pending > 0 {
+        if pending > 0 {
             not_proved.push(format!(
-                "Anything about {} events that wait for their place: verify again when they have it.",
-                self.pending
+                "Anything about {pending} events that wait for their place: verify again when they have it."
             ));
         }
-        if self.signed_size < self.size {
+        if signed_size < report.size {
             not_proved.push(format!(
-                "That the entries from position {} on were signed: they are to be.",
-                self.signed_size
+                "That the entries from position {signed_size} on were signed: they are to be."
             ));
         }
         not_proved.push(
@@ -96,19 +71,12 @@ impl StoredReport {
              one that an auditor holds."
                 .to_owned(),
         );
-        if self.grown_from.is_none() {
+        if report.grown_from.is_none() {
             not_proved.push(
                 "That the database is not an older one: there is no checkpoint outside it to compare with."
                     .to_owned(),
             );
         }
         not_proved
-    }
-}
-
-impl fmt::Display for StoredReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let findings = (self.findings.as_slice(), self.findings_total);
-        show(f, "The ledger", &self.proved(), &self.not_proved(), findings)
     }
 }

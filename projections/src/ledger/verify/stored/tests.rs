@@ -43,7 +43,10 @@ async fn an_untouched_ledger_holds() {
             let report = verify_stored(&made.fresh.database, &verifier, Some(&head), told_to).await.unwrap();
             assert!(report.holds(), "{report}");
             assert_eq!((report.size, report.root), (size, made.stored.root(size)));
-            assert_eq!((report.signed_size, report.streams, report.pending), (size, size.min(5), 0));
+            assert_eq!(
+                (report.source.signed_size, report.streams, report.source.pending),
+                (size, size.min(5), 0)
+            );
             assert_eq!(told.last().copied(), (size > 0).then_some((size, size)));
             assert!(made.verify(None).await.to_string().contains("no checkpoint outside it"));
         }
@@ -144,7 +147,7 @@ async fn what_was_put_past_the_ledger_is_named() {
                         SELECT event_id, aggregate_type, aggregate_id, sequence FROM events WHERE sequence > 60";
         made.run(announce).await;
         let report = made.verify(None).await;
-        assert!(report.holds() && report.pending == 1, "{report}");
+        assert!(report.holds() && report.source.pending == 1, "{report}");
         assert!(report.to_string().contains("about 1 events that wait"));
         made.run("UPDATE events SET sequence = 63 WHERE sequence = 61").await;
         made.run("UPDATE ledger_pending SET sequence = 63").await;
