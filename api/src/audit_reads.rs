@@ -1,5 +1,6 @@
 //! Reading the trail is itself recorded, before anything is shown.
 
+use countersign_domain::Timestamp;
 use countersign_domain::ids::InstanceId;
 use countersign_domain::instance::{
     AuditFilter, Instance, InstanceCommand, RecordAuditExport, RecordAuditRead,
@@ -30,12 +31,12 @@ impl App {
     pub(crate) async fn record_audit_export(
         &self,
         request: &Request,
-        export: &RecordAuditExport,
+        export: impl Fn(Timestamp) -> RecordAuditExport,
     ) -> Result<(), Problem> {
         let reader = InstanceId::of_audit_reader(&request.actor()?);
         self.execute::<Instance>(request, reader, None, |_, moment| {
-            let command = RecordAuditExport { at: moment.at, ..export.clone() };
-            Ok(Plan::new(InstanceCommand::RecordAuditExport(command), self.callers_key(request)))
+            let command = InstanceCommand::RecordAuditExport(export(moment.at));
+            Ok(Plan::new(command, self.callers_key(request)))
         })
         .await?;
         Ok(())

@@ -84,14 +84,11 @@ impl App {
             return Err(ExportError::Extent { from, to: size, size: checkpoint.size });
         }
         let mut writer = BundleWriter::create(directory, from, size)?;
-        let export = RecordAuditExport {
-            format: ExportFormat::Bundle,
-            from: None,
-            to: None,
-            entries_below: size,
-            at: self.clock.now(),
+        let export = |at| {
+            let format = ExportFormat::Bundle;
+            RecordAuditExport { format, from: None, to: None, entries_below: size, at }
         };
-        self.record_audit_export(request, &export).await.map_err(ExportError::Record)?;
+        self.record_audit_export(request, export).await.map_err(ExportError::Record)?;
         let note = if size == checkpoint.size { signed } else { self.ledger.checkpoint_of(size).await? };
         let mut position = from;
         while position < size {

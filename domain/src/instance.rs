@@ -23,7 +23,7 @@ pub use api_key::{ApiKey, IssueApiKey, RevokeApiKey, Scope, UnknownScope};
 pub use audit_reader::{
     AuditFilter, AuditReader, AuditRoute, ExportFormat, RecordAuditExport, RecordAuditRead,
 };
-pub use ledger::{AdoptLedger, AdoptedTree, LedgerAdoption};
+pub use ledger::{AdoptLedger, AdoptedTree};
 pub use webhook::{DeleteWebhook, RegisterWebhook, Webhook};
 
 /// One stream of the installation, folded from its events.
@@ -34,7 +34,6 @@ pub struct Instance {
     api_key: Option<ApiKey>,
     webhook: Option<Webhook>,
     audit_reader: AuditReader,
-    ledger_adoption: Option<LedgerAdoption>,
     latest_at: Option<Timestamp>,
 }
 
@@ -179,12 +178,6 @@ impl Instance {
         self.webhook.as_ref()
     }
 
-    /// The latest adoption of a ledger, if this stream is the ledger's and there was one.
-    #[must_use]
-    pub const fn ledger_adoption(&self) -> Option<&LedgerAdoption> {
-        self.ledger_adoption.as_ref()
-    }
-
     /// When the latest event was recorded.
     #[must_use]
     pub const fn latest_at(&self) -> Option<Timestamp> {
@@ -226,9 +219,8 @@ impl Instance {
                 self.apply_to_webhook(event);
             }
             InstanceEvent::AuditRead { filter, at } => self.audit_reader.remember(filter, *at),
-            // Every export is recorded, so none has to be remembered.
-            InstanceEvent::AuditExported { .. } => {}
-            InstanceEvent::LedgerAdopted { .. } => self.apply_to_ledger(event),
+            // Each of these is recorded every time, so none has to be remembered.
+            InstanceEvent::AuditExported { .. } | InstanceEvent::LedgerAdopted { .. } => {}
         }
     }
 }

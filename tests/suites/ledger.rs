@@ -118,16 +118,22 @@ async fn the_same_position_tells_the_same_event_ever_after(app: TestApp) {
     assert_eq!(after[..before.len()], before);
 }
 
+const FORGED_STREAM: &str = "00000000-0000-4000-8000-000000000001";
+
+/// An event of a stream of its own that no command brought about.
+async fn put_past_the_program(app: &TestApp, sequence: u32) {
+    let sql = format!(
+        "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
+         event_id, recorded_at) SELECT aggregate_type, '{FORGED_STREAM}', {sequence}, event_type, \
+         event_version, payload, metadata, '00000000-0000-4000-8000-000000000002', recorded_at \
+         FROM events WHERE sequence = 1 AND aggregate_type = 'instance'"
+    );
+    app.place.tamper(&sql).await;
+}
+
 async fn an_event_that_nobody_announced_is_an_alarm(app: TestApp) {
     sequenced(&app).await;
-    app.place
-        .tamper(
-            "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
-             event_id, recorded_at) SELECT aggregate_type, '00000000-0000-4000-8000-000000000001', 1, event_type, \
-             event_version, payload, metadata, '00000000-0000-4000-8000-000000000002', recorded_at \
-             FROM events WHERE sequence = 1 AND aggregate_type = 'instance'",
-        )
-        .await;
+    put_past_the_program(&app, 1).await;
     app.advance_s(11);
     app.eventually("the alarm is there", async || {
         let ready = app.get("/readyz", NOBODY).await.expect(200);
@@ -142,15 +148,12 @@ async fn an_event_that_nobody_announced_is_an_alarm(app: TestApp) {
 async fn an_event_that_waits_for_ten_seconds_makes_the_node_unready(app: TestApp) {
     sequenced(&app).await;
     // The queue names an event that is not the next of its stream.
+    put_past_the_program(&app, 2).await;
     app.place
-        .tamper(
-            "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
-             event_id, recorded_at) SELECT aggregate_type, '00000000-0000-4000-8000-000000000001', 2, event_type, \
-             event_version, payload, metadata, '00000000-0000-4000-8000-000000000002', recorded_at \
-             FROM events WHERE sequence = 1 AND aggregate_type = 'instance'; \
-             INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
-             VALUES ('00000000-0000-4000-8000-000000000002', 'instance', '00000000-0000-4000-8000-000000000001', 2)",
-        )
+        .tamper(&format!(
+            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+             VALUES ('unused', 'instance', '{FORGED_STREAM}', 2)"
+        ))
         .await;
     let waits = app.get("/readyz", NOBODY).await.expect(200);
     assert_eq!(waits["sequencer_lag_ms"], 0);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::instance::{Instance, InstanceEvent};
+use crate::instance::InstanceEvent;
 
 /// A tree of the ledger, by its size and its root.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -30,29 +30,10 @@ pub struct AdoptLedger {
     pub at: Timestamp,
 }
 
-/// The latest time that an operator went on from a restored database.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LedgerAdoption {
-    /// The tree that was signed last, if it was known.
-    pub lost: Option<AdoptedTree>,
-    /// The tree from which the ledger went on.
-    pub kept: AdoptedTree,
-    /// When.
-    pub at: Timestamp,
-}
-
 impl From<AdoptLedger> for InstanceEvent {
     fn from(command: AdoptLedger) -> Self {
         let AdoptLedger { lost, kept, requeued, reason, at } = command;
         Self::LedgerAdopted { lost, kept, requeued, reason, at }
-    }
-}
-
-impl Instance {
-    pub(super) fn apply_to_ledger(&mut self, event: &InstanceEvent) {
-        if let InstanceEvent::LedgerAdopted { lost, kept, at, .. } = event {
-            self.ledger_adoption = Some(LedgerAdoption { lost: lost.clone(), kept: kept.clone(), at: *at });
-        }
     }
 }
 
@@ -77,22 +58,11 @@ mod tests {
     }
 
     #[test]
-    fn going_on_from_a_restored_database_is_recorded_with_both_trees() {
+    fn going_on_from_a_restored_database_is_recorded_with_both_trees_each_time() {
         let (lost, kept) = (Some(tree(100)), tree(80));
-        let after = given_instance([]).when(adopt(lost.clone(), kept.clone(), 0)).then([adopted(
-            lost.clone(),
-            kept.clone(),
-            0,
-        )]);
-        assert_eq!(after.ledger_adoption(), Some(&LedgerAdoption { lost, kept, at: at_minute(0) }));
-    }
-
-    #[test]
-    fn each_time_is_recorded_and_the_latest_is_known() {
-        let after = given_instance([adopted(Some(tree(100)), tree(80), 0)])
-            .when(adopt(None, tree(80), 5))
-            .then([adopted(None, tree(80), 5)]);
-        let latest = LedgerAdoption { lost: None, kept: tree(80), at: at_minute(5) };
-        assert_eq!(after.ledger_adoption(), Some(&latest));
+        let first = adopted(lost.clone(), kept.clone(), 0);
+        let after = given_instance([]).when(adopt(lost, kept.clone(), 0)).then([first]);
+        assert_eq!(after.latest_at(), Some(at_minute(0)));
+        assert_eq!(after.decide(adopt(None, kept.clone(), 5)), Ok(vec![adopted(None, kept, 5)]));
     }
 }

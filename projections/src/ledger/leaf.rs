@@ -13,7 +13,6 @@ use countersign_domain::context::ActorKind;
 use countersign_domain::ids::{AgreementId, EventId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::canonical::{self, CanonicalError};
 use super::tree::{Hash, leaf_hash};
 use crate::table::{timestamp_text, to_microseconds};
 
@@ -37,9 +36,6 @@ pub enum LeafError {
     /// It says the right thing in other bytes than the ledger would have hashed.
     #[error("a leaf in another spelling than the canonical one")]
     NotCanonical,
-    /// The payload or the metadata has no canonical spelling.
-    #[error(transparent)]
-    Canonical(#[from] CanonicalError),
 }
 
 /// One event, as the ledger proves it.
@@ -119,15 +115,6 @@ impl Leaf {
     /// It would be too long for a leaf.
     pub fn hash(&self) -> Result<Hash, LeafError> {
         self.to_bytes().map(|bytes| leaf_hash(&bytes))
-    }
-
-    /// Whether these are the payload and the metadata that the leaf was made of, in any spelling.
-    ///
-    /// # Errors
-    /// One of them has no canonical spelling.
-    pub fn covers(&self, payload: &str, metadata: &str) -> Result<bool, LeafError> {
-        let payload_sha256 = canonical::digest(payload)?;
-        Ok(payload_sha256 == self.payload_sha256 && canonical::digest(metadata)? == self.metadata_sha256)
     }
 }
 

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
-use countersign_domain::agreement::{Agreement, AgreementEventKind};
+use countersign_domain::agreement::AgreementEventKind;
 use countersign_domain::instance::InstanceEventKind;
-use countersign_domain::user::{User, UserEventKind};
+use countersign_domain::user::UserEventKind;
 use countersign_projections::database::Row;
-use cqrs_es::Aggregate;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -100,13 +99,12 @@ pub(super) enum EventKind {
 }
 
 impl EventKind {
-    fn read(stream_type: &str, event_type: &str) -> Self {
-        let known = match stream_type {
-            User::TYPE => event_type.parse().map(Self::User),
-            Agreement::TYPE => event_type.parse().map(Self::Agreement),
-            _ => event_type.parse().map(Self::Instance),
-        };
-        known.unwrap_or(Self::Unknown)
+    /// The kind of this name; no two streams have one of the same name.
+    pub(super) fn of(event_type: &str) -> Self {
+        let user = || event_type.parse().map(Self::User);
+        let agreement = || event_type.parse().map(Self::Agreement);
+        let instance = || event_type.parse().map(Self::Instance);
+        user().or_else(|_| agreement()).or_else(|_| instance()).unwrap_or(Self::Unknown)
     }
 }
 
@@ -179,7 +177,7 @@ impl StoredEntry {
         let by = actor.name.clone().unwrap_or_else(|| "an operator".to_owned());
         let person = self.user_id.as_deref().map(|id| names.person(id));
         let agreement = self.agreement_id.as_deref().map(|id| names.agreement(id));
-        let kind = EventKind::read(&self.stream_type, &self.event_type);
+        let kind = EventKind::of(&self.event_type);
         let data = readable(kind, fields(self.payload), app, names);
         let told = Named {
             by: &by,

@@ -66,9 +66,15 @@ pub async fn export(
     let place = Arc::clone(&app.listeners).try_acquire_owned();
     let place = place.map_err(|_| busy("Too many exports and streams are under way on this node."))?;
     let size = catch_up::position::<AuditTrail>(&app.database).await?;
-    let at = app.clock.now();
-    let export = RecordAuditExport { format: format.recorded(), from, to, entries_below: size, at };
-    app.record_audit_export(&request, &export).await?;
+    let recorded = format.recorded();
+    app.record_audit_export(&request, |at| RecordAuditExport {
+        format: recorded,
+        from,
+        to,
+        entries_below: size,
+        at,
+    })
+    .await?;
     let name = format!("attachment; filename=\"audit-trail.{}\"", format.file_extension());
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),

@@ -6,6 +6,7 @@ use countersign_domain::user::UserEventKind;
 use serde_json::Value;
 
 use super::entry::EventKind;
+use crate::text::on_one_line;
 
 /// Who and what a sentence names.
 pub(super) struct Named<'n> {
@@ -35,7 +36,7 @@ pub(super) fn summary(kind: EventKind, named: &Named<'_>) -> Option<String> {
         EventKind::Unknown => return None,
     };
     // What people wrote must not forge a second line.
-    Some(sentence.chars().map(|character| if character.is_control() { ' ' } else { character }).collect())
+    Some(on_one_line(&sentence).into_owned())
 }
 
 fn of_user(kind: UserEventKind, named: &Named<'_>) -> String {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ledger::canonical;
 
 const PAYLOAD: &str = r#"{"UserRegistered":{"user_id":"x","step":100}}"#;
 const METADATA: &str = r#"{"actor_kind":"user","request_id":"r"}"#;
@@ -108,12 +109,13 @@ fn a_leaf_is_at_most_16_kib() {
 }
 
 #[test]
-fn a_leaf_covers_its_payload_however_a_column_spells_it() {
+fn a_leaf_has_the_digests_of_its_texts_however_a_column_spells_them() {
     let respelled = r#"{ "UserRegistered" : {"step":1.0e2, "user_id":"\u0078"} }"#;
-    assert_eq!(leaf().covers(respelled, METADATA), Ok(true));
-    assert_eq!(leaf().covers(&PAYLOAD.replace("100", "101"), METADATA), Ok(false));
-    assert_eq!(leaf().covers(PAYLOAD, "{}"), Ok(false));
-    assert!(matches!(leaf().covers("{", METADATA), Err(LeafError::Canonical(_))));
+    assert_eq!(canonical::digest(respelled), Ok(leaf().payload_sha256));
+    assert_eq!(canonical::digest(METADATA), Ok(leaf().metadata_sha256));
+    assert_ne!(canonical::digest(&PAYLOAD.replace("100", "101")), Ok(leaf().payload_sha256));
+    assert_ne!(canonical::digest("{}"), Ok(leaf().metadata_sha256));
+    assert!(canonical::digest("{").is_err());
 }
 
 fn any_leaf() -> impl Strategy<Value = Leaf> {

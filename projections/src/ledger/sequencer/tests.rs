@@ -6,6 +6,7 @@ use crate::audit_trail::AuditTrail;
 use crate::catch_up::{CaughtUp, catch_up};
 use crate::database::Database;
 use crate::database::testing::{FreshDatabase, fresh_databases};
+use crate::ledger::canonical;
 use crate::ledger::checkpoint::Verifier;
 use crate::ledger::leaf::Leaf;
 use crate::ledger::proof::{verify_consistency, verify_inclusion};
@@ -116,7 +117,11 @@ async fn what_waits_becomes_the_next_entries_in_order_and_is_signed() {
         assert_eq!(log.pending().await, 0);
         let entries = log.entries().await;
         assert_eq!(entries[2].prev, Some(entries[0].hash().unwrap()));
-        assert!(entries[0].covers(r#"{"SessionStarted":{"number":1}}"#, &metadata()).unwrap());
+        let payload = canonical::digest(r#"{"SessionStarted":{"number":1}}"#);
+        assert_eq!(
+            (Ok(entries[0].payload_sha256), Ok(entries[0].metadata_sha256)),
+            (payload, canonical::digest(&metadata()))
+        );
         let signed = log.signed().await;
         let root = log.store.root(3, 3).await.unwrap();
         assert_eq!((signed.size, signed.root), (3, root));

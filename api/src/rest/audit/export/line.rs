@@ -6,18 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::text::misleads;
-
-/// Whether a character could make one line look like two, or like another one: control
-/// characters, line separators, and marks of the reading direction.
-fn forges(character: char) -> bool {
-    character.is_control() || misleads(character) || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}')
-}
-
-/// The text with a blank in place of each character that could forge a line.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
-    if text.contains(forges) { Cow::Owned(text.replace(forges, " ")) } else { Cow::Borrowed(text) }
-}
+use crate::text::forges;
+pub(super) use crate::text::on_one_line as one_line;
 
 /// At most so many characters of a text; the last of them tells that it was cut.
 pub(super) fn bounded(text: &str, characters_max: usize) -> Cow<'_, str> {

@@ -62,17 +62,8 @@ pub(super) enum Severity {
     High,
 }
 
-/// The kind of an entry's event. No two streams have a kind of the same name.
-pub(super) fn kind_of(entry: &EntryView) -> EventKind {
-    let name = entry.event_type.as_str();
-    let user = || name.parse().map(EventKind::User);
-    let agreement = || name.parse().map(EventKind::Agreement);
-    let instance = || name.parse().map(EventKind::Instance);
-    user().or_else(|_| agreement()).or_else(|_| instance()).unwrap_or(EventKind::Unknown)
-}
-
 pub(super) fn meaning(entry: &EntryView) -> Meaning<'_> {
-    match kind_of(entry) {
+    match EventKind::of(&entry.event_type) {
         EventKind::User(kind) => of_user(kind),
         EventKind::Agreement(kind) => of_agreement(kind, &entry.data),
         EventKind::Instance(kind) => of_instance(kind),

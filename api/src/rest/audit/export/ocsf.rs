@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::line::write_json;
-use super::meaning::{Class, Meaning, Thing, enforced, kind_of, meaning};
+use super::meaning::{Class, Meaning, Thing, enforced, meaning};
 use super::{EntryView, ExportError, person_name, said};
+use crate::rest::audit::entry::EventKind;
 use record::{
     About, Actor, Endpoint, Entity, Group, HttpRequest, Management, Membership, Metadata, Organization,
     Policy, Product, Record, Service, Session, SignIn, User,
@@ -112,7 +113,7 @@ fn subject(entry: &EntryView) -> User<'_> {
 }
 
 fn sign_in(entry: &EntryView) -> SignIn<'_> {
-    let (is_mfa, auth_factors) = sign_in::factors(kind_of(entry), &entry.data);
+    let (is_mfa, auth_factors) = sign_in::factors(EventKind::of(&entry.event_type), &entry.data);
     // An event of a wrong password stands for those before it that were not recorded.
     let unrecorded = entry.data.get("unrecorded").and_then(Value::as_u64);
     SignIn {

@@ -127,6 +127,30 @@ async fn swapped_entries_are_named_even_if_all_their_columns_move() {
 }
 
 #[tokio::test]
+async fn an_inserted_entry_is_named_with_what_it_repeats() {
+    // Everything behind it moves up by one; what is put in is the event that stands there already, anew.
+    let insert = [
+        "UPDATE ledger_entries SET position = position + 1000 WHERE position >= 7",
+        "UPDATE ledger_entries SET position = position - 999 WHERE position >= 1000",
+        "INSERT INTO ledger_entries (position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash) \
+         SELECT 7, aggregate_type, aggregate_id, 61, replace(leaf, '\"sequence\":\"2\"', '\"sequence\":\"61\"'), leaf_hash \
+         FROM ledger_entries WHERE position = 8",
+        "UPDATE ledger_state SET size = size + 1",
+    ];
+    for made in made(SIZE).await {
+        for statement in insert {
+            made.run(statement).await;
+        }
+        let found = made.findings(None).await;
+        for expected in
+            [of_ledger("frontier"), of_ledger("root"), at(7, "leaf_hash"), at(7, "event"), at(7, "sequence")]
+        {
+            assert!(found.contains(&expected), "{expected:?} is not in {found:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_was_put_past_the_ledger_is_named() {
     let inserted = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
                     metadata) SELECT aggregate_type, aggregate_id, 61, event_type, event_version, payload, metadata \

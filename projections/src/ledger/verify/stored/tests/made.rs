@@ -7,7 +7,7 @@ use crate::database::Step;
 use crate::database::Transacted;
 use crate::database::testing::{FreshDatabase, fresh_databases};
 use crate::ledger::tile;
-use crate::table::{Column, ColumnKind, EVENTS, timestamp_text};
+use crate::table::{Column, EVENTS, LEDGER_ENTRIES, LEDGER_TILES, integer, text, timestamp, timestamp_text};
 
 /// A ledger in a database, to be tampered with.
 pub(super) struct Made {
@@ -26,10 +26,6 @@ pub(super) async fn made(size: u64) -> Vec<Made> {
     all
 }
 
-fn column(name: &'static str, kind: ColumnKind) -> Column {
-    Column { name, kind }
-}
-
 impl Made {
     async fn fill(&self, entries: &[Entry]) {
         let size = entries.len() as u64;
@@ -44,17 +40,7 @@ impl Made {
                 })
             })
             .collect();
-        let text = |name| column(name, ColumnKind::Text);
-        let integer = |name| column(name, ColumnKind::Integer);
-        let columns = [
-            integer("position"),
-            text("aggregate_type"),
-            text("aggregate_id"),
-            integer("sequence"),
-            text("leaf"),
-            text("leaf_hash"),
-        ];
-        self.insert("ledger_entries", &columns, &ours).await;
+        self.insert("ledger_entries", LEDGER_ENTRIES.columns, &ours).await;
         let tiles: Vec<Json> = tile::growth(0, size)
             .unwrap()
             .into_iter()
@@ -64,7 +50,7 @@ impl Made {
                 json!({ "level": tile.level(), "tile_index": tile.index(), "hashes": encode_hashes(&hashes) })
             })
             .collect();
-        self.insert("ledger_tiles", &[integer("level"), integer("tile_index"), text("hashes")], &tiles).await;
+        self.insert("ledger_tiles", LEDGER_TILES.columns, &tiles).await;
         let last: BTreeMap<_, _> = entries.iter().map(|it| (&it.stream_id, it.sequence)).collect();
         let snapshots: Vec<Json> = last
             .into_iter()
@@ -93,8 +79,8 @@ impl Made {
             text("frontier"),
             text("checkpoint"),
             integer("signed_size"),
-            column("sequenced_at", ColumnKind::Timestamp),
-            column("reconciled_to", ColumnKind::Timestamp),
+            timestamp("sequenced_at"),
+            timestamp("reconciled_to"),
         ];
         self.insert("ledger_state", &columns, state.as_array().unwrap()).await;
         self.unlock().await;
