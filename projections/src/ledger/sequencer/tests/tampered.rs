@@ -1,0 +1,150 @@
+//! Somebody who can write the database, and does.
+
+use chrono::TimeDelta;
+
+use super::*;
+
+#[tokio::test]
+async fn a_tree_that_has_not_grown_from_the_signed_one_is_not_signed() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let signed = log.signed().await;
+        let mut next = Sequencer::new(log.store.clone(), signer());
+        assert!(next.turn(Trust::Head(Some(&signed)), now()).await.is_ok());
+        for trusted in [Checkpoint { size: 2, ..signed.clone() }, Checkpoint { root: empty_root(), ..signed }]
+        {
+            let mut next = Sequencer::new(log.store.clone(), signer());
+            let refused = next.turn(Trust::Head(Some(&trusted)), now()).await.unwrap_err();
+            assert!(refused.to_string().contains("has not grown"), "{refused}");
+        }
+        log.event(1, 2).await;
+        let forged = "UPDATE ledger_state SET frontier = $1";
+        log.database.write(forged, &[leaf_hash(b"another").to_string().into()]).await.unwrap();
+        let refused = log.sequencer.turn(Trust::Head(None), now()).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Corrupt(_)), "{refused}");
+        assert_eq!(log.pending().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_announced_is_found() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let later = now() + TimeDelta::seconds(10);
+        let nothing = Looked { missing: Vec::new(), at_the_end: true };
+        assert_eq!(log.sequencer.look_for_missing(later).await.unwrap(), nothing);
+        log.event_without_notice(2, 1).await;
+        // Whoever moves the database's own note of it hides nothing.
+        let far = now() + TimeDelta::days(9);
+        log.database.write("UPDATE ledger_state SET reconciled_to = $1", &[far.into()]).await.unwrap();
+        for _ in 0..2 {
+            let looked = log.sequencer.look_for_missing(later).await.unwrap();
+            assert_eq!(looked.missing, [format!("user/{}/1", name(2))], "it is found until it has its place");
+        }
+        log.announce(2, 1).await;
+        log.turn().await;
+        assert_eq!(log.sequencer.look_for_missing(later).await.unwrap(), nothing);
+    }
+}
+
+#[tokio::test]
+async fn a_forged_tile_does_not_get_a_larger_tree_signed() {
+    for mut log in logs().await {
+        for sequence in 1..=300 {
+            log.event(1, sequence).await;
+        }
+        log.turn().await;
+        let signed = log.signed().await;
+        // A tree of the same size with another first tile, and with the frontier that belongs to it.
+        let forged = vec![leaf_hash(b"forged"); 256];
+        let top = full_tile_hash(&forged).unwrap();
+        for (level, hashes) in [(0, &forged[..]), (1, &[top][..])] {
+            let tile = [level.into(), encode_hashes(hashes).into()];
+            let sql = "UPDATE ledger_tiles SET hashes = $2 WHERE level = $1";
+            log.database.write(sql, &tile).await.unwrap();
+        }
+        let mut frontier = log.store.state().await.unwrap().unwrap().frontier.hashes().to_vec();
+        frontier[0] = top;
+        let frontier = frontier_text(&Frontier::from_parts(300, frontier).unwrap());
+        log.database.write("UPDATE ledger_state SET frontier = $1", &[frontier.into()]).await.unwrap();
+        log.event(1, 301).await;
+        for trust in [Trust::Head(Some(&signed)), Trust::Head(None)] {
+            let mut next = Sequencer::new(log.store.clone(), signer());
+            let refused = next.turn(trust, now()).await.unwrap_err();
+            assert!(refused.to_string().contains("has not grown"), "{refused}");
+        }
+        assert_eq!(log.signed().await, signed);
+    }
+}
+
+#[tokio::test]
+async fn a_moved_signed_size_neither_stops_signing_nor_hides_it() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        log.database.write("UPDATE ledger_state SET signed_size = 1000", &[]).await.unwrap();
+        log.event(1, 2).await;
+        log.turn().await;
+        assert_eq!(log.signed().await.size, 2);
+        assert_eq!(log.store.state().await.unwrap().unwrap().signed_size, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_sequencer_signs_no_second_tree_of_a_size_whatever_the_database_says() {
+    for mut log in logs().await {
+        let empty = log.store.state().await.unwrap().unwrap();
+        for sequence in 1..=3 {
+            log.event(1, sequence).await;
+        }
+        log.turn().await;
+        let signed = log.signed().await;
+        // Another tree of the same size, and the first checkpoint of all put back.
+        let forged = leaf_hash(b"forged");
+        let mut frontier = Frontier::default();
+        for _ in 0..3 {
+            frontier.push(forged).unwrap();
+        }
+        for sql in
+            ["ALTER TABLE ledger_entries DISABLE TRIGGER ALL", "DROP TRIGGER ledger_entries_refuse_update"]
+        {
+            // One of the two is this database's.
+            let _ = log.database.write(sql, &[]).await;
+        }
+        log.database
+            .write("UPDATE ledger_entries SET leaf_hash = $1", &[forged.to_string().into()])
+            .await
+            .unwrap();
+        let sql = "UPDATE ledger_state SET frontier = $1, checkpoint = $2, signed_size = 0";
+        log.database.write(sql, &[frontier_text(&frontier).into(), empty.checkpoint.into()]).await.unwrap();
+        let refused = log.sequencer.turn(Trust::Head(None), now()).await.unwrap_err();
+        assert!(refused.to_string().contains("has not grown"), "{refused}");
+        let stored = log.signed().await;
+        assert!(stored.size == 0 && signed.size == 3, "nothing was signed anew");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_beyond_the_ledger_hides_no_event() {
+    for mut log in logs().await {
+        let sql = "INSERT INTO ledger_entries (position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash) \
+                   VALUES (9000, 'user', $1, 1, 'x', $2)";
+        log.database.write(sql, &[name(1).into(), leaf_hash(b"x").to_string().into()]).await.unwrap();
+        log.event(1, 1).await;
+        // It stands in the way of the true one, which fails for everybody to see, and stays announced.
+        assert!(log.sequencer.turn(Trust::Head(None), now()).await.is_err());
+        assert_eq!(log.pending().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_the_queue_that_makes_no_sense_holds_up_nobody_else() {
+    for mut log in logs().await {
+        log.announce(1, -1).await;
+        log.event(2, 1).await;
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.count), (1, 1));
+    }
+}
