@@ -1,9 +1,10 @@
 //! How far long work is: a bar on a terminal, a line now and then elsewhere. Both on standard error.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::print;
 
@@ -22,10 +23,10 @@ impl Progress {
     pub(super) fn of(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{prefix} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}";
-            bar.set_style(
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
+            let template = "{prefix} {wide_bar} {human_pos}/{human_len} {rate} {eta}";
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.with_key("rate", write_rate));
             bar.set_prefix(what);
             bar
         });
@@ -49,4 +50,10 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whole entries a second.
+fn write_rate(state: &ProgressState, out: &mut dyn Write) {
+    // A bar that cannot be drawn is no reason to stop the work.
+    let _ = write!(out, "{:.0}/s", state.per_sec());
 }
