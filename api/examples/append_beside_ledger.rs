@@ -1,7 +1,7 @@
 //! What the ledger costs appends, and how soon an entry can be proved.
 //!
 //! Clients toggle enforcement on agreements of their own, as fast as they are answered, without HTTP: one
-//! load and one append of one event each. Rounds without and with the sequencer and the audit trail take
+//! load and one append of one event each. Rounds without the sequencer, with it, and with the audit trail too take
 //! turns in one run, so that their ratio says something whatever machine it is.
 //!
 //! `cargo run --release -p countersign --example append_beside_ledger [DATABASE-URL] [CLIENTS] [SECONDS]`
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use countersign::app::App;
 use countersign::execute::Plan;
-use countersign::ledger::Keeper;
+use countersign::ledger::{Follower, Keeper};
 use countersign::request::Request;
 use countersign::{Clock, Config, entropy};
 use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
@@ -23,7 +23,17 @@ use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementKind};
 use countersign_domain::context::Actor;
 use countersign_domain::ids::AgreementId;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 9;
+
+/// So many agreements each client goes through. Real commands are mostly each for somebody else; a few rows
+/// changed hundreds of times a second would measure how PostgreSQL prunes them.
+const AGREEMENTS_PER_CLIENT: usize = 256;
+
+/// Between two measurements of that: their own appends are not counted.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+
+/// How exactly the time until an entry is signed is taken: asking more often would be load of its own.
+const PROBE_EVERY: Duration = Duration::from_millis(10);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -33,38 +43,47 @@ async fn main() -> anyhow::Result<()> {
     let clients: usize = arguments.next().map_or(Ok(32), |text| text.parse())?;
     let seconds: u64 = arguments.next().map_or(Ok(8), |text| text.parse())?;
     let app = App::open(Config::new(database, directory.path().to_owned()), Clock::system()).await?;
-    let mut agreements = Vec::new();
-    for number in 0..clients {
-        agreements.push(open(&app, number).await?);
-    }
-    let (mut without, mut with, mut waits) = (Vec::new(), Vec::new(), Vec::new());
+    let agreements = open_all(&app, clients).await?;
+    let (mut without, mut signed, mut followed, mut waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     load(&app, &agreements, Duration::from_secs(2)).await?;
     for _ in 0..ROUNDS {
-        drain(&app).await?;
-        without.push(load(&app, &agreements, Duration::from_secs(seconds)).await?);
-        drain(&app).await?;
-        let keeper = Keeper::start(Arc::clone(&app));
-        let probing = tokio::spawn(probe(Arc::clone(&app)));
-        with.push(load(&app, &agreements, Duration::from_secs(seconds)).await?);
-        probing.abort();
-        waits.extend(WAITS.lock().await.drain(..));
-        let behind = app.ledger.observe(app.clock.now()).await?;
-        println!(
-            "after a round with it: {} entries, {} pending, trail {} behind",
-            behind.size,
-            behind.pending,
-            behind.size - behind.trail_size
-        );
-        keeper.stop().await;
+        for beside in [Beside::Nothing, Beside::Sequencer, Beside::SequencerAndTrail] {
+            drain(&app).await?;
+            let keeper = beside.keeper(&app);
+            let trail = beside.trail(&app, keeper.as_ref());
+            if keeper.is_some() {
+                settle(&app).await?;
+            }
+            let probing = keeper.is_some().then(|| tokio::spawn(probe(Arc::clone(&app))));
+            let rate = load(&app, &agreements, Duration::from_secs(seconds)).await?;
+            if let Some(probing) = probing {
+                probing.abort();
+            }
+            if let Some(keeper) = keeper {
+                keeper.stop().await;
+            }
+            if let Some(trail) = trail {
+                trail.finish().await;
+            }
+            match beside {
+                Beside::Nothing => without.push(rate),
+                Beside::Sequencer => signed.push(rate),
+                Beside::SequencerAndTrail => followed.push(rate),
+            }
+            waits.extend(WAITS.lock().await.drain(..));
+        }
     }
     waits.sort_unstable();
     let quantile = |part: usize| waits.get(waits.len() * part / 100).copied().unwrap_or_default();
-    let (without, with) = (median(without), median(with));
+    // Of each round by itself: what else the machine does changes more slowly than that.
+    let (signed_ratio, followed_ratio) = (ratios(&signed, &without), ratios(&followed, &without));
+    let (without, signed, followed) = (median(without), median(signed), median(followed));
     println!("{clients} clients, {ROUNDS} rounds of {seconds} s each way, commands/s: median (min to max)");
-    println!("without the sequencer: {without:?}");
-    println!("with it: {with:?}; ratio of medians {:.3}", with.0 / without.0);
+    println!("without the sequencer: {without:.0?}");
+    println!("with it: {signed:.0?}; ratio within a round {signed_ratio:.2?}");
+    println!("with it and the audit trail: {followed:.0?}; ratio within a round {followed_ratio:.2?}");
     println!(
-        "until an entry is signed, of {}: p50 {:?}, p99 {:?}, max {:?}",
+        "until an entry is signed, of {}: p50 {:.3?}, p99 {:.3?}, max {:.3?}",
         waits.len(),
         quantile(50),
         quantile(99),
@@ -73,7 +92,35 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What runs beside the appends.
+#[derive(Clone, Copy)]
+enum Beside {
+    Nothing,
+    Sequencer,
+    SequencerAndTrail,
+}
+
+impl Beside {
+    fn keeper(self, app: &Arc<App>) -> Option<Keeper> {
+        match self {
+            Self::Nothing => None,
+            Self::Sequencer | Self::SequencerAndTrail => Some(Keeper::start(Arc::clone(app))),
+        }
+    }
+
+    fn trail(self, app: &Arc<App>, keeper: Option<&Keeper>) -> Option<Follower> {
+        match self {
+            Self::Nothing | Self::Sequencer => None,
+            Self::SequencerAndTrail => keeper.map(|keeper| Follower::start(Arc::clone(app), keeper.sizes())),
+        }
+    }
+}
+
 static WAITS: tokio::sync::Mutex<Vec<Duration>> = tokio::sync::Mutex::const_new(Vec::new());
+
+fn ratios(with: &[f64], without: &[f64]) -> (f64, f64, f64) {
+    median(with.iter().zip(without).map(|(with, without)| with / without).collect())
+}
 
 fn median(mut rates: Vec<f64>) -> (f64, f64, f64) {
     rates.sort_unstable_by(f64::total_cmp);
@@ -83,6 +130,22 @@ fn median(mut rates: Vec<f64>) -> (f64, f64, f64) {
 
 fn request(app: &App) -> anyhow::Result<Request> {
     Ok(Request::operator(entropy::id(app.clock.now())?.to_string()))
+}
+
+/// The agreements of each client, opened side by side.
+async fn open_all(app: &Arc<App>, clients: usize) -> anyhow::Result<Vec<Vec<AgreementId>>> {
+    let mut opening = tokio::task::JoinSet::new();
+    for client in 0..clients {
+        let app = Arc::clone(app);
+        opening.spawn(async move {
+            let mut agreements = Vec::with_capacity(AGREEMENTS_PER_CLIENT);
+            for number in 0..AGREEMENTS_PER_CLIENT {
+                agreements.push(open(&app, client * AGREEMENTS_PER_CLIENT + number).await?);
+            }
+            Ok::<_, anyhow::Error>(agreements)
+        });
+    }
+    opening.join_all().await.into_iter().collect()
 }
 
 async fn open(app: &App, number: usize) -> anyhow::Result<AgreementId> {
@@ -123,19 +186,23 @@ async fn toggle(app: &App, id: AgreementId, enforced: bool) -> anyhow::Result<St
 }
 
 /// Commands a second.
-async fn load(app: &Arc<App>, agreements: &[AgreementId], time: Duration) -> anyhow::Result<f64> {
+async fn load(app: &Arc<App>, agreements: &[Vec<AgreementId>], time: Duration) -> anyhow::Result<f64> {
     let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let started = Instant::now();
     let mut clients = tokio::task::JoinSet::new();
-    for id in agreements.iter().copied() {
+    for agreements in agreements {
+        let agreements = agreements.clone();
         let (app, done, over) = (Arc::clone(app), Arc::clone(&done), Arc::clone(&over));
         clients.spawn(async move {
-            let mut enforced = true;
-            while !over.load(Ordering::Relaxed) {
-                // Alternating, but every second round begins where the last one ended: then nothing happens once.
-                toggle(&app, id, enforced).await?;
-                enforced = !enforced;
-                done.fetch_add(1, Ordering::Relaxed);
+            // Alternating, but a load begins where the last one ended: then nothing happens once for each.
+            for enforced in [true, false].into_iter().cycle() {
+                for id in &agreements {
+                    if over.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
+                    toggle(&app, *id, enforced).await?;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
             }
             Ok::<_, anyhow::Error>(())
         });
@@ -160,9 +227,20 @@ async fn probe(app: Arc<App>) -> anyhow::Result<()> {
         let sql = "SELECT 1 AS signed FROM ledger_entries l JOIN ledger_state s ON s.signed_size > l.position \
                    WHERE l.aggregate_type = 'agreement' AND l.aggregate_id = $1 AND l.sequence = $2";
         while app.database.read(sql, &params).await?.is_empty() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(PROBE_EVERY).await;
         }
         WAITS.lock().await.push(answered.elapsed());
+        tokio::time::sleep(PROBE_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Until the keeper has taken its look back, which it does once when it starts, through all of the last hour.
+async fn settle(app: &App) -> anyhow::Result<()> {
+    let started = app.clock.now() - Duration::from_secs(12);
+    let state = || app.ledger.store.state();
+    while state().await?.context("a ledger")?.reconciled_to < started {
+        tokio::time::sleep(PROBE_EVERY).await;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! brings its facts along, and an append is one transaction that takes its rows along.
 
 pub mod journal;
+mod leaves;
 mod postgres;
 mod sqlite;
 pub mod stream;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use countersign_projections::database::DatabaseError;
+use countersign_projections::ledger::tree::Hash;
 use countersign_projections::table::{Change, timestamp_text};
 use cqrs_es::{Aggregate, AggregateContext, AggregateError, DomainEvent, EventEnvelope};
 use serde::Deserialize;
@@ -21,6 +23,7 @@ use tokio::sync::Notify;
 
 use crate::entropy::OrderedIds;
 use journal::{Append, EventRow, Journal, LoadedRow};
+use leaves::Leaves;
 pub use stream::Stream;
 
 /// Appends and loads, for every aggregate.
@@ -43,6 +46,8 @@ pub struct Loaded<A: Stream> {
     pub before: A,
     /// The sequence of its last event; 0 when there is none.
     pub sequence: i64,
+    /// The hash of that event's leaf, if it is known here.
+    pub leaf_hash: Option<Hash>,
     /// What was looked up in the same moment.
     pub facts: A::Facts,
     /// Rows to write in the same transaction as the events, beside those that the events bring.
@@ -97,27 +102,36 @@ impl EventStore {
     ) -> Result<Loaded<A>, AggregateError<A::Error>> {
         let stream_id = id.to_string();
         let row = self.journal.load(A::LOAD, &stream_id, subject).await.map_err(boxed)?;
-        let (state, sequence) = fold::<A>(&stream_id, &row).map_err(unreadable)?;
+        let Folded { state, sequence, leaf_hash } = fold::<A>(&stream_id, &row).map_err(unreadable)?;
         let facts =
             parse(A::TYPE, &stream_id, "facts", row.facts.as_deref().unwrap_or("{}")).map_err(unreadable)?;
-        Ok(Loaded { id, before: state.clone(), state, sequence, facts, changes: Vec::new() })
+        Ok(Loaded { id, before: state.clone(), state, sequence, leaf_hash, facts, changes: Vec::new() })
     }
+}
+
+/// A stream's state after its last event.
+struct Folded<A> {
+    state: A,
+    sequence: i64,
+    leaf_hash: Option<Hash>,
 }
 
 /// The snapshot, and the events after it. Every append writes the snapshot, so there are none,
 /// unless the snapshot was deleted to be made anew.
-fn fold<A: Stream>(stream_id: &str, row: &LoadedRow) -> Result<(A, i64), Corrupt> {
+fn fold<A: Stream>(stream_id: &str, row: &LoadedRow) -> Result<Folded<A>, Corrupt> {
     let mut state = match &row.snapshot {
         Some(snapshot) => parse(A::TYPE, stream_id, "snapshot", snapshot)?,
         None => A::default(),
     };
     let mut sequence = row.sequence.unwrap_or_default();
+    // What does not read is not known: the sequencer then makes the next leaf.
+    let mut leaf_hash = row.leaf_hash.as_deref().and_then(|text| text.parse().ok());
     let tail: Vec<TailEvent> = parse(A::TYPE, stream_id, "tail", row.tail.as_deref().unwrap_or("[]"))?;
     for event in tail {
         Aggregate::apply(&mut state, parse(A::TYPE, stream_id, "event", &event.payload)?);
-        sequence = event.sequence;
+        (sequence, leaf_hash) = (event.sequence, None);
     }
-    Ok((state, sequence))
+    Ok(Folded { state, sequence, leaf_hash })
 }
 
 fn parse<T: DeserializeOwned>(
@@ -168,6 +182,7 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
         let stream_id = context.id.to_string();
         let snapshot = serde_json::to_string(&context.state).map_err(unreadable)?;
         let mut changes = A::changes(&context, &events);
+        let mut leaves = Leaves::after(A::TYPE, &stream_id, context.sequence, context.leaf_hash);
         let mut rows = Vec::with_capacity(events.len());
         let mut envelopes = Vec::with_capacity(events.len());
         for (sequence, payload) in (context.sequence + 1..).zip(events) {
@@ -177,7 +192,7 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
             metadata.insert("event_id".to_owned(), event_id.clone());
             metadata.insert("recorded_at".to_owned(), timestamp_text(recorded_at));
             let about = A::about(context.id, &payload);
-            rows.push(EventRow {
+            let mut row = EventRow {
                 event_id,
                 sequence,
                 event_type: payload.event_type(),
@@ -188,7 +203,10 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
                 user_id: about.user_id,
                 agreement_id: about.agreement_id.or_else(|| metadata.get("agreement_id").cloned()),
                 actor_id: metadata.get("actor_id").cloned(),
-            });
+                leaf: None,
+            };
+            row.leaf = leaves.next(&row).map_err(unreadable)?;
+            rows.push(row);
             let sequence = usize::try_from(sequence).unwrap_or_default();
             envelopes.push(EventEnvelope { aggregate_id: stream_id.clone(), sequence, payload, metadata });
         }
@@ -199,6 +217,7 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
             expected_sequence: context.sequence,
             events: rows,
             snapshot,
+            leaf_hash: leaves.last(),
             changes,
         };
         self.journal.append(append).await.map_err(|error| match error {

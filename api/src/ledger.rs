@@ -6,6 +6,7 @@
 //! finds a tree which has not grown from it does not start.
 
 pub mod adopt;
+mod follower;
 pub mod head;
 mod health;
 mod keeper;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::key_file::KeyFileError;
+pub use follower::Follower;
 use head::{Head, HeadError};
 pub use health::{Health, Leading, Noticed, Observed};
 pub use keeper::Keeper;

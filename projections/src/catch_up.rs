@@ -9,7 +9,7 @@ use std::future::Future;
 use crate::database::{Database, DatabaseError, Step, Transacted};
 
 /// So many entries are taken in one transaction.
-const BATCH_MAX: u64 = 4_096;
+pub const BATCH_MAX: u64 = 4_096;
 
 /// Somebody else may be faster so often before it is left to them.
 const RACES_MAX: u32 = 10;
@@ -117,7 +117,7 @@ async fn take<P: Projection>(
     let params = vec![to.into(), P::NAME.into(), P::VERSION.into(), from.into()];
     let mut steps = vec![Step::new(moved, params).changing(1)];
     steps.extend(projection.steps(database, from, to));
-    database.transact(steps).await
+    database.transact_derived(steps).await
 }
 
 fn natural(position: i64) -> u64 {

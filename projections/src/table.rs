@@ -266,6 +266,8 @@ pub const SNAPSHOTS: Table = Table {
         integer("last_sequence"),
         integer("previous_sequence"),
         json("payload"),
+        integer("leaf_sequence"),
+        text("leaf_hash"),
     ],
     key: &["aggregate_type", "aggregate_id"],
 };

@@ -40,6 +40,8 @@ pub struct LoadQuery {
 pub struct LoadedRow {
     /// The sequence that the snapshot stands at.
     pub sequence: Option<i64>,
+    /// The hash of the leaf of the event of that sequence, in base64.
+    pub leaf_hash: Option<String>,
     /// The snapshot, as JSON.
     pub snapshot: Option<String>,
     /// The events after the snapshot, as the query lists them, as JSON.
@@ -120,6 +122,7 @@ impl LoadedRow {
     pub(super) fn from_row(row: &Row) -> Result<Self, DatabaseError> {
         Ok(LoadedRow {
             sequence: row.get("sequence")?,
+            leaf_hash: row.get("leaf_hash")?,
             snapshot: row.get("snapshot")?,
             tail: row.get("tail")?,
             facts: row.get("facts")?,

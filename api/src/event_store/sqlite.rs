@@ -64,8 +64,8 @@ struct TableStatements {
     delete: String,
 }
 
-const PENDING: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
-    VALUES (?1, ?2, ?3, ?4)";
+const PENDING: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
+    VALUES (?1, ?2, ?3, ?4, ?5)";
 
 const LIST_EVENTS: &str = "SELECT sequence, event_type, event_version, payload, metadata FROM events \
     WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY sequence";
@@ -95,7 +95,8 @@ impl Statements {
             execute(writer, &self.event, event.texts(append))?;
             let sequence = event.sequence.to_string();
             let place = [event.event_id.as_str(), append.stream_type, &append.stream_id, &sequence];
-            execute(writer, PENDING, place)?;
+            let leaf = event.leaf.as_deref();
+            execute(writer, PENDING, place.into_iter().map(Some).chain([leaf]))?;
         }
         for change in &append.changes {
             let Some(table) = self.tables.get(change.table().name) else {

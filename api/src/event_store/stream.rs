@@ -64,6 +64,10 @@ macro_rules! load_query {
             name: $type,
             sql: concat!(
                 "SELECT wanted.id AS id, wanted.subject AS subject, s.last_sequence AS sequence, \
+                 CASE WHEN s.leaf_sequence = s.last_sequence THEN s.leaf_hash ELSE \
+                 (SELECT l.leaf_hash FROM ledger_entries l WHERE l.aggregate_type = '",
+                $type,
+                "' AND l.aggregate_id = wanted.id AND l.sequence = s.last_sequence) END AS leaf_hash, \
                  CAST(s.payload AS text) AS snapshot, \
                  CAST((SELECT {array}{object}'sequence', e.sequence, 'payload', CAST(e.payload AS text){/object} \
                  ORDER BY e.sequence{/array} FROM events e WHERE e.aggregate_type = '",
@@ -210,13 +214,13 @@ impl Stream for Agreement {
     type Facts = AgreementFacts;
     const LOAD: &'static LoadQuery = load_query!(
         "agreement",
-        "'user_exists', {boolean}EXISTS (SELECT 1 FROM login_check_users u WHERE u.user_id = wanted.subject){/boolean}, \
+        "'user_exists', {boolean}(SELECT count(*) FROM login_check_users u WHERE u.user_id = wanted.subject) > 0{/boolean}, \
          'linked_as', (SELECT l.role FROM login_check_links l \
           WHERE l.agreement_id = wanted.id AND l.user_id = wanted.subject), \
          'linked_at', (SELECT l.linked_at FROM login_check_links l \
           WHERE l.agreement_id = wanted.id AND l.user_id = wanted.subject), \
-         'subject_is_agreement', {boolean}EXISTS (SELECT 1 FROM login_check_agreements a \
-          WHERE a.agreement_id = wanted.subject){/boolean}, \
+         'subject_is_agreement', {boolean}(SELECT count(*) FROM login_check_agreements a \
+          WHERE a.agreement_id = wanted.subject) > 0{/boolean}, \
          'subject_kind', (SELECT a.kind FROM login_check_agreements a \
           WHERE a.agreement_id = wanted.subject AND NOT a.closed), \
          'administers_count', (SELECT count(*) FROM login_check_agreements a \

@@ -28,6 +28,8 @@ pub struct Noticed {
     pub failed_signatures: u64,
     /// What the latest round failed at, until one succeeds.
     pub failure: Option<(Stage, String)>,
+    /// Why the audit trail does not follow, until it does.
+    pub trail_failure: Option<String>,
     /// What only the node that leads can see.
     pub leading: Leading,
 }
@@ -50,8 +52,6 @@ pub enum Stage {
     Lead,
     /// The sequencer's turn, and signing.
     Sign,
-    /// Letting the audit trail follow.
-    Follow,
     /// Looking for events that nobody announced.
     Look,
     /// Keeping the head.
@@ -64,7 +64,6 @@ impl Stage {
         match self {
             Self::Lead => "Who takes the sequencer's turns cannot be found out.",
             Self::Sign => "The ledger is not signed.",
-            Self::Follow => "The audit trail does not follow the ledger.",
             Self::Look => "Events that nobody announced are not looked for.",
             Self::Head => "The ledger has not grown from its head, or the head cannot be kept.",
         }
@@ -113,6 +112,9 @@ impl Noticed {
         let mut alarms = Vec::new();
         if let Some((stage, _)) = &self.failure {
             alarms.push(stage.alarm().to_owned());
+        }
+        if self.trail_failure.is_some() {
+            alarms.push("The audit trail does not follow the ledger.".to_owned());
         }
         let Leading { held, unsequenced, poisoned } = &self.leading;
         if held.count > 0 {

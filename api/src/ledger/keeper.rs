@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use countersign_projections::audit_trail::AuditTrail;
-use countersign_projections::catch_up::{self, CaughtUp, catch_up};
 use countersign_projections::ledger::sequencer::{Held, HeldEvent, Sequencer, Trust};
 use countersign_projections::ledger::store::LedgerError;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -19,7 +17,7 @@ use super::leadership::Leadership;
 use crate::app::App;
 
 /// After a turn that found something the next one waits, so that what comes meanwhile shares it.
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(50);
 /// When much comes, larger turns cost less.
 const PACE_WHEN_BUSY: Duration = Duration::from_millis(100);
 const BUSY_ROWS: usize = 64;
@@ -40,6 +38,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Keeper {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    sizes: watch::Receiver<Option<u64>>,
 }
 
 impl Keeper {
@@ -47,8 +46,15 @@ impl Keeper {
     #[must_use]
     pub fn start(app: Arc<App>) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let keeping = Keeping::new(app);
-        Self { stop, task: tokio::spawn(keeping.run(stopped)) }
+        let (sender, sizes) = watch::channel(None);
+        let task = tokio::spawn(Keeping::new(app, sender).run(stopped));
+        Self { stop, task, sizes }
+    }
+
+    /// Up to where what follows the ledger may follow it on this node; none where another node lets it.
+    #[must_use]
+    pub fn sizes(&self) -> watch::Receiver<Option<u64>> {
+        self.sizes.clone()
     }
 
     /// Takes a last turn, so that what was answered is signed and the head knows it, and lets another
@@ -64,6 +70,8 @@ impl Keeper {
 
 struct Keeping {
     app: Arc<App>,
+    /// Up to where the trail may follow; none where another node lets it.
+    sizes: watch::Sender<Option<u64>>,
     sequencer: Sequencer,
     leadership: Leadership,
     head_written: Option<Instant>,
@@ -73,9 +81,9 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn new(app: Arc<App>) -> Self {
+    fn new(app: Arc<App>, sizes: watch::Sender<Option<u64>>) -> Self {
         let (sequencer, leadership) = (app.ledger.sequencer(), Leadership::of(&app.database));
-        Self { app, sequencer, leadership, head_written: None, looked: None, distrusts: false }
+        Self { app, sizes, sequencer, leadership, head_written: None, looked: None, distrusts: false }
     }
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
@@ -145,7 +153,7 @@ impl Keeping {
             }
         }
         if !leads {
-            self.watch_trail().await?;
+            self.tell_follower(None);
             return self.keep_head_now_and_then().await.map(|()| Found::Nothing);
         }
         // What was forked or rolled back is not signed on.
@@ -156,16 +164,20 @@ impl Keeping {
         let turn = self.sequencer.turn(Trust::Head(head.as_ref()), self.app.clock.now()).await;
         let turn = turn.map_err(at(Stage::Sign))?;
         self.notice_held(turn.held);
+        self.tell_follower(Some(turn.size));
         // Each of these goes on whatever becomes of the others.
         let kept = self.keep_head_now_and_then().await;
         let looked = self.look_now_and_then().await;
-        let followed = self.follow(turn.size).await;
-        kept.and(looked).and(followed)?;
+        kept.and(looked)?;
         Ok(match turn.taken {
             0 if !turn.again => Found::Nothing,
             0..BUSY_ROWS => Found::Little,
             BUSY_ROWS.. => Found::Much,
         })
+    }
+
+    fn tell_follower(&self, size: Option<u64>) {
+        self.sizes.send_if_modified(|known| std::mem::replace(known, size) != size);
     }
 
     fn notice_held(&self, held: Held) {
@@ -175,39 +187,6 @@ impl Keeping {
             tracing::error!(event, reason, "an event gets no place in the ledger");
         }
         noticed.leading.held = held;
-    }
-
-    /// Lets what follows the ledger take in what is new.
-    async fn follow(&self, size: u64) -> Result<(), Failed> {
-        let caught_up = catch_up(&AuditTrail, &self.app.database, size).await.map_err(at(Stage::Follow))?;
-        let (trail_size, poisoned) = match caught_up {
-            CaughtUp::To(position) => (position, None),
-            CaughtUp::Poisoned(position) => (position, Some(position)),
-        };
-        if trail_size > size {
-            let reason = format!("it says that it holds {trail_size} entries of a ledger of {size}");
-            return Err(Failed { stage: Stage::Follow, reason });
-        }
-        self.tell_trail_size(trail_size);
-        let mut noticed = self.app.ledger.health.lock();
-        if let Some(position) = poisoned
-            && noticed.leading.poisoned.is_none()
-        {
-            tracing::error!(position, "the audit trail stops before an entry that it cannot take");
-        }
-        noticed.leading.poisoned = poisoned;
-        Ok(())
-    }
-
-    /// What the leader has done, for those who listen to this node.
-    async fn watch_trail(&self) -> Result<(), Failed> {
-        let size = catch_up::position::<AuditTrail>(&self.app.database).await.map_err(at(Stage::Follow))?;
-        self.tell_trail_size(size);
-        Ok(())
-    }
-
-    fn tell_trail_size(&self, size: u64) {
-        self.app.ledger.trail.send_if_modified(|known| std::mem::replace(known, size) != size);
     }
 
     async fn look_now_and_then(&mut self) -> Result<(), Failed> {

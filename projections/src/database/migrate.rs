@@ -76,6 +76,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0002_ledger.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0002_ledger.sql"),
     },
+    Migration {
+        version: 3,
+        name: "leaf_with_event",
+        postgres: include_str!("../../../migrations/postgres/0003_leaf_with_event.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0003_leaf_with_event.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (

@@ -27,8 +27,14 @@ fn constraint(name: &str) -> DatabaseError {
 async fn migrating_twice_applies_everything_once() {
     for fresh in empty_databases().await.unwrap() {
         let database = fresh.database;
-        assert_eq!(database.pending_migrations().await.unwrap(), ["0001_foundation", "0002_ledger"]);
-        assert_eq!(database.migrate(at(NOW)).await.unwrap(), ["0001_foundation", "0002_ledger"]);
+        assert_eq!(
+            database.pending_migrations().await.unwrap(),
+            ["0001_foundation", "0002_ledger", "0003_leaf_with_event"]
+        );
+        assert_eq!(
+            database.migrate(at(NOW)).await.unwrap(),
+            ["0001_foundation", "0002_ledger", "0003_leaf_with_event"]
+        );
         assert!(database.pending_migrations().await.unwrap().is_empty());
         assert!(database.migrate(at(NOW)).await.unwrap().is_empty());
     }
@@ -42,7 +48,7 @@ async fn nodes_that_start_together_take_turns() {
             let node = Database::connect(&fresh.url).await.unwrap();
             nodes.spawn(async move { node.migrate(at(NOW)).await.unwrap().len() });
         }
-        assert_eq!(nodes.join_all().await.into_iter().sum::<usize>(), 2);
+        assert_eq!(nodes.join_all().await.into_iter().sum::<usize>(), 3);
     }
 }
 
@@ -52,7 +58,7 @@ async fn a_newer_database_is_refused() {
         let database = fresh.database;
         let newer = "INSERT INTO countersign_migrations VALUES (99, 'from_tomorrow', '00', $1)";
         database.write(newer, &[at(NOW).into()]).await.unwrap();
-        let refused = DatabaseError::Newer { found: 99, known: 2 };
+        let refused = DatabaseError::Newer { found: 99, known: 3 };
         assert_eq!(database.migrate(at(NOW)).await.unwrap_err(), refused);
         assert_eq!(database.pending_migrations().await.unwrap_err(), refused);
     }

@@ -57,6 +57,15 @@ impl Step {
     }
 }
 
+/// When a transaction is on disk.
+#[derive(Clone, Copy)]
+enum Durability {
+    /// When it is committed.
+    Flushed,
+    /// At the latest with the next one that waits for it; SQLite knows no difference.
+    WithTheNext,
+}
+
 /// What became of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transacted {
@@ -72,6 +81,19 @@ impl Database {
     /// # Errors
     /// As for [`Database::write`].
     pub async fn transact(&self, steps: Vec<Step>) -> Result<Transacted, DatabaseError> {
+        self.run(steps, Durability::Flushed).await
+    }
+
+    /// The same for what can be derived again: PostgreSQL does not wait until it is on disk, and after a
+    /// crash either all of it is there or nothing. Appends then need not wait for it either.
+    ///
+    /// # Errors
+    /// As for [`Database::write`].
+    pub async fn transact_derived(&self, steps: Vec<Step>) -> Result<Transacted, DatabaseError> {
+        self.run(steps, Durability::WithTheNext).await
+    }
+
+    async fn run(&self, steps: Vec<Step>, durability: Durability) -> Result<Transacted, DatabaseError> {
         for step in &steps {
             match &step.statement {
                 Statement::One { params, .. } => refuse_nul(params)?,
@@ -83,6 +105,13 @@ impl Database {
             Engine::Postgres(postgres) => {
                 let mut connection = postgres.pool().acquire().await?;
                 let mut transaction = connection.begin().await?;
+                match durability {
+                    Durability::Flushed => {}
+                    Durability::WithTheNext => {
+                        postgres::execute(&mut transaction, "SET LOCAL synchronous_commit = off", &[])
+                            .await?;
+                    }
+                }
                 for Step { statement, rows } in &steps {
                     let changed = match statement {
                         Statement::One { sql, params } => {
@@ -106,6 +135,18 @@ impl Database {
                 Err(Stopped::Undone) => Ok(Transacted::Undone),
                 Err(Stopped::Failed(error)) => Err(error),
             },
+        }
+    }
+
+    /// A condition: one of the numbers that are given as one JSON array, with the parameter's number. Each is
+    /// looked up by itself, where a join might go through the whole table instead.
+    #[must_use]
+    pub fn any_of(&self, column: &str, parameter: u8) -> String {
+        match self.engine() {
+            Engine::Postgres(_) => format!(
+                "{column} = ANY (ARRAY(SELECT CAST(value AS bigint) FROM json_array_elements_text(${parameter}::json)))"
+            ),
+            Engine::Sqlite(_) => format!("{column} IN (SELECT value FROM json_each(${parameter}))"),
         }
     }
 

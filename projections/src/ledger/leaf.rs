@@ -4,6 +4,7 @@
 //! Payload and metadata are there by digest, so that an erased person's sealed texts need not be
 //! opened, nor shown, to prove the history around them.
 
+mod event;
 mod reading;
 mod spelling;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::tree::{Hash, leaf_hash};
 use crate::table::{timestamp_text, to_microseconds};
+pub use event::{EventColumns, NoLeaf};
 
 /// No leaf is longer.
 pub const LEAF_BYTES_MAX: usize = 16 * 1024;
@@ -89,6 +91,14 @@ impl Leaf {
     pub fn to_bytes(&self) -> Result<Vec<u8>, LeafError> {
         let bytes = spelling::spell(self);
         if bytes.len() > LEAF_BYTES_MAX { Err(LeafError::TooLong(bytes.len())) } else { Ok(bytes) }
+    }
+
+    /// The same, as the text that they are.
+    ///
+    /// # Errors
+    /// As for [`Leaf::to_bytes`].
+    pub fn to_text(&self) -> Result<String, LeafError> {
+        String::from_utf8(self.to_bytes()?).map_err(|_| LeafError::NotCanonical)
     }
 
     /// Reads stored bytes. They must be the very bytes that [`Leaf::to_bytes`] would write.

@@ -6,8 +6,10 @@
 //! signed.
 
 mod batch;
+mod heads;
 mod leaves;
 mod reconcile;
+mod tally;
 
 use std::sync::Arc;
 
@@ -19,10 +21,12 @@ use super::store::{LedgerError, LedgerState, LedgerStore, encode_hashes, frontie
 use super::tile::{self, TILE_WIDTH, Tile, full_tile_hash};
 use super::tree::{Frontier, Hash};
 use crate::database::{Step, Transacted};
-use crate::table::{LEDGER_ENTRIES, LEDGER_TILES, integer};
+use crate::table::{LEDGER_ENTRIES, LEDGER_TILES};
+use heads::Heads;
 use leaves::Placed;
 pub use reconcile::Looked;
 use reconcile::Search;
+use tally::Tally;
 
 /// So many pending rows are taken in one turn.
 pub const TURN_ROWS_MAX: usize = 4_096;
@@ -38,6 +42,8 @@ pub struct Sequencer {
     /// Pending rows up to here were all held when they were last looked at.
     passed: i64,
     search: Search,
+    tally: Tally,
+    heads: Heads,
 }
 
 /// What a turn did.
@@ -103,7 +109,16 @@ impl Sequencer {
     /// A sequencer of this ledger.
     #[must_use]
     pub fn new(store: LedgerStore, signer: Arc<Signer>) -> Self {
-        Self { store, signer, known: None, signed: None, passed: i64::MIN, search: Search::default() }
+        Self {
+            store,
+            signer,
+            known: None,
+            signed: None,
+            passed: i64::MIN,
+            search: Search::default(),
+            tally: Tally::default(),
+            heads: Heads::default(),
+        }
     }
 
     /// Takes one turn, and signs what it or a predecessor committed. Nothing is signed that has not grown
@@ -115,6 +130,7 @@ impl Sequencer {
         let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
         if self.known.as_ref() != Some(&state.frontier) {
             self.check(&state, trust).await?;
+            self.heads.forget();
             self.known = Some(state.frontier.clone());
         }
         let batch = self.read_batch(state.size()).await?;
@@ -139,6 +155,10 @@ impl Sequencer {
             Transacted::Committed => {}
         }
         (turn.size, turn.taken) = (frontier.size(), placed.entries.len());
+        for entry in placed.entries {
+            self.tally.add(entry.recorded_at);
+            self.heads.put(entry.stream, (entry.sequence, entry.leaf_hash));
+        }
         let signed = LedgerState { frontier, ..state };
         self.sign(&signed).await?;
         self.known = Some(signed.frontier);
@@ -212,12 +232,9 @@ impl Sequencer {
                 frontier_text(&state.frontier).into(),
             ],
         );
-        let taken = format!(
-            "DELETE FROM ledger_pending WHERE pending_id IN (SELECT pending_id FROM {})",
-            database.given(1, &[integer("pending_id")])
-        );
-        let ids: Vec<_> = placed.done.iter().map(|id| json!({ "pending_id": id })).collect();
-        let taken = Step::new(taken, vec![json!(ids).to_string().into()]).changing(count(placed.done.len()));
+        let taken = format!("DELETE FROM ledger_pending WHERE {}", database.any_of("pending_id", 1));
+        let done = json!(placed.done).to_string();
+        let taken = Step::new(taken, vec![done.into()]).changing(count(placed.done.len()));
         let mut steps = vec![moved.changing(1), taken];
         if !placed.entries.is_empty() {
             let rows = placed.entries.iter().map(leaves::Entry::row).collect::<Result<Vec<_>, _>>()?;

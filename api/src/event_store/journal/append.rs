@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use chrono::{DateTime, Utc};
 use countersign_projections::database::DatabaseError;
+use countersign_projections::ledger::tree::Hash;
 use countersign_projections::table::{APPEND_TABLES, Change, Value, timestamp_text};
 
 /// One event on its way into the store.
@@ -31,6 +32,8 @@ pub struct EventRow {
     pub agreement_id: Option<String>,
     /// Who did it, for listings.
     pub actor_id: Option<String>,
+    /// Its leaf in the ledger; without one, the sequencer makes it.
+    pub leaf: Option<String>,
 }
 
 /// What one command stores, all of it or nothing.
@@ -46,6 +49,8 @@ pub struct Append {
     pub events: Vec<EventRow>,
     /// The aggregate's state after the last of them, as JSON.
     pub snapshot: String,
+    /// The hash of the last event's leaf, if it has one.
+    pub leaf_hash: Option<Hash>,
     /// Rows of other tables; no two of them name the same row.
     pub changes: Vec<Change>,
 }
@@ -120,13 +125,15 @@ impl Append {
     }
 
     /// The snapshot's values in the order of the table's columns.
-    pub(crate) fn snapshot_texts(&self) -> [Option<Cow<'_, str>>; 5] {
+    pub(crate) fn snapshot_texts(&self) -> [Option<Cow<'_, str>>; 7] {
         [
             Some(Cow::Borrowed(self.stream_type)),
             Some(Cow::Borrowed(&self.stream_id)),
             Some(Cow::Owned(self.last_sequence().to_string())),
             Some(Cow::Owned(self.expected_sequence.to_string())),
             Some(Cow::Borrowed(&self.snapshot)),
+            self.leaf_hash.map(|_| Cow::Owned(self.last_sequence().to_string())),
+            self.leaf_hash.map(|hash| Cow::Owned(hash.to_base64())),
         ]
     }
 

@@ -7,6 +7,7 @@ mod one_append;
 use chrono::{DateTime, Utc};
 use countersign_projections::database::Database;
 use countersign_projections::database::testing::{FreshDatabase, fresh_databases};
+use countersign_projections::ledger::tree::leaf_hash;
 use countersign_projections::table::{
     AGREEMENT_NUMBER_CLAIMS, API_KEYS, APPEND_TABLES, Change, DATA_KEYS, EMAIL_CLAIMS,
     LOGIN_CHECK_AGREEMENTS, LOGIN_CHECK_LINKS, LOGIN_CHECK_USERS, Table, VAULT, Value, WEBHOOK_CURSORS,
@@ -22,6 +23,7 @@ const ODD: &str = "O'Brien \"Zoë\" 🦀 \\ {a,NULL} $1 \u{1}\n";
 static LOAD_USER: LoadQuery = LoadQuery {
     name: "test user",
     sql: "SELECT wanted.id, wanted.subject, snapshots.last_sequence AS sequence, snapshots.payload AS snapshot, \
+        snapshots.leaf_hash, \
         (SELECT {array}{object}'sequence', events.sequence, 'payload', {json}events.payload{/json}{/object} \
                 ORDER BY events.sequence{/array} \
             FROM events WHERE events.aggregate_type = 'user' AND events.aggregate_id = wanted.id \
@@ -57,6 +59,7 @@ fn event(event_id: String, sequence: i64) -> EventRow {
         user_id: Some("u1".to_owned()),
         agreement_id: None,
         actor_id: None,
+        leaf: Some(format!("leaf {sequence} {ODD}")),
     }
 }
 
@@ -69,6 +72,7 @@ fn append(stream_id: &str, expected_sequence: i64, by: &str) -> Append {
         expected_sequence,
         events: sequences.map(|n| event(format!("{stream_id} {n} by {by}"), n)).to_vec(),
         snapshot: format!(r#"{{"events":{}}}"#, expected_sequence + 2),
+        leaf_hash: Some(leaf_hash(stream_id.as_bytes())),
         changes: Vec::new(),
     }
 }
@@ -144,7 +148,7 @@ async fn sizes(database: &Database) -> Vec<(&'static str, i64)> {
 /// Every event has its pending row, each stream is numbered without a gap and pends in its order, and
 /// no event id is stored twice.
 async fn assert_whole(database: &Database) {
-    let sql = "SELECT events.aggregate_id, events.sequence, events.event_id FROM events \
+    let sql = "SELECT events.aggregate_id, events.sequence, events.event_id, leaf FROM events \
         JOIN ledger_pending ON ledger_pending.event_id = events.event_id \
             AND ledger_pending.aggregate_type = events.aggregate_type \
             AND ledger_pending.aggregate_id = events.aggregate_id \
@@ -158,6 +162,7 @@ async fn assert_whole(database: &Database) {
         *sequence += 1;
         assert_eq!(row.get::<i64>("sequence").unwrap(), *sequence);
         assert!(ids.insert(row.get("event_id").unwrap()));
+        assert_eq!(row.get::<String>("leaf").unwrap(), format!("leaf {sequence} {ODD}"));
     }
     let stored = i64::try_from(rows.len()).unwrap();
     assert_eq!(count(database, "events").await, stored);

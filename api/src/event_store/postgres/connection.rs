@@ -31,12 +31,9 @@ impl OwnConnection {
     /// Connects; `name` is what administrators see in the list of connections.
     pub(super) async fn open(options: &PgConnectOptions, name: &str) -> Result<Self, DatabaseError> {
         // The few statements sent here are the same at any batch size: a generic plan serves them
-        // all, and planning or compiling each would cost more than running it. They look rows up by
-        // key, whatever the statistics of a table that was empty a moment ago suggest.
+        // all, and planning each would cost more than running it.
         let options = options.clone().application_name(name).statement_cache_capacity(256).options([
             ("plan_cache_mode", "force_generic_plan"),
-            ("jit", "off"),
-            ("enable_seqscan", "off"),
             ("statement_timeout", SERVER_STATEMENT_TIMEOUT),
         ]);
         let mut connection = OwnConnection { options, live: None, down: false };

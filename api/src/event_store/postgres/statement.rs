@@ -13,7 +13,7 @@ use countersign_projections::table::{Change, Column, EVENTS, SNAPSHOTS, Table, V
 use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
 
-use crate::event_store::journal::Append;
+use crate::event_store::journal::{Append, EventRow};
 
 /// The event ids that are stored, each with the place in which its stream and sequence were asked for:
 /// this tells what became of a batch whose answer was lost.
@@ -36,9 +36,10 @@ pub(super) fn store(appends: &[&Append]) -> Result<Statement, DatabaseError> {
     let mut arguments = PgArguments::default();
     let snapshots = appends.iter().map(|append| append.snapshot_texts().to_vec());
     let snapshots = given(&names(SNAPSHOTS.columns), snapshots, &mut arguments)?;
-    let events =
-        appends.iter().flat_map(|append| append.events.iter().map(|event| event.texts(append).to_vec()));
-    let events = given(&names(EVENTS.columns), events, &mut arguments)?;
+    let events = appends.iter().flat_map(|append| append.events.iter().map(|event| texts(event, append)));
+    let mut event_names = names(EVENTS.columns);
+    event_names.push("leaf");
+    let events = given(&event_names, events, &mut arguments)?;
     let mut parts = vec![
         // Streams in one order on every node, so that two batches wait for each other in one direction.
         format!(
@@ -58,8 +59,8 @@ pub(super) fn store(appends: &[&Append]) -> Result<Statement, DatabaseError> {
             EVENTS.column_names(),
             casts(EVENTS.columns),
         ),
-        "pending AS (INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
-         SELECT event_id, aggregate_type, aggregate_id, sequence::bigint FROM moving ORDER BY place)"
+        "pending AS (INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
+         SELECT event_id, aggregate_type, aggregate_id, sequence::bigint, leaf FROM moving ORDER BY place)"
             .to_owned(),
     ];
     for rows in by_table(appends).into_values() {
@@ -89,6 +90,11 @@ type Text<'t> = Option<Cow<'t, str>>;
 
 /// A change, with the stream whose append it belongs to.
 type Row<'r> = (&'r Append, &'r Change);
+
+/// An event and, behind its columns, its leaf.
+fn texts<'t>(event: &'t EventRow, append: &'t Append) -> Vec<Text<'t>> {
+    event.texts(append).into_iter().chain([event.leaf.as_deref().map(Cow::Borrowed)]).collect()
+}
 
 /// Binds rows as one array per column and names them `given`, in their order by `place`.
 fn given<'t>(

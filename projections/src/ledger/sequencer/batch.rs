@@ -1,13 +1,14 @@
-//! What waits for a place, with the events themselves and the entries that come before them.
+//! What waits for a place, with the leaves that came with it and the entries that come before.
 
 use std::collections::HashMap;
 
 use serde_json::json;
 
+use super::heads::LastEntry;
 use super::{Held, HeldEvent, Sequencer, TURN_ROWS_MAX};
 use crate::database::{DatabaseError, Row};
 use crate::ledger::store::{LedgerError, natural, number};
-use crate::ledger::tree::{Hash, MAX_SIZE};
+use crate::ledger::tree::MAX_SIZE;
 use crate::table::{integer, text};
 
 /// What a turn looks at.
@@ -15,7 +16,7 @@ use crate::table::{integer, text};
 pub(super) struct Batch {
     pub(super) rows: Vec<PendingRow>,
     /// The last entry of each of their streams: its sequence and hash.
-    pub(super) last_entries: HashMap<StreamKey, (u64, Hash)>,
+    pub(super) last_entries: HashMap<StreamKey, LastEntry>,
     /// Whether there may be more than was read.
     pub(super) more: bool,
     /// Rows before these, none of which can be placed.
@@ -30,8 +31,17 @@ pub(super) struct PendingRow {
     pub(super) pending_id: i64,
     pub(super) stream: StreamKey,
     pub(super) sequence: u64,
-    /// Gone, if somebody removed it behind the program's back.
-    pub(super) event: Option<PendingEvent>,
+    pub(super) content: Content,
+}
+
+/// What a place is given to.
+pub(super) enum Content {
+    /// The leaf that was made when the event was appended.
+    Leaf(String),
+    /// The event, of which the leaf is yet to be made.
+    Event(PendingEvent),
+    /// There is no leaf, and somebody removed the event behind the program's back.
+    Gone,
 }
 
 /// The columns of an event that its leaf is made of.
@@ -45,7 +55,7 @@ pub(super) struct PendingEvent {
     pub(super) metadata: String,
 }
 
-const READ_PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence FROM ledger_pending \
+const READ_PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence, leaf FROM ledger_pending \
     WHERE pending_id > $1 ORDER BY pending_id LIMIT $2";
 
 /// What a stream's event is found by.
@@ -83,29 +93,34 @@ impl Sequencer {
         let mut batch = Batch { more: rows.len() == TURN_ROWS_MAX, ..Batch::default() };
         batch.rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
         if !batch.rows.is_empty() {
-            self.read_events(&mut batch).await?;
+            self.read_events_without_leaf(&mut batch).await?;
             self.read_last_entries(&mut batch, size).await?;
         }
         Ok(batch)
     }
 
-    /// The events are looked up by the keys that are handed over, one by one through the primary key: a
-    /// planner that knows little of the queue would rather walk through all events there are.
-    async fn read_events(&self, batch: &mut Batch) -> Result<(), LedgerError> {
+    /// The events are looked up by the keys that are handed over, one by one through the primary key. The
+    /// join is an outer one so that no planner can begin with all events there are.
+    async fn read_events_without_leaf(&self, batch: &mut Batch) -> Result<(), LedgerError> {
         let keys: Vec<_> = batch
             .rows
             .iter()
+            .filter(|row| matches!(row.content, Content::Gone))
             .map(|PendingRow { stream: (stream_type, id), sequence, .. }| {
                 json!({ "aggregate_type": stream_type, "aggregate_id": id, "sequence": sequence })
             })
             .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
         let database = self.store.database();
         let given = [text("aggregate_type"), text("aggregate_id"), integer("sequence")];
         let sql = format!(
             "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.event_type, e.event_version, \
              e.recorded_at, e.agreement_id, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
-             FROM {} JOIN events e ON e.aggregate_type = given.aggregate_type \
-             AND e.aggregate_id = given.aggregate_id AND e.sequence = given.sequence",
+             FROM {} LEFT JOIN events e ON e.aggregate_type = given.aggregate_type \
+             AND e.aggregate_id = given.aggregate_id AND e.sequence = given.sequence \
+             WHERE coalesce(e.sequence, 0) > 0",
             database.given(1, &given)
         );
         let mut events: HashMap<EventKey, PendingEvent> = HashMap::with_capacity(keys.len());
@@ -118,7 +133,11 @@ impl Sequencer {
         }
         for row in &mut batch.rows {
             // An event that is announced twice is looked at once.
-            row.event = events.remove(&(row.stream.clone(), row.sequence));
+            if let Content::Gone = row.content
+                && let Some(event) = events.remove(&(row.stream.clone(), row.sequence))
+            {
+                row.content = Content::Event(event);
+            }
         }
         Ok(())
     }
@@ -128,25 +147,36 @@ impl Sequencer {
         for row in &batch.rows {
             firsts.entry(&row.stream).or_insert(row.sequence);
         }
-        let streams: Vec<_> = firsts
-            .into_keys()
+        let mut unknown = Vec::new();
+        for stream in firsts.into_keys() {
+            match self.heads.get(stream) {
+                Some(last) => drop(batch.last_entries.insert(stream.clone(), last)),
+                None => unknown.push(stream),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let streams: Vec<_> = unknown
+            .into_iter()
             .map(|(stream_type, id)| json!({ "aggregate_type": stream_type, "aggregate_id": id }))
             .collect();
         let database = self.store.database();
         let given = database.given(1, &[text("aggregate_type"), text("aggregate_id")]);
         let sql = format!(
-            "SELECT l.aggregate_type, l.aggregate_id, l.sequence, l.leaf_hash FROM {given} \
-             JOIN ledger_entries l ON l.aggregate_type = given.aggregate_type AND l.aggregate_id = given.aggregate_id \
-             AND l.position < $2 AND l.sequence = (SELECT max(m.sequence) FROM ledger_entries m \
-             WHERE m.aggregate_type = given.aggregate_type AND m.aggregate_id = given.aggregate_id \
-             AND m.position < $2)"
+            "SELECT given.aggregate_type, given.aggregate_id, \
+             (SELECT CAST(l.sequence AS text) || ' ' || l.leaf_hash FROM ledger_entries l \
+             WHERE l.aggregate_type = given.aggregate_type AND l.aggregate_id = given.aggregate_id \
+             AND l.position < $2 ORDER BY l.sequence DESC LIMIT 1) AS last FROM {given}"
         );
-        // What lies beyond the ledger's size is nothing that a sequencer wrote.
+        // What lies beyond the ledger's size is nothing that a sequencer wrote. Both values come as one text,
+        // so that each stream is looked up once.
         let params = [json!(streams).to_string().into(), number(size)?];
         for row in database.read_bulk(&sql, &params).await? {
             let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
-            let hash = row.get::<String>("leaf_hash")?.parse()?;
-            batch.last_entries.insert(stream, (natural(&row, "sequence")?, hash));
+            if let Some(last) = row.get::<Option<String>>("last")? {
+                batch.last_entries.insert(stream, read_last(&last)?);
+            }
         }
         Ok(())
     }
@@ -164,7 +194,7 @@ impl Batch {
     /// Whether nothing before this row is missing, as far as the stored entries say.
     fn may_be_placed(&self, row: &PendingRow) -> bool {
         let last = self.last_entries.get(&row.stream).map_or(0, |(sequence, _)| *sequence);
-        row.event.is_some() && row.sequence <= last.saturating_add(1)
+        !matches!(row.content, Content::Gone) && row.sequence <= last.saturating_add(1)
     }
 }
 
@@ -174,8 +204,15 @@ fn read_row(row: &Row) -> Result<PendingRow, LedgerError> {
         stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),
         // No event has a sequence below one; such a row finds none, and is held.
         sequence: natural(row, "sequence").unwrap_or(MAX_SIZE),
-        event: None,
+        content: row.get::<Option<String>>("leaf")?.map_or(Content::Gone, Content::Leaf),
     })
+}
+
+/// The sequence and hash of a stream's last entry.
+fn read_last(text: &str) -> Result<LastEntry, LedgerError> {
+    let (sequence, hash) = text.split_once(' ').unwrap_or_default();
+    let corrupt = |_| LedgerError::Corrupt("an entry has no sequence".to_owned());
+    Ok((sequence.parse().map_err(corrupt)?, hash.parse()?))
 }
 
 fn read_event(row: &Row) -> Result<PendingEvent, DatabaseError> {

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use countersign_domain::context::ActorKind;
-use serde::Deserialize;
+use countersign_domain::Timestamp;
 
-use super::batch::{Batch, PendingEvent, PendingRow, StreamKey};
+use super::batch::{Batch, Content, PendingEvent, PendingRow, StreamKey};
+use super::heads::LastEntry;
 use super::{Held, HeldEvent};
-use crate::ledger::canonical;
-use crate::ledger::leaf::Leaf;
+use crate::ledger::leaf::{EventColumns, Leaf, NoLeaf};
 use crate::ledger::store::{LedgerError, number};
 use crate::ledger::tree::{Hash, TreeError, leaf_hash};
 use crate::table::Value;
@@ -25,10 +24,11 @@ pub(super) struct Placed {
 /// One new entry.
 pub(super) struct Entry {
     position: u64,
-    stream: StreamKey,
-    sequence: u64,
+    pub(super) stream: StreamKey,
+    pub(super) sequence: u64,
     leaf: String,
     pub(super) leaf_hash: Hash,
+    pub(super) recorded_at: Timestamp,
 }
 
 impl Entry {
@@ -81,7 +81,7 @@ enum Outcome {
     Held(String),
 }
 
-fn place_one(row: &PendingRow, position: u64, last: &HashMap<StreamKey, (u64, Hash)>) -> Outcome {
+fn place_one(row: &PendingRow, position: u64, last: &HashMap<StreamKey, LastEntry>) -> Outcome {
     let before = last.get(&row.stream);
     let expected = before.map_or(0, |(sequence, _)| *sequence).saturating_add(1);
     if row.sequence < expected {
@@ -90,51 +90,51 @@ fn place_one(row: &PendingRow, position: u64, last: &HashMap<StreamKey, (u64, Ha
     if row.sequence > expected {
         return Outcome::Held(format!("event {expected} of its stream is missing"));
     }
-    let Some(event) = &row.event else {
-        return Outcome::Held("the event is gone, or does not read".to_owned());
-    };
     let prev = before.map(|(_, hash)| *hash);
-    match leaf_text(row, event, prev) {
-        Ok(leaf) => Outcome::Placed(Entry {
+    let leaf = match &row.content {
+        Content::Leaf(text) => checked(row, text, prev),
+        Content::Event(event) => made(row, event, prev).map_err(|error| error.to_string()),
+        Content::Gone => Err("the event is gone, or does not read".to_owned()),
+    };
+    match leaf {
+        Ok((recorded_at, leaf)) => Outcome::Placed(Entry {
             position,
             stream: row.stream.clone(),
             sequence: row.sequence,
             leaf_hash: leaf_hash(leaf.as_bytes()),
             leaf,
+            recorded_at,
         }),
         Err(reason) => Outcome::Held(reason),
     }
 }
 
-/// What a leaf takes from an event's metadata.
-#[derive(Deserialize)]
-struct Circumstances {
-    actor_kind: ActorKind,
-    actor_id: Option<String>,
-    data_key: Option<String>,
+/// The leaf that came with an event, if it is the next one of its stream. What it says of the event is
+/// compared when the ledger is verified.
+fn checked(row: &PendingRow, text: &str, prev: Option<Hash>) -> Result<(Timestamp, String), String> {
+    let leaf = Leaf::parse(text.as_bytes()).map_err(|error| format!("what came with it is {error}"))?;
+    let (stream_type, stream_id) = &row.stream;
+    if (&leaf.stream_type, &leaf.stream_id, leaf.sequence) != (stream_type, stream_id, row.sequence) {
+        return Err("the leaf that came with it is of another event".to_owned());
+    }
+    if leaf.prev != prev {
+        return Err("the leaf that came with it does not follow the last one of its stream".to_owned());
+    }
+    Ok((leaf.recorded_at, text.to_owned()))
 }
 
-fn leaf_text(row: &PendingRow, event: &PendingEvent, prev: Option<Hash>) -> Result<String, String> {
-    let circumstances: Circumstances = serde_json::from_str(&event.metadata)
-        .map_err(|error| format!("its metadata does not read at column {}", error.column()))?;
-    let data_key = circumstances.data_key.map(|text| Hash::from_hex(&text)).transpose();
-    let agreement_id = event.agreement_id.as_deref().map(str::parse).transpose();
-    let leaf = Leaf {
-        event_id: event.event_id.parse().map_err(|_| "its id is no id")?,
-        event_type: event.event_type.clone(),
-        event_version: event.event_version.clone(),
-        stream_type: row.stream.0.clone(),
-        stream_id: row.stream.1.clone(),
+fn made(row: &PendingRow, event: &PendingEvent, prev: Option<Hash>) -> Result<(Timestamp, String), NoLeaf> {
+    let columns = EventColumns {
+        stream_type: &row.stream.0,
+        stream_id: &row.stream.1,
         sequence: row.sequence,
-        agreement_id: agreement_id.map_err(|_| "its agreement's id is no id")?,
+        event_id: &event.event_id,
+        event_type: &event.event_type,
+        event_version: &event.event_version,
+        agreement_id: event.agreement_id.as_deref(),
         recorded_at: event.recorded_at,
-        actor_kind: circumstances.actor_kind,
-        actor_id: circumstances.actor_id,
-        payload_sha256: canonical::digest(&event.payload).map_err(|error| error.to_string())?,
-        metadata_sha256: canonical::digest(&event.metadata).map_err(|error| error.to_string())?,
-        prev,
-        data_key: data_key.map_err(|error| error.to_string())?,
+        payload: &event.payload,
+        metadata: &event.metadata,
     };
-    let bytes = leaf.to_bytes().map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    Ok((event.recorded_at, Leaf::of_event(&columns, prev)?.to_text()?))
 }

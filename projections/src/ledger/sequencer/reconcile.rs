@@ -5,8 +5,9 @@ use countersign_domain::Timestamp;
 
 use super::Sequencer;
 use super::batch::StreamKey;
+use super::tally::whole_second;
 use crate::database::Row;
-use crate::ledger::store::{LedgerError, number};
+use crate::ledger::store::{LedgerError, natural, number};
 
 /// What a look at the events came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -37,10 +38,12 @@ const LOOK_BACK: TimeDelta = TimeDelta::hours(1);
 const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 
 /// So many events are looked at in one round.
-const LOOK_MAX: i64 = 20_000;
+const LOOK_MAX: i64 = 2_000;
 
 /// So many missing events are named.
 const MISSING_NAMED_MAX: usize = 100;
+
+const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
 
 const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, e.event_id, \
     CASE WHEN l.position IS NOT NULL THEN 1 ELSE (SELECT count(*) FROM ledger_pending p \
@@ -58,6 +61,12 @@ const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last_sequ
     WHERE (aggregate_type, aggregate_id) > ($1, $2) ORDER BY aggregate_type, aggregate_id LIMIT 2000) AS s \
     ORDER BY s.aggregate_type, s.aggregate_id";
 
+/// The next append to these streams finds the hash of the last leaf in the ledger.
+const FORGET_CHAINS: &str = "UPDATE snapshots SET leaf_sequence = NULL, leaf_hash = NULL \
+    WHERE (aggregate_type, aggregate_id) IN (SELECT aggregate_type, aggregate_id FROM ledger_pending)";
+
+const FORGET_LEAVES: &str = "UPDATE ledger_pending SET leaf = NULL WHERE leaf IS NOT NULL";
+
 const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
     SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.sequence FROM events e \
     WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 \
@@ -68,14 +77,21 @@ const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, agg
     ORDER BY e.sequence RETURNING event_id";
 
 impl Sequencer {
-    /// Looks at some more of the events that were recorded before `until`, the oldest first. The next look
-    /// begins at the oldest event that is missing, so that it is found again until it has its place.
+    /// Looks at events that were recorded before the second of `until`: counts them, and unless this sequencer
+    /// placed as many, goes through some more of them, the oldest first. The next look begins at the oldest
+    /// event that is missing, so that it is found again until it has its place.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn look_for_missing(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
         let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
+        let until = whole_second(until);
         let begin = self.search.looked_to.unwrap_or(state.reconciled_to.min(until - LOOK_BACK)) - OVERLAP;
+        let begin = whole_second(begin);
+        if self.search.at.is_none() && self.none_is_missing(begin, until).await? {
+            self.looked_to(until).await?;
+            return Ok(Looked { missing: Vec::new(), at_the_end: true });
+        }
         let (from, after) = self.search.at.clone().unwrap_or((begin, String::new()));
         let database = self.store.database();
         let params = [from.into(), after.into(), until.into(), LOOK_MAX.into(), number(state.size())?];
@@ -92,19 +108,34 @@ impl Sequencer {
             return Ok(Looked { missing: self.search.missing.clone(), at_the_end: false });
         }
         let Search { missing, oldest_missing, .. } = std::mem::take(&mut self.search);
-        let next = oldest_missing.unwrap_or(until);
-        self.search.looked_to = Some(next);
-        let sql = "UPDATE ledger_state SET reconciled_to = $1";
-        database.write(sql, &[next.into()]).await?;
+        self.looked_to(oldest_missing.unwrap_or(until)).await?;
         Ok(Looked { missing, at_the_end: true })
     }
 
+    /// Whether this sequencer gave as many events their place as were recorded then.
+    async fn none_is_missing(&self, from: Timestamp, to: Timestamp) -> Result<bool, LedgerError> {
+        let rows = self.store.database().read_bulk(COUNT, &[from.into(), to.into()]).await?;
+        let recorded = rows.first().map_or(Ok(0), |row| natural(row, "recorded"))?;
+        Ok(recorded == self.tally.between(from, to))
+    }
+
+    async fn looked_to(&mut self, at: Timestamp) -> Result<(), LedgerError> {
+        self.search.looked_to = Some(at);
+        self.tally.forget_before(whole_second(at - OVERLAP));
+        let sql = "UPDATE ledger_state SET reconciled_to = $1";
+        self.store.database().write(sql, &[at.into()]).await?;
+        Ok(())
+    }
+
     /// Puts every event without a place and without a row in the queue back into it; how many these are.
+    /// Leaves that wait are made anew, from the events as they are now: one may not fit.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn requeue(&self) -> Result<u64, LedgerError> {
         let database = self.store.database();
+        database.write(FORGET_CHAINS, &[]).await?;
+        database.write(FORGET_LEAVES, &[]).await?;
         let (mut after, mut requeued) = (None::<StreamKey>, 0);
         loop {
             // Stream by stream, so that each comes back in its own order.

@@ -1,4 +1,5 @@
 mod tampered;
+mod with_leaf;
 
 use zeroize::Zeroizing;
 

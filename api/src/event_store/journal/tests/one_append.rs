@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use countersign_projections::database::DatabaseError;
+use countersign_projections::ledger::tree::leaf_hash;
 use countersign_projections::table::{
     Change, Column, EMAIL_CLAIMS, EVENTS, LOGIN_CHECK_LINKS, Value, to_microseconds,
 };
@@ -29,6 +30,7 @@ async fn what_was_appended_is_loaded() {
         let loaded = journal.load(&LOAD_USER, "u1", Some("friend")).await.unwrap();
         assert_eq!(loaded.sequence, Some(4));
         assert_eq!(loaded.snapshot.as_deref(), Some(r#"{"events":4}"#));
+        assert_eq!(loaded.leaf_hash, Some(leaf_hash(b"u1").to_base64()));
         assert_eq!((loaded.tail.as_deref(), facts(&loaded).as_str()), (Some("[]"), r#"{"links":1}"#));
         assert_whole(&fresh.database).await;
     }

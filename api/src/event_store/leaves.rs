@@ -1,0 +1,163 @@
+//! The leaves of the events of one append. They are made here, where everything that they say is at
+//! hand, so that the sequencer has only to give each its place.
+
+use countersign_projections::ledger::leaf::{EventColumns, Leaf, NoLeaf};
+use countersign_projections::ledger::tree::{Hash, leaf_hash};
+
+use super::journal::EventRow;
+
+/// Follows a stream from leaf to leaf.
+pub(super) struct Leaves {
+    stream_type: &'static str,
+    stream_id: String,
+    before: Before,
+}
+
+/// What comes before the next leaf of a stream.
+enum Before {
+    /// Nothing: the stream begins.
+    Nothing,
+    /// The leaf with this hash.
+    Leaf(Hash),
+    /// An event whose leaf is not known here. It is known to the sequencer, which then makes the leaves.
+    Unknown,
+}
+
+impl Leaves {
+    /// Of a stream whose last event has this sequence, and its leaf this hash, if that is known.
+    pub(super) fn after(
+        stream_type: &'static str,
+        stream_id: &str,
+        sequence: i64,
+        leaf: Option<Hash>,
+    ) -> Self {
+        let before = match (sequence, leaf) {
+            (0, _) => Before::Nothing,
+            (_, Some(hash)) => Before::Leaf(hash),
+            (_, None) => Before::Unknown,
+        };
+        Self { stream_type, stream_id: stream_id.to_owned(), before }
+    }
+
+    /// The text of the next event's leaf; none if the one before is not known.
+    pub(super) fn next(&mut self, event: &EventRow) -> Result<Option<String>, NoLeaf> {
+        let prev = match self.before {
+            Before::Nothing => None,
+            Before::Leaf(hash) => Some(hash),
+            Before::Unknown => return Ok(None),
+        };
+        let columns = EventColumns {
+            stream_type: self.stream_type,
+            stream_id: &self.stream_id,
+            sequence: event.sequence.unsigned_abs(),
+            event_id: &event.event_id,
+            event_type: &event.event_type,
+            event_version: &event.event_version,
+            agreement_id: event.agreement_id.as_deref(),
+            recorded_at: event.recorded_at,
+            payload: &event.payload,
+            metadata: &event.metadata,
+        };
+        let text = Leaf::of_event(&columns, prev)?.to_text()?;
+        self.before = Before::Leaf(leaf_hash(text.as_bytes()));
+        Ok(Some(text))
+    }
+
+    /// The hash of the last leaf, if it is known.
+    pub(super) const fn last(&self) -> Option<Hash> {
+        match self.before {
+            Before::Leaf(hash) => Some(hash),
+            Before::Nothing | Before::Unknown => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
+    use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementKind};
+    use countersign_domain::context::Actor;
+    use countersign_domain::ids::AgreementId;
+
+    use super::*;
+    use crate::app::App;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::execute::Plan;
+    use crate::request::Request;
+
+    async fn run(app: &App, command: impl Fn() -> AgreementCommand + Send + Sync) {
+        let id = AgreementId::from_uuid(uuid::Uuid::from_u128(7));
+        let request = Request::operator("test".to_owned());
+        let done = app.execute::<Agreement>(&request, id, None, |_, _| {
+            Ok(Plan::new(command(), app.vault.instance_key().clone()))
+        });
+        done.await.map(drop).unwrap();
+    }
+
+    async fn open(app: &App) {
+        let at = app.clock.now();
+        run(app, || {
+            AgreementCommand::Open(OpenAgreement {
+                agreement_id: AgreementId::from_uuid(uuid::Uuid::from_u128(7)),
+                number: "7".to_owned(),
+                name: "Nordlys".to_owned(),
+                kind: AgreementKind::Standard,
+                administered_by: None,
+                at,
+            })
+        })
+        .await;
+    }
+
+    async fn toggle(app: &App, enforced: bool) {
+        let at = app.clock.now();
+        run(app, || {
+            let by = Actor::operator();
+            AgreementCommand::ToggleEnforcement(ToggleEnforcement {
+                enforced,
+                deadline: None,
+                reason: None,
+                by,
+                at,
+            })
+        })
+        .await;
+    }
+
+    async fn waiting(app: &App) -> Vec<Option<String>> {
+        let sql = "SELECT leaf FROM ledger_pending ORDER BY pending_id";
+        let rows = app.database.read(sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get("leaf").unwrap()).collect()
+    }
+
+    fn parse(leaf: Option<&String>) -> Leaf {
+        Leaf::parse(leaf.unwrap().as_bytes()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_leaf_follows_the_last_one_and_a_chain_that_was_lost_is_found_in_the_ledger() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
+        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
+        let app = App::open(config, clock).await.unwrap();
+        open(&app).await;
+        toggle(&app, true).await;
+        let leaves = waiting(&app).await;
+        let (opened, enforced) = (parse(leaves[0].as_ref()), parse(leaves[1].as_ref()));
+        assert_eq!((opened.sequence, opened.prev), (1, None));
+        assert_eq!((enforced.sequence, enforced.prev), (2, Some(opened.hash().unwrap())));
+
+        // As an older version of the program leaves it: an event later than the known leaf.
+        app.database.write("UPDATE snapshots SET leaf_sequence = 1", &[]).await.unwrap();
+        toggle(&app, false).await;
+        assert_eq!(waiting(&app).await[2], None, "the last leaf is known to nobody yet");
+        app.ledger.sequence_all(app.clock.now()).await.unwrap();
+        let placed = app.ledger.store.leaves(0, 3).await.unwrap();
+        assert_eq!(placed.len(), 3);
+        toggle(&app, true).await;
+        let next = parse(waiting(&app).await[0].as_ref());
+        assert_eq!(next.prev, Some(leaf_hash(placed[2].leaf.as_bytes())));
+    }
+}

@@ -1,0 +1,147 @@
+//! The task of each node that lets the audit trail follow the ledger where this node leads, and that says
+//! to those who wait how far the trail is.
+//!
+//! It is a task of its own so that signing never waits for it, and it rests as long as it works, so that
+//! appends keep most of the database when much has come at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up::{self, BATCH_MAX, CaughtUp, catch_up};
+use countersign_projections::database::DatabaseError;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::app::App;
+
+/// What comes meanwhile shares the next step.
+const PACE: Duration = Duration::from_millis(20);
+/// How soon what another node's trail took in is noticed.
+const POLL: Duration = Duration::from_millis(50);
+/// After a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The running task.
+pub struct Follower {
+    task: JoinHandle<()>,
+}
+
+impl Follower {
+    /// Starts following, up to where the keeper says.
+    #[must_use]
+    pub fn start(app: Arc<App>, sizes: watch::Receiver<Option<u64>>) -> Self {
+        Self { task: tokio::spawn(Following { app, sizes, position: 0 }.run()) }
+    }
+
+    /// Waits until everything was taken in; the keeper must have stopped.
+    pub async fn finish(self) {
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "the audit trail did not take in the last entries; the next start does");
+        }
+    }
+}
+
+struct Following {
+    app: Arc<App>,
+    sizes: watch::Receiver<Option<u64>>,
+    /// How far the trail was when this was last known.
+    position: u64,
+}
+
+/// What a step came to.
+enum Followed {
+    Everything,
+    /// There is more to take in.
+    Some,
+}
+
+impl Following {
+    async fn run(mut self) {
+        loop {
+            let began = Instant::now();
+            let size = *self.sizes.borrow_and_update();
+            let outcome = self.step(size).await;
+            let over = self.sizes.has_changed().is_err();
+            match self.note(outcome) {
+                Some(Followed::Everything) | None if over => return,
+                Some(Followed::Everything) => {
+                    sleep(PACE).await;
+                    tokio::select! {
+                        () = sleep(POLL) => {}
+                        // Whether the keeper has stopped is asked above.
+                        _ = self.sizes.changed() => {}
+                    }
+                }
+                Some(Followed::Some) => sleep(began.elapsed()).await,
+                None => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    async fn step(&mut self, size: Option<u64>) -> Result<Followed, String> {
+        let Some(size) = size else {
+            self.position = catch_up::position::<AuditTrail>(&self.app.database).await.map_err(text)?;
+            self.tell();
+            return Ok(Followed::Everything);
+        };
+        let to = size.min(self.position.saturating_add(BATCH_MAX));
+        let poisoned = match catch_up(&AuditTrail, &self.app.database, to).await.map_err(text)? {
+            CaughtUp::To(position) => {
+                self.position = position;
+                None
+            }
+            CaughtUp::Poisoned(position) => {
+                self.position = position;
+                Some(position)
+            }
+        };
+        if self.position > size {
+            return Err(format!("it says that it holds {} entries of a ledger of {size}", self.position));
+        }
+        self.tell();
+        self.notice(poisoned);
+        Ok(if self.position < size && poisoned.is_none() { Followed::Some } else { Followed::Everything })
+    }
+
+    fn tell(&self) {
+        let position = self.position;
+        self.app.ledger.trail.send_if_modified(|known| std::mem::replace(known, position) != position);
+    }
+
+    fn notice(&self, poisoned: Option<u64>) {
+        let mut noticed = self.app.ledger.health.lock();
+        if let Some(position) = poisoned
+            && noticed.leading.poisoned.is_none()
+        {
+            tracing::error!(position, "the audit trail stops before an entry that it cannot take");
+        }
+        noticed.leading.poisoned = poisoned;
+    }
+
+    /// Remembers a failure until a step succeeds, and logs each once.
+    fn note(&self, outcome: Result<Followed, String>) -> Option<Followed> {
+        let mut noticed = self.app.ledger.health.lock();
+        match outcome {
+            Ok(followed) => {
+                if noticed.trail_failure.take().is_some() {
+                    tracing::info!("the audit trail follows the ledger again");
+                }
+                Some(followed)
+            }
+            Err(reason) => {
+                if noticed.trail_failure.as_ref() != Some(&reason) {
+                    tracing::error!(reason, "the audit trail does not follow; this is tried again");
+                }
+                noticed.trail_failure = Some(reason);
+                None
+            }
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped by it")]
+fn text(error: DatabaseError) -> String {
+    error.to_string()
+}

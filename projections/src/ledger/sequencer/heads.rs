@@ -1,0 +1,38 @@
+//! The last entries of the streams that had one lately, so that they need not be looked up: whoever signs in
+//! adds several events within a minute.
+
+use std::collections::HashMap;
+
+use super::batch::StreamKey;
+use crate::ledger::tree::Hash;
+
+/// So many streams are remembered at least, and twice as many at most.
+const STREAMS_MIN: usize = 32_768;
+
+/// The sequence and hash of a stream's last entry.
+pub(super) type LastEntry = (u64, Hash);
+
+#[derive(Default)]
+pub(super) struct Heads {
+    young: HashMap<StreamKey, LastEntry>,
+    /// What was young before; it goes when the young are as many.
+    old: HashMap<StreamKey, LastEntry>,
+}
+
+impl Heads {
+    pub(super) fn get(&self, stream: &StreamKey) -> Option<LastEntry> {
+        self.young.get(stream).or_else(|| self.old.get(stream)).copied()
+    }
+
+    pub(super) fn put(&mut self, stream: StreamKey, last: LastEntry) {
+        self.young.insert(stream, last);
+        if self.young.len() >= STREAMS_MIN {
+            self.old = std::mem::take(&mut self.young);
+        }
+    }
+
+    /// Another sequencer was here.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
