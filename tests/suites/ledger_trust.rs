@@ -177,6 +177,36 @@ async fn an_event_that_lost_its_place_in_the_queue_is_put_back_by_adopting(place
     place.run(&["verify"]).exits(0);
 }
 
+/// PostgreSQL alone has roles.
+#[cfg(feature = "postgres")]
+#[test]
+fn the_role_that_the_documents_give_the_program_serves_and_adopts() {
+    countersign_tests::run_in_place(Database::Postgres, the_documented_role_serves_and_adopts);
+}
+
+#[cfg(feature = "postgres")]
+async fn the_documented_role_serves_and_adopts(place: Arc<Place>) {
+    lived(&place, &["Ada"]).await;
+    let operations = include_str!("../../docs/operations.md");
+    let (_, grants) = operations.split_once("```sql\nCREATE ROLE").expect("the grants");
+    let (grants, _) = grants.split_once("```").expect("their end");
+    let (_, name) = place.url().rsplit_once('/').expect("a database");
+    let role = format!("app_of_{name}");
+    place.tamper(&format!("CREATE ROLE{grants}").replace("countersign_app", &role)).await;
+    // Every connection to this database is that role's from here on.
+    place.tamper(&format!("ALTER DATABASE \"{name}\" SET role = '{role}'")).await;
+
+    lived(&place, &["Grace"]).await;
+    place.create_api_key("unseen", &["login"]);
+    let gone = "WITH gone AS (DELETE FROM ledger_pending RETURNING 1) SELECT count(*) FROM gone";
+    assert_eq!(place.number(gone).await, 1);
+    let adopted = place.run(&["ledger", "adopt", "--reason", "the queue was emptied"]).exits(0);
+    assert!(adopted.stdout.contains("1 events were put back"), "{}", adopted.stdout);
+    place.run(&["verify"]).exits(0);
+    let doctor = place.run(&["doctor"]).exits(0);
+    assert!(doctor.stdout.contains("grants"), "{}", doctor.stdout);
+}
+
 fn findings(verified: &Ran) -> Vec<Value> {
     let report: Value = serde_json::from_str(&verified.stdout).expect("JSON");
     assert_eq!(report["holds"], false);

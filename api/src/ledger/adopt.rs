@@ -72,6 +72,12 @@ pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Ad
     let head = ledger.head.trusted();
     let trust = if lost.is_some() { Trust::Database } else { Trust::Head(head.as_ref()) };
     sequencer.examine(trust).await?;
+    let mut state = state;
+    if lost.is_none() {
+        // What only waits is nothing to adopt.
+        ledger.drain(&mut sequencer, trust, app.clock.now()).await?;
+        state = ledger.store.state().await?.ok_or(LedgerError::NotThere)?;
+    }
     let requeued = sequencer.requeue().await?;
     if lost.is_none() && requeued == 0 {
         return Ok(Adopted::NothingToAdopt);

@@ -12,7 +12,7 @@ use countersign_projections::catch_up::{self, BATCH_MAX, CaughtUp, catch_up};
 use countersign_projections::database::DatabaseError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::app::App;
 
@@ -22,6 +22,8 @@ const PACE: Duration = Duration::from_millis(20);
 const POLL: Duration = Duration::from_millis(50);
 /// After a failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// So long a node that stops takes to finish.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The running task.
 pub struct Follower {
@@ -35,10 +37,11 @@ impl Follower {
         Self { task: tokio::spawn(Following { app, sizes, position: 0 }.run()) }
     }
 
-    /// Waits until everything was taken in; the keeper must have stopped.
-    pub async fn finish(self) {
-        if let Err(error) = self.task.await {
-            tracing::warn!(%error, "the audit trail did not take in the last entries; the next start does");
+    /// Waits for a while until everything was taken in; the keeper must have stopped.
+    pub async fn finish(mut self) {
+        if !matches!(timeout(FINISH_TIMEOUT, &mut self.task).await, Ok(Ok(()))) {
+            self.task.abort();
+            tracing::warn!("the audit trail has not taken in the last entries; the next start goes on");
         }
     }
 }
@@ -61,19 +64,20 @@ impl Following {
     async fn run(mut self) {
         loop {
             let began = Instant::now();
+            // Asked first: what is there once the keeper has stopped is its last word.
+            let over = self.sizes.has_changed().is_err();
             let size = *self.sizes.borrow_and_update();
             let outcome = self.step(size).await;
-            let over = self.sizes.has_changed().is_err();
             match self.note(outcome) {
                 Some(Followed::Everything) | None if over => return,
                 Some(Followed::Everything) => {
                     sleep(PACE).await;
                     tokio::select! {
                         () = sleep(POLL) => {}
-                        // Whether the keeper has stopped is asked above.
                         _ = self.sizes.changed() => {}
                     }
                 }
+                Some(Followed::Some) if over => {}
                 Some(Followed::Some) => sleep(began.elapsed()).await,
                 None => sleep(PAUSE).await,
             }
@@ -98,7 +102,12 @@ impl Following {
             }
         };
         if self.position > size {
-            return Err(format!("it says that it holds {} entries of a ledger of {size}", self.position));
+            // Another node, or the command line, may have gone further since.
+            let state = self.app.ledger.store.state().await.map_err(|error| error.to_string())?;
+            let size = state.map_or(0, |state| state.size());
+            if self.position > size {
+                return Err(format!("it says that it holds {} entries of a ledger of {size}", self.position));
+            }
         }
         self.tell();
         self.notice(poisoned);

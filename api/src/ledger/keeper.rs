@@ -143,7 +143,11 @@ impl Keeping {
     }
 
     async fn round(&mut self) -> Result<Found, Failed> {
-        let leads = self.leadership.held().await.map_err(at(Stage::Lead))?;
+        let leads = self.leadership.held().await.map_err(at(Stage::Lead));
+        if leads.is_err() {
+            self.tell_follower(None);
+        }
+        let leads = leads?;
         {
             let mut noticed = self.app.ledger.health.lock();
             noticed.leads = leads;

@@ -133,10 +133,7 @@ impl Sequencer {
             self.heads.forget();
             self.known = Some(state.frontier.clone());
         }
-        let batch = self.read_batch(state.size()).await?;
-        let (held, more) = (batch.held.clone(), batch.more);
-        let mut placed = leaves::place(state.size(), batch).await?;
-        placed.held.add(held);
+        let (placed, more) = self.place_next(state.size()).await?;
         let mut turn = Turn { size: state.size(), taken: 0, held: placed.held.clone(), again: false };
         if placed.done.is_empty() {
             self.sign(&state).await?;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::heads::LastEntry;
-use super::{Held, HeldEvent, Sequencer, TURN_ROWS_MAX};
+use super::leaves::{self, Placed};
+use super::{Held, Sequencer, TURN_ROWS_MAX};
 use crate::database::{DatabaseError, Row};
 use crate::ledger::store::{LedgerError, natural, number};
 use crate::ledger::tree::MAX_SIZE;
@@ -19,8 +20,6 @@ pub(super) struct Batch {
     pub(super) last_entries: HashMap<StreamKey, LastEntry>,
     /// Whether there may be more than was read.
     pub(super) more: bool,
-    /// Rows before these, none of which can be placed.
-    pub(super) held: Held,
 }
 
 /// A stream, by its type and id.
@@ -61,30 +60,32 @@ const READ_PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, seq
 /// What a stream's event is found by.
 type EventKey = (StreamKey, u64);
 
-/// Pages without a row that can be placed are passed over, so many in a turn; the next turn goes on behind
-/// them, so that what is held hides nothing for ever.
+/// Pages of which every row is held are passed over, so many in a turn; the next turn goes on behind them, so
+/// that what is held hides nothing for ever.
 const PAGES_MAX: usize = 16;
 
 impl Sequencer {
-    /// Reads what waits, past the rows that are held.
-    pub(super) async fn read_batch(&mut self, size: u64) -> Result<Batch, LedgerError> {
+    /// Gives places to what waits, past the pages of which every row is held; whether more may wait.
+    pub(super) async fn place_next(&mut self, size: u64) -> Result<(Placed, bool), LedgerError> {
         let mut held = Held::default();
         for _ in 0..PAGES_MAX {
-            let mut batch = self.read_page(self.passed, size).await?;
-            let stuck = !batch.rows.iter().any(|row| batch.may_be_placed(row));
-            if batch.more && stuck {
-                self.passed = batch.rows.last().map_or(i64::MIN, |row| row.pending_id);
-                for row in &batch.rows {
-                    held.push(HeldEvent { event: row.name(), reason: "one before it is missing".to_owned() });
-                }
+            let batch = self.read_page(self.passed, size).await?;
+            let more = batch.more;
+            let last = batch.rows.last().map_or(i64::MIN, |row| row.pending_id);
+            let mut placed = leaves::place(size, batch).await?;
+            held.add(std::mem::take(&mut placed.held));
+            if more && placed.done.is_empty() {
+                self.passed = last;
                 continue;
             }
-            // From the beginning again next time: what was missing may be there by then.
-            self.passed = if batch.more { self.passed } else { i64::MIN };
-            batch.held = held;
-            return Ok(batch);
+            if !more {
+                // From the beginning again next time: what was missing may be there by then.
+                self.passed = i64::MIN;
+            }
+            placed.held = held;
+            return Ok((placed, more));
         }
-        Ok(Batch { held, ..Batch::default() })
+        Ok((Placed { held, ..Placed::default() }, false))
     }
 
     async fn read_page(&self, after: i64, size: u64) -> Result<Batch, LedgerError> {
@@ -187,14 +188,6 @@ impl PendingRow {
     pub(super) fn name(&self) -> String {
         let (stream_type, id) = &self.stream;
         format!("{stream_type}/{id}/{}", self.sequence)
-    }
-}
-
-impl Batch {
-    /// Whether nothing before this row is missing, as far as the stored entries say.
-    fn may_be_placed(&self, row: &PendingRow) -> bool {
-        let last = self.last_entries.get(&row.stream).map_or(0, |(sequence, _)| *sequence);
-        !matches!(row.content, Content::Gone) && row.sequence <= last.saturating_add(1)
     }
 }
 

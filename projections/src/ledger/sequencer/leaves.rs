@@ -13,6 +13,7 @@ use crate::ledger::tree::{Hash, TreeError, leaf_hash};
 use crate::table::Value;
 
 /// What became of a batch.
+#[derive(Default)]
 pub(super) struct Placed {
     pub(super) entries: Vec<Entry>,
     /// The pending rows that are done with: those of the entries, and those whose event has a place already.
@@ -85,7 +86,15 @@ fn place_one(row: &PendingRow, position: u64, last: &HashMap<StreamKey, LastEntr
     let before = last.get(&row.stream);
     let expected = before.map_or(0, |(sequence, _)| *sequence).saturating_add(1);
     if row.sequence < expected {
-        return Outcome::ThereAlready;
+        // Announced twice, unless somebody was faster with a leaf of their own.
+        return match (&row.content, before) {
+            (Content::Leaf(text), Some((sequence, hash)))
+                if *sequence == row.sequence && leaf_hash(text.as_bytes()) != *hash =>
+            {
+                Outcome::Held("its place has an entry with another leaf".to_owned())
+            }
+            (Content::Leaf(_) | Content::Event(_) | Content::Gone, _) => Outcome::ThereAlready,
+        };
     }
     if row.sequence > expected {
         return Outcome::Held(format!("event {expected} of its stream is missing"));

@@ -6,7 +6,7 @@ use countersign_domain::Timestamp;
 use super::Sequencer;
 use super::batch::StreamKey;
 use super::tally::whole_second;
-use crate::database::Row;
+use crate::database::{Row, Step};
 use crate::ledger::store::{LedgerError, natural, number};
 
 /// What a look at the events came to.
@@ -53,28 +53,22 @@ const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recor
     LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
     AND l.sequence = e.sequence AND l.position < $5 ORDER BY e.recorded_at, e.event_id";
 
-/// Streams, with how far their entries reach.
-const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last_sequence, \
+/// Streams, with how far their events and their entries reach.
+const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last, \
     coalesce((SELECT max(l.sequence) FROM ledger_entries l WHERE l.aggregate_type = s.aggregate_type \
     AND l.aggregate_id = s.aggregate_id), 0) AS reached \
-    FROM (SELECT aggregate_type, aggregate_id, last_sequence FROM snapshots \
-    WHERE (aggregate_type, aggregate_id) > ($1, $2) ORDER BY aggregate_type, aggregate_id LIMIT 2000) AS s \
-    ORDER BY s.aggregate_type, s.aggregate_id";
+    FROM (SELECT aggregate_type, aggregate_id, max(sequence) AS last FROM events \
+    WHERE (aggregate_type, aggregate_id) > ($1, $2) GROUP BY aggregate_type, aggregate_id \
+    ORDER BY aggregate_type, aggregate_id LIMIT 2000) AS s ORDER BY s.aggregate_type, s.aggregate_id";
 
-/// The next append to these streams finds the hash of the last leaf in the ledger.
-const FORGET_CHAINS: &str = "UPDATE snapshots SET leaf_sequence = NULL, leaf_hash = NULL \
-    WHERE (aggregate_type, aggregate_id) IN (SELECT aggregate_type, aggregate_id FROM ledger_pending)";
-
-const FORGET_LEAVES: &str = "UPDATE ledger_pending SET leaf = NULL WHERE leaf IS NOT NULL";
+/// The next append finds the hash of the last leaf in the ledger. One that has read the old hash a moment ago
+/// may bring a leaf that does not fit: it is held, and adopting again puts that right.
+const FORGET_CHAIN: &str = "UPDATE snapshots SET leaf_sequence = NULL, leaf_hash = NULL \
+    WHERE aggregate_type = $1 AND aggregate_id = $2";
 
 const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
     SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.sequence FROM events e \
-    WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 \
-    AND NOT EXISTS (SELECT 1 FROM ledger_entries l WHERE l.aggregate_type = e.aggregate_type \
-    AND l.aggregate_id = e.aggregate_id AND l.sequence = e.sequence) \
-    AND NOT EXISTS (SELECT 1 FROM ledger_pending p WHERE p.aggregate_type = e.aggregate_type \
-    AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence) \
-    ORDER BY e.sequence RETURNING event_id";
+    WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND e.sequence > $3 ORDER BY e.sequence";
 
 impl Sequencer {
     /// Looks at events that were recorded before the second of `until`: counts them, and unless this sequencer
@@ -127,15 +121,14 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Puts every event without a place and without a row in the queue back into it; how many these are.
-    /// Leaves that wait are made anew, from the events as they are now: one may not fit.
+    /// Empties the queue and puts every event without a place into it, to have its leaf made anew; how many
+    /// these are. Running nodes may go on: what they append meanwhile is announced twice at most.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn requeue(&self) -> Result<u64, LedgerError> {
         let database = self.store.database();
-        database.write(FORGET_CHAINS, &[]).await?;
-        database.write(FORGET_LEAVES, &[]).await?;
+        database.write("DELETE FROM ledger_pending", &[]).await?;
         let (mut after, mut requeued) = (None::<StreamKey>, 0);
         loop {
             // Stream by stream, so that each comes back in its own order.
@@ -144,12 +137,21 @@ impl Sequencer {
             let Some(last) = rows.last() else { return Ok(requeued) };
             after = Some((last.get("aggregate_type")?, last.get("aggregate_id")?));
             for row in &rows {
-                let stream =
-                    [row.get::<String>("aggregate_type")?.into(), row.get::<String>("aggregate_id")?.into()];
-                let back = database.write(REQUEUE, &stream).await?;
-                requeued += u64::try_from(back.len()).unwrap_or_default();
+                let (last, reached) = (natural(row, "last")?, natural(row, "reached")?);
+                if last > reached {
+                    self.requeue_stream(row, reached).await?;
+                    requeued += last - reached;
+                }
             }
         }
+    }
+
+    async fn requeue_stream(&self, row: &Row, reached: u64) -> Result<(), LedgerError> {
+        let stream = [row.get::<String>("aggregate_type")?.into(), row.get::<String>("aggregate_id")?.into()];
+        let forget = Step::new(FORGET_CHAIN, stream.to_vec());
+        let requeue = Step::new(REQUEUE, stream.into_iter().chain([number(reached)?]).collect());
+        self.store.database().transact(vec![forget, requeue]).await?;
+        Ok(())
     }
 }
 

@@ -280,14 +280,19 @@ async fn the_audit_trail_stops_before_an_entry_that_is_gone() {
 
 #[tokio::test]
 async fn what_is_held_hides_nothing_for_ever() {
+    hides_nothing(2, "NULL").await;
+    hides_nothing(1, "'{}'").await;
+}
+
+async fn hides_nothing(sequence: u64, leaf: &str) {
     for mut log in logs().await {
         // More than a turn looks at, and none of them can be placed.
         let rows: Vec<_> =
             (0..TURN_ROWS_MAX).map(|number| json!({ "aggregate_id": format!("held-{number}") })).collect();
         let given = log.database.given(1, &[text("aggregate_id")]);
         let sql = format!(
-            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
-             SELECT 'unused', 'user', aggregate_id, 2 FROM {given}"
+            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
+             SELECT 'unused', 'user', aggregate_id, {sequence}, {leaf} FROM {given}"
         );
         log.database.write(&sql, &[json!(rows).to_string().into()]).await.unwrap();
         log.event(1, 1).await;

@@ -68,10 +68,23 @@ async fn a_leaf_that_does_not_fit_holds_its_stream_until_it_is_made_anew() {
             let turn = log.turn().await;
             assert_eq!((turn.taken, turn.held.count), (1, 1));
             assert!(turn.held.first[0].reason.contains(reason), "{reason}: {:?}", turn.held);
-            assert_eq!(log.sequencer.requeue().await.unwrap(), 0);
+            assert_eq!(log.sequencer.requeue().await.unwrap(), 1);
             assert_eq!(log.turn().await.taken, 1);
             assert_eq!(log.entries().await[2], right);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_place_somebody_elses_leaf_took_is_held() {
+    for mut log in logs().await {
+        log.announce_with(1, 1, &leaf_of(1, 1, None).to_text().unwrap()).await;
+        log.turn().await;
+        let genuine = Leaf { event_type: "SignedIn".to_owned(), ..leaf_of(1, 1, None) };
+        log.announce_with(1, 1, &genuine.to_text().unwrap()).await;
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.count, log.pending().await), (0, 1, 1));
+        assert!(turn.held.first[0].reason.contains("another leaf"), "{:?}", turn.held);
     }
 }
 
