@@ -193,15 +193,14 @@ async fn the_documented_role_serves_and_adopts(place: Arc<Place>) {
     let (_, name) = place.url().rsplit_once('/').expect("a database");
     let role = format!("app_of_{name}");
     place.tamper(&format!("CREATE ROLE{grants}").replace("countersign_app", &role)).await;
+    place.create_api_key("unseen", &["login"]);
+    place.tamper("DELETE FROM ledger_pending").await;
     // Every connection to this database is that role's from here on.
     place.tamper(&format!("ALTER DATABASE \"{name}\" SET role = '{role}'")).await;
 
-    lived(&place, &["Grace"]).await;
-    place.create_api_key("unseen", &["login"]);
-    let gone = "WITH gone AS (DELETE FROM ledger_pending RETURNING 1) SELECT count(*) FROM gone";
-    assert_eq!(place.number(gone).await, 1);
     let adopted = place.run(&["ledger", "adopt", "--reason", "the queue was emptied"]).exits(0);
     assert!(adopted.stdout.contains("1 events were put back"), "{}", adopted.stdout);
+    lived(&place, &["Grace"]).await;
     place.run(&["verify"]).exits(0);
     let doctor = place.run(&["doctor"]).exits(0);
     assert!(doctor.stdout.contains("grants"), "{}", doctor.stdout);
