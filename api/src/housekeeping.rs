@@ -40,26 +40,23 @@ async fn forget(app: &App) -> Result<(), DatabaseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
-    use crate::config::Config;
+    use crate::testing::app_in;
 
     #[tokio::test]
     async fn what_is_older_than_any_decision_is_forgotten_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
-        let clock = Clock::manual(chrono::DateTime::from_timestamp(1_900_000_000, 0).unwrap());
-        let app = App::open(config, clock.clone()).await.unwrap();
+        let app = app_in(directory.path()).await;
         app.count_password_attempt("old", None).await.unwrap();
         use_session(&app, "old").await;
-        clock.advance(TimeDelta::days(1));
+        app.clock.advance(TimeDelta::days(1));
         app.count_password_attempt("new", None).await.unwrap();
         use_session(&app, "new").await;
-        clock.advance(TimeDelta::microseconds(1));
+        app.clock.advance(TimeDelta::microseconds(1));
         forget(&app).await.unwrap();
         let new = app.vault.throttle_bucket(&["pair", "new", ""]);
         assert_eq!(column(&app, "SELECT bucket AS found FROM throttle").await, [new]);
         assert_eq!(column(&app, "SELECT session_id AS found FROM session_uses").await, ["new", "old"]);
-        clock.advance(TimeDelta::days(1));
+        app.clock.advance(TimeDelta::days(1));
         forget(&app).await.unwrap();
         assert_eq!(column(&app, "SELECT session_id AS found FROM session_uses").await, ["new"]);
     }

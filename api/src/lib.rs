@@ -35,6 +35,8 @@ pub mod rest;
 pub mod router;
 pub mod second_factor;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod throttle;
 pub mod time;

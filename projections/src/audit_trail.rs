@@ -21,7 +21,7 @@ impl Projection for AuditTrail {
     const NAME: &'static str = "audit_trail";
     const VERSION: i64 = 1;
 
-    fn steps(&self, _: &Database, from: i64, to: i64) -> Vec<Step> {
+    fn steps(&self, from: i64, to: i64) -> Vec<Step> {
         // An outer join, so that no planner can begin with all events there are.
         let sql = format!(
             "INSERT INTO {AUDIT_TRAIL} (position, recorded_at, event_type, aggregate_type, aggregate_id, sequence, \

@@ -23,7 +23,7 @@ pub trait Projection: Sync {
 
     /// The statements that take in the entries from `from` to before `to`. They must change
     /// nothing, or fail, if one of these cannot be taken.
-    fn steps(&self, database: &Database, from: i64, to: i64) -> Vec<Step>;
+    fn steps(&self, from: i64, to: i64) -> Vec<Step>;
 
     /// The first of these entries that cannot be taken: it or its event is gone, or does not read.
     fn poison(
@@ -116,7 +116,7 @@ async fn take<P: Projection>(
                  WHERE projection = $2 AND version = $3 AND position = $4";
     let params = vec![to.into(), P::NAME.into(), P::VERSION.into(), from.into()];
     let mut steps = vec![Step::new(moved, params).changing(1)];
-    steps.extend(projection.steps(database, from, to));
+    steps.extend(projection.steps(from, to));
     database.transact_derived(steps).await
 }
 

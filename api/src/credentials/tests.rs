@@ -10,10 +10,9 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::clock::Clock;
-use crate::config::Config;
 use crate::operator;
 use crate::router::router;
+use crate::testing::app_in;
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "vapor-lantern-thirteen-oak";
@@ -31,9 +30,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
-        let clock = Clock::manual(chrono::DateTime::from_timestamp(1_900_000_000, 0).unwrap());
-        let app = App::open(config, clock).await.unwrap();
+        let app = app_in(directory.path()).await;
         let key = operator::issue_api_key(&app, "webshop", &["users:write", "login"], None).await.unwrap();
         let key = key.as_str().to_owned();
         let body = json!({ "email": EMAIL, "display_name": "Ada", "password": PASSWORD });

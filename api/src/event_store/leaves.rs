@@ -47,16 +47,16 @@ impl Leaves {
             Before::Unknown => return Ok(None),
         };
         let columns = EventColumns {
-            stream_type: self.stream_type,
-            stream_id: &self.stream_id,
+            stream_type: self.stream_type.into(),
+            stream_id: (&self.stream_id).into(),
             sequence: event.sequence.unsigned_abs(),
-            event_id: &event.event_id,
-            event_type: &event.event_type,
-            event_version: &event.event_version,
-            agreement_id: event.agreement_id.as_deref(),
+            event_id: (&event.event_id).into(),
+            event_type: (&event.event_type).into(),
+            event_version: (&event.event_version).into(),
+            agreement_id: event.agreement_id.as_deref().map(Into::into),
             recorded_at: event.recorded_at,
-            payload: &event.payload,
-            metadata: &event.metadata,
+            payload: (&event.payload).into(),
+            metadata: (&event.metadata).into(),
         };
         let text = Leaf::of_event(&columns, prev)?.to_text()?;
         self.before = Before::Leaf(leaf_hash(text.as_bytes()));
@@ -74,7 +74,6 @@ impl Leaves {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
     use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementKind};
     use countersign_domain::context::Actor;
@@ -82,10 +81,9 @@ mod tests {
 
     use super::*;
     use crate::app::App;
-    use crate::clock::Clock;
-    use crate::config::Config;
     use crate::execute::Plan;
     use crate::request::Request;
+    use crate::testing::app_in;
 
     async fn run(app: &App, command: impl Fn() -> AgreementCommand + Send + Sync) {
         let id = AgreementId::from_uuid(uuid::Uuid::from_u128(7));
@@ -139,9 +137,7 @@ mod tests {
     #[tokio::test]
     async fn each_leaf_follows_the_last_one_and_a_chain_that_was_lost_is_found_in_the_ledger() {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
-        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
-        let app = App::open(config, clock).await.unwrap();
+        let app = app_in(directory.path()).await;
         open(&app).await;
         toggle(&app, true).await;
         let leaves = waiting(&app).await;

@@ -324,10 +324,9 @@ mod tests {
 
     use super::*;
     use crate::app::App;
-    use crate::clock::Clock;
-    use crate::config::Config;
     use crate::execute::Plan;
     use crate::request::Request;
+    use crate::testing::app_in;
 
     const WEBHOOK: Uuid = Uuid::from_u128(1);
     const SECRET: Uuid = Uuid::from_u128(2);
@@ -361,9 +360,7 @@ mod tests {
     #[tokio::test]
     async fn a_webhook_has_its_row_and_its_secret_until_it_is_deleted() {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
-        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
-        let app = App::open(config, clock).await.unwrap();
+        let app = app_in(directory.path()).await;
         register(&app).await;
         let sql = "SELECT url, types, registered_at, kind, sealed, position FROM webhooks \
                    JOIN vault ON row_id = secret_row JOIN webhook_cursors USING (webhook_id) \

@@ -123,10 +123,9 @@ pub(super) mod tests {
 
     use super::*;
     use crate::app::App;
-    use crate::clock::Clock;
-    use crate::config::Config;
     use crate::execute::Plan;
     use crate::request::Request;
+    use crate::testing::app_in;
     use crate::vault::Purpose;
 
     const WEBHOOK: Uuid = Uuid::from_u128(1);
@@ -134,9 +133,7 @@ pub(super) mod tests {
 
     /// An app with a webhook, whose registration is the first entry of the ledger.
     pub(in crate::webhooks) async fn app(directory: &tempfile::TempDir) -> std::sync::Arc<App> {
-        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
-        let clock = Clock::manual(chrono::DateTime::from_timestamp(1_900_000_000, 0).unwrap());
-        let app = App::open(config, clock).await.unwrap();
+        let app = app_in(directory.path()).await;
         let id = WebhookId::from_uuid(WEBHOOK);
         let request = Request::operator("test".to_owned());
         let registered = app.execute::<Instance>(&request, id.into(), None, |_, moment| {

@@ -237,15 +237,12 @@ fn fields(payload: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
-    use crate::config::Config;
+    use crate::testing::app_in;
 
     #[tokio::test]
     async fn what_is_sealed_for_the_installation_is_opened_and_digests_are_left_out() {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
-        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
-        let app = App::open(config, clock).await.unwrap();
+        let app = app_in(directory.path()).await;
         let names = app.names_in(&[]).await.unwrap();
         let url = app.vault.instance_key().seal(Purpose::WebhookUrl, "", b"https://siem.example/in").unwrap();
         let told = |kind, fields| readable(EventKind::Instance(kind), fields, &app, &names);

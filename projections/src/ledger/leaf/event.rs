@@ -1,5 +1,7 @@
 //! The leaf of an event, from the columns of its row.
 
+use std::borrow::Cow;
+
 use countersign_domain::Timestamp;
 use countersign_domain::context::ActorKind;
 use serde::Deserialize;
@@ -25,29 +27,29 @@ pub enum NoLeaf {
     Leaf(#[from] LeafError),
 }
 
-/// The columns of an event that its leaf is made of.
-#[derive(Clone, Copy, Debug)]
+/// The columns of an event that its leaf is made of, borrowed where they are at hand.
+#[derive(Clone, Debug)]
 pub struct EventColumns<'e> {
     /// The kind of its stream.
-    pub stream_type: &'e str,
+    pub stream_type: Cow<'e, str>,
     /// Which stream of that kind.
-    pub stream_id: &'e str,
+    pub stream_id: Cow<'e, str>,
     /// Its place in the stream.
     pub sequence: u64,
     /// The event's id.
-    pub event_id: &'e str,
+    pub event_id: Cow<'e, str>,
     /// What happened.
-    pub event_type: &'e str,
+    pub event_type: Cow<'e, str>,
     /// The version of the payload's shape.
-    pub event_version: &'e str,
+    pub event_version: Cow<'e, str>,
     /// The agreement it is attributed to.
-    pub agreement_id: Option<&'e str>,
+    pub agreement_id: Option<Cow<'e, str>>,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// The event, as JSON in any spelling.
-    pub payload: &'e str,
+    pub payload: Cow<'e, str>,
     /// Its circumstances, as JSON in any spelling.
-    pub metadata: &'e str,
+    pub metadata: Cow<'e, str>,
 }
 
 /// What a leaf takes from an event's metadata.
@@ -65,24 +67,25 @@ impl Leaf {
     /// The event can have none.
     pub fn of_event(event: &EventColumns<'_>, prev: Option<Hash>) -> Result<Self, NoLeaf> {
         let circumstances: Circumstances =
-            serde_json::from_str(event.metadata).map_err(|error| NoLeaf::Metadata(error.column()))?;
-        let digest =
-            |name, text| canonical::digest(text).map_err(|error: CanonicalError| NoLeaf::Digest(name, error));
+            serde_json::from_str(&event.metadata).map_err(|error| NoLeaf::Metadata(error.column()))?;
+        let digest = |name, text: &str| {
+            canonical::digest(text).map_err(|error: CanonicalError| NoLeaf::Digest(name, error))
+        };
         let data_key = circumstances.data_key.as_deref().map(Hash::from_hex).transpose();
-        let agreement_id = event.agreement_id.map(str::parse).transpose();
+        let agreement_id = event.agreement_id.as_deref().map(str::parse).transpose();
         Ok(Self {
             event_id: event.event_id.parse().map_err(|_| NoLeaf::Column("id"))?,
-            event_type: event.event_type.to_owned(),
-            event_version: event.event_version.to_owned(),
-            stream_type: event.stream_type.to_owned(),
-            stream_id: event.stream_id.to_owned(),
+            event_type: event.event_type.clone().into_owned(),
+            event_version: event.event_version.clone().into_owned(),
+            stream_type: event.stream_type.clone().into_owned(),
+            stream_id: event.stream_id.clone().into_owned(),
             sequence: event.sequence,
             agreement_id: agreement_id.map_err(|_| NoLeaf::Column("agreement's id"))?,
             recorded_at: event.recorded_at,
             actor_kind: circumstances.actor_kind,
             actor_id: circumstances.actor_id,
-            payload_sha256: digest("payload", event.payload)?,
-            metadata_sha256: digest("metadata", event.metadata)?,
+            payload_sha256: digest("payload", &event.payload)?,
+            metadata_sha256: digest("metadata", &event.metadata)?,
             prev,
             data_key: data_key.map_err(|_| NoLeaf::Column("commitment to a data key"))?,
         })

@@ -1,13 +1,15 @@
 //! What waits for a place, with the leaves that came with it and the entries that come before.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
 use super::heads::LastEntry;
 use super::leaves::{self, Placed};
 use super::{Held, Sequencer, TURN_ROWS_MAX};
-use crate::database::{DatabaseError, Row};
+use crate::database::Row;
+use crate::ledger::leaf::EventColumns;
 use crate::ledger::store::{LedgerError, natural, number};
 use crate::ledger::tree::MAX_SIZE;
 use crate::table::{integer, text};
@@ -38,20 +40,9 @@ pub(super) enum Content {
     /// The leaf that was made when the event was appended.
     Leaf(String),
     /// The event, of which the leaf is yet to be made.
-    Event(PendingEvent),
+    Event(EventColumns<'static>),
     /// There is no leaf, and somebody removed the event behind the program's back.
     Gone,
-}
-
-/// The columns of an event that its leaf is made of.
-pub(super) struct PendingEvent {
-    pub(super) event_id: String,
-    pub(super) event_type: String,
-    pub(super) event_version: String,
-    pub(super) recorded_at: countersign_domain::Timestamp,
-    pub(super) agreement_id: Option<String>,
-    pub(super) payload: String,
-    pub(super) metadata: String,
 }
 
 const READ_PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence, leaf FROM ledger_pending \
@@ -124,7 +115,7 @@ impl Sequencer {
              WHERE coalesce(e.sequence, 0) > 0",
             database.given(1, &given)
         );
-        let mut events: HashMap<EventKey, PendingEvent> = HashMap::with_capacity(keys.len());
+        let mut events: HashMap<EventKey, EventColumns<'static>> = HashMap::with_capacity(keys.len());
         for row in database.read_bulk(&sql, &[json!(keys).to_string().into()]).await? {
             let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
             // One that does not read holds its stream back, like one that is gone.
@@ -144,12 +135,9 @@ impl Sequencer {
     }
 
     async fn read_last_entries(&self, batch: &mut Batch, size: u64) -> Result<(), LedgerError> {
-        let mut firsts: HashMap<&StreamKey, u64> = HashMap::new();
-        for row in &batch.rows {
-            firsts.entry(&row.stream).or_insert(row.sequence);
-        }
+        let streams: HashSet<&StreamKey> = batch.rows.iter().map(|row| &row.stream).collect();
         let mut unknown = Vec::new();
-        for stream in firsts.into_keys() {
+        for stream in streams {
             match self.heads.get(stream) {
                 Some(last) => drop(batch.last_entries.insert(stream.clone(), last)),
                 None => unknown.push(stream),
@@ -208,14 +196,18 @@ fn read_last(text: &str) -> Result<LastEntry, LedgerError> {
     Ok((sequence.parse().map_err(corrupt)?, hash.parse()?))
 }
 
-fn read_event(row: &Row) -> Result<PendingEvent, DatabaseError> {
-    Ok(PendingEvent {
-        event_id: row.get("event_id")?,
-        event_type: row.get("event_type")?,
-        event_version: row.get("event_version")?,
+fn read_event(row: &Row) -> Result<EventColumns<'static>, LedgerError> {
+    let text = |column| row.get::<String>(column).map(Cow::Owned);
+    Ok(EventColumns {
+        stream_type: text("aggregate_type")?,
+        stream_id: text("aggregate_id")?,
+        sequence: natural(row, "sequence")?,
+        event_id: text("event_id")?,
+        event_type: text("event_type")?,
+        event_version: text("event_version")?,
+        agreement_id: row.get::<Option<String>>("agreement_id")?.map(Cow::Owned),
         recorded_at: row.get("recorded_at")?,
-        agreement_id: row.get("agreement_id")?,
-        payload: row.get("payload")?,
-        metadata: row.get("metadata")?,
+        payload: text("payload")?,
+        metadata: text("metadata")?,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use countersign_domain::Timestamp;
 
-use super::batch::{Batch, Content, PendingEvent, PendingRow, StreamKey};
+use super::batch::{Batch, Content, PendingRow, StreamKey};
 use super::heads::LastEntry;
 use super::{Held, HeldEvent};
 use crate::ledger::leaf::{EventColumns, Leaf, NoLeaf};
@@ -102,7 +102,7 @@ fn place_one(row: &PendingRow, position: u64, last: &HashMap<StreamKey, LastEntr
     let prev = before.map(|(_, hash)| *hash);
     let leaf = match &row.content {
         Content::Leaf(text) => checked(row, text, prev),
-        Content::Event(event) => made(row, event, prev).map_err(|error| error.to_string()),
+        Content::Event(event) => made(event, prev).map_err(|error| error.to_string()),
         Content::Gone => Err("the event is gone, or does not read".to_owned()),
     };
     match leaf {
@@ -132,18 +132,6 @@ fn checked(row: &PendingRow, text: &str, prev: Option<Hash>) -> Result<(Timestam
     Ok((leaf.recorded_at, text.to_owned()))
 }
 
-fn made(row: &PendingRow, event: &PendingEvent, prev: Option<Hash>) -> Result<(Timestamp, String), NoLeaf> {
-    let columns = EventColumns {
-        stream_type: &row.stream.0,
-        stream_id: &row.stream.1,
-        sequence: row.sequence,
-        event_id: &event.event_id,
-        event_type: &event.event_type,
-        event_version: &event.event_version,
-        agreement_id: event.agreement_id.as_deref(),
-        recorded_at: event.recorded_at,
-        payload: &event.payload,
-        metadata: &event.metadata,
-    };
-    Ok((event.recorded_at, Leaf::of_event(&columns, prev)?.to_text()?))
+fn made(event: &EventColumns<'_>, prev: Option<Hash>) -> Result<(Timestamp, String), NoLeaf> {
+    Ok((event.recorded_at, Leaf::of_event(event, prev)?.to_text()?))
 }

@@ -6,16 +6,16 @@ use crate::ledger::leaf::EventColumns;
 /// The leaf of an event as [`Log::event`] stores it.
 fn leaf_of(stream: u32, sequence: u64, prev: Option<Hash>) -> Leaf {
     let columns = EventColumns {
-        stream_type: "user",
-        stream_id: &name(stream),
+        stream_type: "user".into(),
+        stream_id: name(stream).into(),
         sequence,
-        event_id: &format!("00000000-0000-7000-8000-{stream:06}{sequence:06}"),
-        event_type: "SessionStarted",
-        event_version: "1",
+        event_id: format!("00000000-0000-7000-8000-{stream:06}{sequence:06}").into(),
+        event_type: "SessionStarted".into(),
+        event_version: "1".into(),
         agreement_id: None,
         recorded_at: now(),
-        payload: &format!(r#"{{"SessionStarted":{{"number":{sequence}}}}}"#),
-        metadata: &metadata(),
+        payload: format!(r#"{{"SessionStarted":{{"number":{sequence}}}}}"#).into(),
+        metadata: metadata().into(),
     };
     Leaf::of_event(&columns, prev).unwrap()
 }
