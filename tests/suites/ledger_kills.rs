@@ -1,4 +1,4 @@
-//! The program killed while it works: what it answered is in the ledger, once.
+//! The program stopped or killed while it works: what it answered is in the ledger, once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +6,10 @@ use std::sync::Arc;
 use countersign_tests::{Place, Serving, TestApp, program_on_both_databases};
 use serde_json::json;
 
-program_on_both_databases![s24_killed_at_any_moment_nothing_acknowledged_is_lost_and_the_ledger_goes_on];
+program_on_both_databases![
+    s24_killed_at_any_moment_nothing_acknowledged_is_lost_and_the_ledger_goes_on,
+    a_node_that_stops_leaves_what_it_answered_in_the_ledger_and_in_the_trail,
+];
 
 const KILLS: usize = 12;
 
@@ -53,4 +56,19 @@ async fn s24_killed_at_any_moment_nothing_acknowledged_is_lost_and_the_ledger_go
     assert!(acknowledged.is_subset(&ids), "{:?} are missing", acknowledged.difference(&ids));
     assert_eq!(place.number("SELECT count(*) FROM ledger_pending").await, 0);
     place.run(&["verify"]).exits(0);
+}
+
+async fn a_node_that_stops_leaves_what_it_answered_in_the_ledger_and_in_the_trail(place: Arc<Place>) {
+    let serving = place.serve();
+    let key = place.create_api_key("stopped", &["agreements:write"]);
+    let app = TestApp::of_program(&place, &serving, &key);
+    for number in 0..20 {
+        let name = number.to_string();
+        let body = json!({ "number": name, "name": name, "kind": "standard" });
+        app.post("/v1/agreements", &app.key, body).await.expect(201);
+    }
+    serving.stop().exits(0);
+    let events = place.number("SELECT count(*) FROM events").await;
+    assert_eq!(place.number("SELECT signed_size FROM ledger_state").await, events);
+    assert_eq!(place.number("SELECT count(*) FROM audit_trail_v1").await, events);
 }
