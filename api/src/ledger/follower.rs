@@ -154,3 +154,77 @@ impl Following {
 fn text(error: DatabaseError) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator;
+    use crate::testing::app_in;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// An app whose ledger has one entry, which its trail has not taken in.
+    async fn app(directory: &tempfile::TempDir) -> Arc<App> {
+        let app = app_in(directory.path()).await;
+        operator::issue_api_key(&app, "test", &["login"], None).await.unwrap();
+        let head = app.ledger.head.trusted();
+        let trust = countersign_projections::ledger::sequencer::Trust::Head(head.as_ref());
+        let turn = app.ledger.sequencer().turn(trust, app.clock.now()).await.unwrap();
+        assert_eq!(turn.size, 1);
+        app
+    }
+
+    async fn trail_of(app: &App) -> u64 {
+        catch_up::position::<AuditTrail>(&app.database).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_last_thing_the_keeper_said_is_done_before_it_finishes() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let (sender, sizes) = watch::channel(None);
+        let follower = Follower::start(Arc::clone(&app), sizes);
+        sender.send(Some(1)).unwrap();
+        drop(sender);
+        assert_eq!(trail_of(&app).await, 0);
+        follower.finish().await;
+        assert_eq!(trail_of(&app).await, 1);
+    }
+
+    #[tokio::test]
+    async fn where_another_node_leads_the_trail_is_watched_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let (sender, sizes) = watch::channel(None);
+        let follower = Follower::start(Arc::clone(&app), sizes);
+        let mut trail = app.ledger.trail();
+        catch_up(&AuditTrail, &app.database, 1).await.unwrap();
+        timeout(PATIENCE, trail.wait_for(|size| *size == 1)).await.unwrap().unwrap();
+        drop(sender);
+        follower.finish().await;
+    }
+
+    #[tokio::test]
+    async fn a_trail_that_says_it_holds_what_never_was_is_an_alarm_until_it_is_right() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let forge = "INSERT INTO projection_checkpoints (projection, version, position) \
+                     VALUES ('audit_trail', 1, 1000)";
+        app.database.write(forge, &[]).await.unwrap();
+        let (sender, sizes) = watch::channel(Some(1));
+        let follower = Follower::start(Arc::clone(&app), sizes);
+        let alarmed = async {
+            while app.ledger.health.noticed().alarms().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, alarmed).await.unwrap();
+        let alarms = app.ledger.health.noticed().alarms();
+        assert_eq!(alarms, ["The audit trail does not follow the ledger."]);
+        app.database.write("UPDATE projection_checkpoints SET position = 0", &[]).await.unwrap();
+        timeout(PATIENCE, app.ledger.trail().wait_for(|size| *size == 1)).await.unwrap().unwrap();
+        drop(sender);
+        follower.finish().await;
+        assert!(app.ledger.health.noticed().alarms().is_empty());
+    }
+}
