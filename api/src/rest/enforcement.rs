@@ -229,22 +229,30 @@ pub async fn preview(
     Ok(Json(Preview { affected_users, without_two_factor, users, next_cursor }))
 }
 
-const REACH: &str = "SELECT count(*) AS affected, \
-     coalesce(sum(CASE WHEN u.two_factor_enabled THEN 0 ELSE 1 END), 0) AS without \
-     FROM login_check_users u WHERE u.user_id IN (SELECT l.user_id FROM login_check_agreements a \
-     JOIN login_check_links l ON l.agreement_id = a.agreement_id \
-     WHERE NOT a.closed AND a.agreement_id IN (SELECT CAST($1 AS text) UNION ALL \
-     SELECT b.agreement_id FROM login_check_agreements b WHERE b.administered_by = $1))";
+/// The links of the agreement `$1` and of the open ones that it administers.
+macro_rules! reached_links {
+    () => {
+        "login_check_agreements a JOIN login_check_links l ON l.agreement_id = a.agreement_id \
+         WHERE NOT a.closed AND (a.agreement_id = $1 OR a.administered_by = $1)"
+    };
+}
 
-/// The people of the agreement `$1` and of the open ones that it administers, each once.
-const REACHED_USERS: &str = "SELECT u.user_id, u.email, u.display_name, u.two_factor_enabled, k.key_id, k.wrapped, k.master_key_id \
-     FROM (SELECT DISTINCT l.user_id FROM login_check_agreements a \
-     JOIN login_check_links l ON l.agreement_id = a.agreement_id \
-     WHERE NOT a.closed AND a.agreement_id IN (SELECT CAST($1 AS text) UNION ALL \
-     SELECT b.agreement_id FROM login_check_agreements b WHERE b.administered_by = $1) AND l.user_id > $2 \
-     ORDER BY l.user_id LIMIT $3) AS reached \
+const REACH: &str = concat!(
+    "SELECT count(*) AS affected, coalesce(sum(CASE WHEN u.two_factor_enabled THEN 0 ELSE 1 END), 0) AS without \
+     FROM login_check_users u WHERE u.user_id IN (SELECT l.user_id FROM ",
+    reached_links!(),
+    ")"
+);
+
+/// The people that those links are of, each once.
+const REACHED_USERS: &str = concat!(
+    "SELECT u.user_id, u.email, u.display_name, u.two_factor_enabled, k.key_id, k.wrapped, k.master_key_id \
+     FROM (SELECT DISTINCT l.user_id FROM ",
+    reached_links!(),
+    " AND l.user_id > $2 ORDER BY l.user_id LIMIT $3) AS reached \
      JOIN login_check_users u ON u.user_id = reached.user_id \
-     LEFT JOIN data_keys k ON k.owner_id = u.user_id ORDER BY u.user_id";
+     LEFT JOIN data_keys k ON k.owner_id = u.user_id ORDER BY u.user_id"
+);
 
 impl App {
     async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {

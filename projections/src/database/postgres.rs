@@ -26,26 +26,15 @@ pub struct Postgres {
     options: Arc<PgConnectOptions>,
 }
 
-/// Every statement of the program finds its rows by an index that was made for it, a page at a time. A
-/// planner that believes a table to be as small as when it was last analysed may read all of it instead, or
-/// compile the statement first: a new installation then answers at a fifth of its speed until it is analysed.
-const PLAN_BY_INDEX: [(&str, &str); 6] = [
-    ("jit", "off"),
-    ("enable_seqscan", "off"),
-    ("enable_bitmapscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("enable_material", "off"),
-];
-
 impl Postgres {
     /// Connects once, so that a wrong address or password is known at the start.
     pub(super) async fn connect(url: &str) -> Result<Self, DatabaseError> {
         let options: PgConnectOptions = url
             .parse()
             .map_err(|_| DatabaseError::Query("the database address is not understood".to_owned()))?;
+        // No statement here runs for so long that compiling it would pay.
         let options =
-            options.application_name("countersign").disable_statement_logging().options(PLAN_BY_INDEX);
+            options.application_name("countersign").disable_statement_logging().options([("jit", "off")]);
         let pool = PgPoolOptions::new()
             .max_connections(POOL_CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)

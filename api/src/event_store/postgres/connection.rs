@@ -30,12 +30,12 @@ pub(super) enum Failure {
 impl OwnConnection {
     /// Connects; `name` is what administrators see in the list of connections.
     pub(super) async fn open(options: &PgConnectOptions, name: &str) -> Result<Self, DatabaseError> {
-        // The few statements sent here are the same at any batch size: a generic plan serves them
-        // all, and planning each would cost more than running it.
-        let options = options.clone().application_name(name).statement_cache_capacity(256).options([
-            ("plan_cache_mode", "force_generic_plan"),
-            ("statement_timeout", SERVER_STATEMENT_TIMEOUT),
-        ]);
+        let options = options
+            .clone()
+            .application_name(name)
+            .statement_cache_capacity(256)
+            .options(PLAN_ONCE_BY_KEY)
+            .options([("statement_timeout", SERVER_STATEMENT_TIMEOUT)]);
         let mut connection = OwnConnection { options, live: None, down: false };
         connection.get().await?;
         Ok(connection)
@@ -66,6 +66,18 @@ impl OwnConnection {
         self.live.as_mut().ok_or_else(|| DatabaseError::Unavailable("there is no connection".to_owned()))
     }
 }
+
+/// The few statements that are sent here are the same at any batch size, so one generic plan serves them all.
+/// It is kept until the tables are next analysed, and they look rows up by key whatever a table looked like
+/// when it was made: on a new installation it was empty.
+const PLAN_ONCE_BY_KEY: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
+];
 
 /// How long the server may work on one statement.
 const SERVER_STATEMENT_TIMEOUT: &str = "10s";
