@@ -17,9 +17,9 @@ use super::leadership::Leadership;
 use crate::app::App;
 
 /// After a turn that found something the next one waits, so that what comes meanwhile shares it.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(100);
 /// When much comes, larger turns cost less.
-const PACE_WHEN_BUSY: Duration = Duration::from_millis(100);
+const PACE_WHEN_BUSY: Duration = Duration::from_millis(250);
 const BUSY_ROWS: usize = 64;
 /// How soon what another node appended is noticed.
 const POLL: Duration = Duration::from_millis(50);
