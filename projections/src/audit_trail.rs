@@ -5,6 +5,7 @@
 
 use crate::catch_up::Projection;
 use crate::database::{Database, DatabaseError, Step};
+use crate::table::{Column, Table, Value, integer, text, timestamp};
 
 /// The read model behind the audit trail.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,25 @@ pub struct AuditTrail;
 
 /// Its table, which is named after its version.
 pub const AUDIT_TRAIL: &str = "audit_trail_v1";
+
+/// Its table, described.
+pub static AUDIT_TRAIL_TABLE: Table = Table { name: AUDIT_TRAIL, columns: COLUMNS, key: &["position"] };
+
+/// Where a replay fills it anew.
+pub(crate) static REPLAYED_AUDIT_TRAIL: Table =
+    Table { name: "replay_audit_trail_v1", columns: COLUMNS, key: &["position"] };
+
+const COLUMNS: &[Column] = &[
+    integer("position"),
+    timestamp("recorded_at"),
+    text("event_type"),
+    text("aggregate_type"),
+    text("aggregate_id"),
+    integer("sequence"),
+    text("user_id"),
+    text("agreement_id"),
+    text("actor_id"),
+];
 
 const FIND: &str = "SELECT l.position, e.event_id FROM ledger_entries l LEFT JOIN events e \
     ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
@@ -22,18 +42,9 @@ impl Projection for AuditTrail {
     const VERSION: i64 = 1;
 
     fn steps(&self, from: i64, to: i64) -> Vec<Step> {
-        // An outer join, so that no planner can begin with all events there are.
-        let sql = format!(
-            "INSERT INTO {AUDIT_TRAIL} (position, recorded_at, event_type, aggregate_type, aggregate_id, sequence, \
-             user_id, agreement_id, actor_id) SELECT l.position, e.recorded_at, e.event_type, e.aggregate_type, \
-             e.aggregate_id, e.sequence, e.user_id, e.agreement_id, e.actor_id \
-             FROM ledger_entries l LEFT JOIN events e ON e.aggregate_type = l.aggregate_type \
-             AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
-             WHERE l.position >= $1 AND l.position < $2 AND coalesce(e.sequence, 0) > 0"
-        );
+        let (sql, params) = Self::insert(AUDIT_TRAIL, from, to);
         // An entry whose event is gone would be missing from the trail, so all or none.
-        let entries = u64::try_from(to - from).unwrap_or_default();
-        vec![Step::new(sql, vec![from.into(), to.into()]).changing(entries)]
+        vec![Step::new(sql, params).changing(u64::try_from(to - from).unwrap_or_default())]
     }
 
     async fn poison(&self, database: &Database, from: i64, to: i64) -> Result<Option<i64>, DatabaseError> {
@@ -47,5 +58,21 @@ impl Projection for AuditTrail {
             next += 1;
         }
         Ok((next < to).then_some(next))
+    }
+}
+
+impl AuditTrail {
+    /// The statement that takes entries into a table of this shape, as many as there are events of.
+    pub(crate) fn insert(table: &str, from: i64, to: i64) -> (String, Vec<Value>) {
+        // An outer join, so that no planner can begin with all events there are.
+        let sql = format!(
+            "INSERT INTO {table} (position, recorded_at, event_type, aggregate_type, aggregate_id, sequence, \
+             user_id, agreement_id, actor_id) SELECT l.position, e.recorded_at, e.event_type, e.aggregate_type, \
+             e.aggregate_id, e.sequence, e.user_id, e.agreement_id, e.actor_id \
+             FROM ledger_entries l LEFT JOIN events e ON e.aggregate_type = l.aggregate_type \
+             AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
+             WHERE l.position >= $1 AND l.position < $2 AND coalesce(e.sequence, 0) > 0"
+        );
+        (sql, vec![from.into(), to.into()])
     }
 }

@@ -31,6 +31,7 @@ mod program;
 mod races;
 mod readiness;
 mod refuses_to_start;
+mod replay;
 mod routes;
 mod secrets;
 mod secrets_search;
