@@ -3,7 +3,7 @@
 //! It holds no text that people wrote: what an entry says is read from its event when it is shown, so
 //! nothing here has to be purged when somebody is erased.
 
-use crate::catch_up::Projection;
+use crate::catch_up::{Batch, Projection};
 use crate::database::{Database, DatabaseError, Step};
 use crate::table::{Column, Table, Value, integer, text, timestamp};
 
@@ -39,12 +39,15 @@ const FIND: &str = "SELECT l.position, e.event_id FROM ledger_entries l LEFT JOI
 
 impl Projection for AuditTrail {
     const NAME: &'static str = "audit_trail";
+    const TITLE: &'static str = "The audit trail";
     const VERSION: i64 = 1;
 
-    fn steps(&self, from: i64, to: i64) -> Vec<Step> {
+    // The database does all of it by itself, so the trail is kept where the ledger is.
+    async fn take(&self, _: &Database, _: &Database, from: i64, to: i64) -> Result<Batch, DatabaseError> {
         let (sql, params) = Self::insert(AUDIT_TRAIL, from, to);
         // An entry whose event is gone would be missing from the trail, so all or none.
-        vec![Step::new(sql, params).changing(u64::try_from(to - from).unwrap_or_default())]
+        let entries = u64::try_from(to - from).unwrap_or_default();
+        Ok(Batch::Steps(vec![Step::new(sql, params).changing(entries)]))
     }
 
     async fn poison(&self, database: &Database, from: i64, to: i64) -> Result<Option<i64>, DatabaseError> {

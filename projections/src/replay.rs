@@ -5,7 +5,9 @@
 //! stream each: [`FoldedStream`] makes its rows. What follows the ledger (the audit trail, coverage) is a
 //! [`Projection`](crate::catch_up::Projection), and is run again over the ledger.
 
+pub mod as_of;
 mod compare;
+mod coverage;
 pub mod folded;
 pub mod model;
 mod rebuild;
@@ -36,6 +38,9 @@ pub enum ReplayError {
     /// The ledger does not read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A temporary file could not be made.
+    #[error("a temporary file: {0}")]
+    Temporary(#[from] std::io::Error),
     /// There is no ledger yet.
     #[error("this database has no ledger yet; start the server once")]
     NotThere,

@@ -15,7 +15,7 @@ use crate::config::Config;
 /// Options of `replay`.
 #[derive(Args)]
 pub(super) struct Replay {
-    /// Which read models: snapshots, login_check, api_keys, webhooks, audit_trail; all of them if none is named
+    /// Which read models: snapshots, login_check, api_keys, webhooks, audit_trail, coverage; all of them if none is named
     #[arg(value_name = "READ-MODEL")]
     models: Vec<Model>,
     /// Change nothing: compare what is stored with a replay, and exit with 1 on any difference

@@ -22,12 +22,14 @@ pub enum Model {
     Webhooks,
     /// What people search.
     AuditTrail,
+    /// How many people had two-factor, day by day.
+    Coverage,
 }
 
 impl Model {
     /// Every one.
-    pub const ALL: [Self; 5] =
-        [Self::Snapshots, Self::LoginCheck, Self::ApiKeys, Self::Webhooks, Self::AuditTrail];
+    pub const ALL: [Self; 6] =
+        [Self::Snapshots, Self::LoginCheck, Self::ApiKeys, Self::Webhooks, Self::AuditTrail, Self::Coverage];
 
     /// What it is called.
     #[must_use]
@@ -38,6 +40,7 @@ impl Model {
             Self::ApiKeys => "api_keys",
             Self::Webhooks => "webhooks",
             Self::AuditTrail => "audit_trail",
+            Self::Coverage => "coverage",
         }
     }
 }
@@ -205,7 +208,7 @@ impl StreamTable {
 }
 
 /// SQLite has neither booleans nor moments, so the column says what a value is.
-fn value(row: &Row, Column { name, kind }: &Column) -> Result<Value, DatabaseError> {
+pub(super) fn value(row: &Row, Column { name, kind }: &Column) -> Result<Value, DatabaseError> {
     Ok(match kind {
         ColumnKind::Text | ColumnKind::Json => row.get::<Option<String>>(name)?.into(),
         ColumnKind::Integer => row.get::<Option<i64>>(name)?.into(),

@@ -15,7 +15,7 @@ use crate::database::Database;
 use crate::ledger::store::LedgerStore;
 
 use super::model::{Model, STREAM_TABLES};
-use super::{ReplayError, StreamTables};
+use super::{ReplayError, StreamTables, coverage};
 use beside::Run;
 
 /// What was rebuilt.
@@ -42,11 +42,13 @@ pub async fn rebuild(
     for model in Model::ALL.into_iter().filter(|model| models.contains(model)) {
         let tables: StreamTables = STREAM_TABLES.iter().filter(|table| table.model == model).collect();
         let mut tell = |done, total| progress(model, done, total);
-        let replaced = if tables.is_empty() {
-            follower::rebuild(database, model, &mut tell).await?
-        } else {
-            let run = Run::begin(database, model, &streams::tables_of(&tables), size).await?;
-            streams::rebuild(database, &tables, run, &mut tell).await?
+        let replaced = match model {
+            Model::AuditTrail => follower::rebuild(database, model, &mut tell).await?,
+            Model::Coverage => coverage::rebuild(database, &mut tell).await?,
+            Model::Snapshots | Model::LoginCheck | Model::ApiKeys | Model::Webhooks => {
+                let run = Run::begin(database, model, &streams::tables_of(&tables), size).await?;
+                streams::rebuild(database, &tables, run, &mut tell).await?
+            }
         };
         rebuilt.replaced.push((model, replaced));
     }

@@ -27,6 +27,8 @@ pub struct ReplayReport {
     pub unreadable: Vec<Unreadable>,
     /// How many could not be folded.
     pub unreadable_total: u64,
+    /// The entry that keeps coverage from being replayed.
+    pub coverage_stops_before: Option<u64>,
 }
 
 /// One read model, compared.
@@ -81,6 +83,7 @@ impl ReplayReport {
     pub fn holds(&self) -> bool {
         self.events == self.size
             && self.unreadable_total == 0
+            && self.coverage_stops_before.is_none()
             && self.models.iter().all(|model| model.differences == 0 && model.replayed == model.stored)
     }
 }
@@ -96,6 +99,9 @@ impl fmt::Display for ReplayReport {
             } else {
                 writeln!(formatter, "  {model:<12} {rows:>10} rows  {differences} differ")?;
             }
+        }
+        if let Some(position) = self.coverage_stops_before {
+            writeln!(formatter, "  coverage     cannot be replayed: entry {position} cannot be taken")?;
         }
         for difference in &self.differences {
             writeln!(formatter, "{difference}")?;

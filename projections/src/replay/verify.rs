@@ -12,7 +12,7 @@ use super::model::{Model, STREAM_TABLES, StreamTable};
 use super::recheck::{look_again, read_all, rows_of};
 use super::report::{Difference, ReplayReport};
 use super::streams::Streams;
-use super::{ReplayError, Unreadable, trail};
+use super::{ReplayError, Unreadable, coverage, trail};
 use crate::database::Database;
 use crate::ledger::store::LedgerStore;
 use crate::table::{Table, Value};
@@ -53,6 +53,19 @@ pub async fn verify_replay(
         }
         reports.push(report);
     }
+    let mut coverage_stops_before = None;
+    if models.contains(&Model::Coverage) {
+        match coverage::compare(database, size, &mut run.differences).await {
+            Ok(report) => reports.push(report),
+            Err(ReplayError::Poisoned { position }) => coverage_stops_before = Some(position),
+            Err(error) => return Err(error),
+        }
+        if models == [Model::Coverage] {
+            // It looks at every entry by itself.
+            run.events = size;
+            progress(size, size);
+        }
+    }
     Ok(ReplayReport {
         size,
         events: run.events,
@@ -60,6 +73,7 @@ pub async fn verify_replay(
         differences: run.differences,
         unreadable: run.unreadable,
         unreadable_total: run.unreadable_total,
+        coverage_stops_before,
     })
 }
 
