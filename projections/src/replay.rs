@@ -14,6 +14,8 @@ mod rebuild;
 mod recheck;
 pub mod report;
 pub mod streams;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod verify;
 
@@ -26,7 +28,7 @@ pub use verify::verify_replay;
 use crate::database::DatabaseError;
 use crate::ledger::store::LedgerError;
 
-/// Tables of one read model.
+/// Tables that are rebuilt, or compared, together.
 type StreamTables = Vec<&'static model::StreamTable>;
 
 /// Why a replay could not be carried through.

@@ -137,7 +137,7 @@ impl TestApp {
                 self.try_enforce(&agreement(index), body).await;
             }
             Act::StopEnforcing(index) => {
-                self.try_enforce(&agreement(index), json!({ "enforced": false })).await
+                self.try_enforce(&agreement(index), json!({ "enforced": false })).await;
             }
             Act::Administer(one, other) => {
                 let by = if other % 3 == 0 { None } else { Some(agreement(other).id) };

@@ -139,5 +139,5 @@ pub(crate) async fn replay_report(app: &App) -> ReplayReport {
 
 /// What `countersign replay` does.
 pub(crate) async fn rebuild_all(app: &App) -> Rebuilt {
-    rebuild(&app.database, &Model::ALL, |_, _, _| {}).await.expect("a replay")
+    rebuild(&app.database, &Model::ALL, |_, _| {}).await.expect("a replay")
 }

@@ -10,6 +10,7 @@ mod bad_input;
 mod bounds;
 mod clock_set_back;
 mod cost;
+mod coverage;
 #[cfg(feature = "postgres")]
 mod database_down;
 mod emergency_code;

@@ -15,7 +15,8 @@ use crate::config::Config;
 /// Options of `replay`.
 #[derive(Args)]
 pub(super) struct Replay {
-    /// Which read models: snapshots, login_check, api_keys, webhooks, audit_trail, coverage; all of them if none is named
+    /// Which read models; all of them if none is named: `snapshots`, `login_check`, `api_keys`, `webhooks`,
+    /// `audit_trail`, `coverage`
     #[arg(value_name = "READ-MODEL")]
     models: Vec<Model>,
     /// Change nothing: compare what is stored with a replay, and exit with 1 on any difference
@@ -54,7 +55,7 @@ impl Replay {
 
     async fn rebuild(&self, database: &Database, models: &[Model]) -> anyhow::Result<ExitCode> {
         let mut progress = Progress::of("replaying");
-        let rebuilt = rebuild(database, models, |_, done, total| progress.tell(done, total)).await;
+        let rebuilt = rebuild(database, models, |done, total| progress.tell(done, total)).await;
         progress.end();
         let Rebuilt { size, replaced } = rebuilt.context("replay")?;
         if self.json {

@@ -234,7 +234,7 @@ impl Taking {
             }
             AgreementEvent::UserLinked { user_id, .. } => self.link(agreement_id, &user_id.to_string(), day),
             AgreementEvent::UserUnlinked { user_id, .. } => {
-                self.unlink(agreement_id, &user_id.to_string(), day)
+                self.unlink(agreement_id, &user_id.to_string(), day);
             }
             AgreementEvent::EnforcementToggled { enforced, deadline, .. } => {
                 self.standing(agreement_id, day, |standing| {

@@ -43,7 +43,10 @@ const LOCK_ATTEMPTS_MAX: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Replacing a large table takes longer than any request may.
-const TIME: &str = "SET LOCAL statement_timeout = '10min'";
+const ONCE_LOCKED: [&str; 2] = ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = '10min'"];
+
+/// Whatever the planner believes of the tables' sizes: it may have last looked when they were empty.
+const WHOLE_TABLES: &str = "SET LOCAL enable_nestloop = off";
 
 impl Database {
     /// Begins such a transaction, once all writers of these tables have finished.
@@ -76,6 +79,20 @@ impl Exclusive {
             Connection::Sqlite(transaction) => {
                 transaction.execute(spell(sql, Flavour::Sqlite).into(), params).await
             }
+        }
+    }
+
+    /// From here on whole tables are joined.
+    ///
+    /// # Errors
+    /// As for [`Database::write`].
+    pub async fn join_whole_tables(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.connection {
+            Connection::Postgres(transaction) => {
+                postgres::execute(transaction, WHOLE_TABLES, &[]).await.map(drop)
+            }
+            // SQLite's joins are loops, and it makes the index that one lacks.
+            Connection::Sqlite(_) => Ok(()),
         }
     }
 
@@ -125,8 +142,9 @@ async fn lock(
         postgres::execute(&mut transaction, LOCK_TIMEOUT, &[]).await?;
         match postgres::execute(&mut transaction, &lock, &[]).await {
             Ok(_) => {
-                postgres::execute(&mut transaction, "SET LOCAL lock_timeout = 0", &[]).await?;
-                postgres::execute(&mut transaction, TIME, &[]).await?;
+                for setting in ONCE_LOCKED {
+                    postgres::execute(&mut transaction, setting, &[]).await?;
+                }
                 return Ok(transaction);
             }
             Err(DatabaseError::Busy) => {

@@ -6,6 +6,8 @@ use super::testing::{empty_databases, empty_sqlite, fresh_databases};
 use super::{Database, DatabaseError, Engine, StatementCounts};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
+const ALL_MIGRATIONS: [&str; 4] = ["0001_foundation", "0002_ledger", "0003_leaf_with_event", "0004_coverage"];
+
 const NOW: &str = "2026-01-02T03:04:05.678901Z";
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -27,14 +29,8 @@ fn constraint(name: &str) -> DatabaseError {
 async fn migrating_twice_applies_everything_once() {
     for fresh in empty_databases().await.unwrap() {
         let database = fresh.database;
-        assert_eq!(
-            database.pending_migrations().await.unwrap(),
-            ["0001_foundation", "0002_ledger", "0003_leaf_with_event"]
-        );
-        assert_eq!(
-            database.migrate(at(NOW)).await.unwrap(),
-            ["0001_foundation", "0002_ledger", "0003_leaf_with_event"]
-        );
+        assert_eq!(database.pending_migrations().await.unwrap(), ALL_MIGRATIONS);
+        assert_eq!(database.migrate(at(NOW)).await.unwrap(), ALL_MIGRATIONS);
         assert!(database.pending_migrations().await.unwrap().is_empty());
         assert!(database.migrate(at(NOW)).await.unwrap().is_empty());
     }
@@ -48,7 +44,7 @@ async fn nodes_that_start_together_take_turns() {
             let node = Database::connect(&fresh.url).await.unwrap();
             nodes.spawn(async move { node.migrate(at(NOW)).await.unwrap().len() });
         }
-        assert_eq!(nodes.join_all().await.into_iter().sum::<usize>(), 3);
+        assert_eq!(nodes.join_all().await.into_iter().sum::<usize>(), ALL_MIGRATIONS.len());
     }
 }
 
@@ -58,7 +54,7 @@ async fn a_newer_database_is_refused() {
         let database = fresh.database;
         let newer = "INSERT INTO countersign_migrations VALUES (99, 'from_tomorrow', '00', $1)";
         database.write(newer, &[at(NOW).into()]).await.unwrap();
-        let refused = DatabaseError::Newer { found: 99, known: 3 };
+        let refused = DatabaseError::Newer { found: 99, known: 4 };
         assert_eq!(database.migrate(at(NOW)).await.unwrap_err(), refused);
         assert_eq!(database.pending_migrations().await.unwrap_err(), refused);
     }
@@ -363,4 +359,50 @@ async fn a_search_that_takes_too_long_is_given_up() {
     assert!(matches!(sqlite.scan(endless, &[], time), Err(DatabaseError::Unavailable(_))));
     // The connection is as good as before, and nobody counts its steps any more.
     assert_eq!(sqlite.read("SELECT 1 AS one", &[]).unwrap()[0].get::<i64>("one").unwrap(), 1);
+}
+
+/// Whoever holds it reads through other connections what it then writes: nobody may write in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn while_somebody_has_a_table_to_themselves_nobody_else_writes_it() {
+    const WRITERS: i64 = 40;
+
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        let insert = "INSERT INTO throttle (bucket, window_started_at, attempts) VALUES ('b', $1, 0)";
+        database.write(insert, &[at(NOW).into()]).await.unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in 0..WRITERS {
+            let database = database.clone();
+            tasks.spawn(async move {
+                let add = "UPDATE throttle SET attempts = attempts + 1 WHERE bucket = 'b'";
+                database.write(add, &[]).await.unwrap();
+                if writer % 8 == 0 {
+                    let mut exclusive = database.exclusive(&["throttle"]).await.unwrap();
+                    let rows = database.read("SELECT attempts FROM throttle", &[]).await.unwrap();
+                    let attempts: i64 = rows[0].get("attempts").unwrap();
+                    let set = "UPDATE throttle SET attempts = $1 WHERE bucket = 'b'";
+                    assert_eq!(exclusive.execute(set, vec![(attempts + 100).into()]).await, Ok(1));
+                    exclusive.commit().await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        let rows = database.read("SELECT attempts FROM throttle", &[]).await.unwrap();
+        assert_eq!(rows[0].get::<i64>("attempts"), Ok(WRITERS + 100 * (WRITERS / 8)), "{database:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_committed_never_was() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        let insert = "INSERT INTO throttle (bucket, window_started_at, attempts) VALUES ('b', $1, 0)";
+        let mut exclusive = database.exclusive(&["throttle"]).await.unwrap();
+        assert_eq!(exclusive.execute(insert, vec![at(NOW).into()]).await, Ok(1));
+        drop(exclusive);
+        // The next one waits until the first is undone.
+        let mut exclusive = database.exclusive(&["throttle"]).await.unwrap();
+        assert_eq!(exclusive.execute("DELETE FROM throttle", Vec::new()).await, Ok(0));
+        exclusive.commit().await.unwrap();
+    }
 }

@@ -43,8 +43,12 @@ impl Tally {
         named: &mut Vec<Difference>,
     ) {
         self.rows += u64::try_from(replayed.len()).unwrap_or(u64::MAX);
-        replayed.values().for_each(|row| digest(&mut self.replayed, row));
-        stored.values().for_each(|row| digest(&mut self.stored, row));
+        for row in replayed.values() {
+            digest(&mut self.replayed, row);
+        }
+        for row in stored.values() {
+            digest(&mut self.stored, row);
+        }
         let both = replayed.iter().map(|(key, row)| (key, Some(row), stored.get(key)));
         let extra = stored.iter().filter(|(key, _)| !replayed.contains_key(*key));
         for (key, replayed, stored) in both.chain(extra.map(|(key, row)| (key, None, Some(row)))) {

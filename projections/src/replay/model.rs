@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 use super::folded::State;
 use crate::database::{DatabaseError, Row};
 use crate::table::{
@@ -42,6 +44,12 @@ impl Model {
             Self::AuditTrail => "audit_trail",
             Self::Coverage => "coverage",
         }
+    }
+}
+
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

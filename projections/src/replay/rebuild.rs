@@ -6,10 +6,10 @@
 //! 3. While nobody writes the live tables, the rest is taken in, and every row that differs is replaced.
 //!    Readers see the rows from before until that is committed.
 
-mod beside;
+pub(super) mod beside;
 mod flip;
 mod follower;
-mod streams;
+pub(super) mod streams;
 
 use crate::database::Database;
 use crate::ledger::store::LedgerStore;
@@ -35,22 +35,23 @@ pub struct Rebuilt {
 pub async fn rebuild(
     database: &Database,
     models: &[Model],
-    mut progress: impl FnMut(Model, u64, u64),
+    mut progress: impl FnMut(u64, u64),
 ) -> Result<Rebuilt, ReplayError> {
     let size = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?.size();
     let mut rebuilt = Rebuilt { size, replaced: Vec::new() };
-    for model in Model::ALL.into_iter().filter(|model| models.contains(model)) {
-        let tables: StreamTables = STREAM_TABLES.iter().filter(|table| table.model == model).collect();
-        let mut tell = |done, total| progress(model, done, total);
-        let replaced = match model {
-            Model::AuditTrail => follower::rebuild(database, model, &mut tell).await?,
-            Model::Coverage => coverage::rebuild(database, &mut tell).await?,
-            Model::Snapshots | Model::LoginCheck | Model::ApiKeys | Model::Webhooks => {
-                let run = Run::begin(database, model, &streams::tables_of(&tables), size).await?;
-                streams::rebuild(database, &tables, run, &mut tell).await?
-            }
-        };
-        rebuilt.replaced.push((model, replaced));
+    // One pass over the streams serves all that are folds of them.
+    let tables: StreamTables = STREAM_TABLES.iter().filter(|table| models.contains(&table.model)).collect();
+    if !tables.is_empty() {
+        let run = Run::begin(database, "streams", &streams::tables_of(&tables), size).await?;
+        rebuilt.replaced = streams::rebuild(database, &tables, run, &mut progress).await?;
+    }
+    if models.contains(&Model::AuditTrail) {
+        let replaced = follower::rebuild(database, &mut progress).await?;
+        rebuilt.replaced.push((Model::AuditTrail, replaced));
+    }
+    if models.contains(&Model::Coverage) {
+        let replaced = coverage::rebuild(database, &mut progress).await?;
+        rebuilt.replaced.push((Model::Coverage, replaced));
     }
     Ok(rebuilt)
 }

@@ -35,7 +35,6 @@ pub struct ReplayReport {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ModelReport {
     /// Which one.
-    #[serde(serialize_with = "model_name")]
     pub model: Model,
     /// How many rows a replay gives it.
     pub rows: u64,
@@ -51,7 +50,6 @@ pub struct ModelReport {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Difference {
     /// Of which read model.
-    #[serde(serialize_with = "model_name")]
     pub model: Model,
     /// In which table.
     pub table: &'static str,
@@ -128,10 +126,6 @@ impl fmt::Display for Difference {
             Kind::Altered { columns } => write!(formatter, "has another {}", columns.join(", ")),
         }
     }
-}
-
-fn model_name<S: Serializer>(model: &Model, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(model.name())
 }
 
 fn as_text<S: Serializer>(all: &[Unreadable], serializer: S) -> Result<S::Ok, S::Error> {

@@ -131,7 +131,7 @@ pub async fn events_of(
 ) -> Result<Vec<PastEvent>, LedgerError> {
     let params = [stream_type.into(), stream_id.into(), after.into(), PAGE_EVENTS.into()];
     let rows = database.read_bulk(OF_ONE, &params).await?;
-    Ok(rows.iter().map(read_event).collect::<Result<_, _>>()?)
+    rows.iter().map(read_event).collect()
 }
 
 /// The next events of one stream after a sequence that are among the ledger's first entries.
@@ -147,7 +147,7 @@ pub async fn events_of_below(
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let params = [stream_type.into(), stream_id.into(), after.into(), size.into(), PAGE_EVENTS.into()];
     let rows = database.read_bulk(OF_ONE_BELOW, &params).await?;
-    Ok(rows.iter().map(read_event).collect::<Result<_, _>>()?)
+    rows.iter().map(read_event).collect()
 }
 
 /// Whether a page of events was the last one.

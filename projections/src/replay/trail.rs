@@ -77,9 +77,9 @@ pub(super) async fn compare(
 /// By what an event is found.
 #[derive(PartialEq, Eq)]
 struct Searched {
-    user_id: Option<String>,
-    agreement_id: Option<String>,
-    actor_id: Option<String>,
+    user: Option<String>,
+    agreement: Option<String>,
+    actor: Option<String>,
 }
 
 struct Entry {
@@ -117,14 +117,14 @@ impl Entry {
             recorded_at: row.get("recorded_at")?,
             event_type: row.get("event_type")?,
             said: Searched {
-                user_id,
-                agreement_id: own_agreement.or_else(|| told("agreement_id")),
-                actor_id: told("actor_id"),
+                user: user_id,
+                agreement: own_agreement.or_else(|| told("agreement_id")),
+                actor: told("actor_id"),
             },
             stored: Searched {
-                user_id: row.get("user_id")?,
-                agreement_id: row.get("agreement_id")?,
-                actor_id: row.get("actor_id")?,
+                user: row.get("user_id")?,
+                agreement: row.get("agreement_id")?,
+                actor: row.get("actor_id")?,
             },
             stream_type,
             stream_id,
@@ -143,9 +143,9 @@ impl Entry {
             self.stream_type.clone().into(),
             self.stream_id.clone().into(),
             self.sequence.into(),
-            searched.user_id.clone().into(),
-            searched.agreement_id.clone().into(),
-            searched.actor_id.clone().into(),
+            searched.user.clone().into(),
+            searched.agreement.clone().into(),
+            searched.actor.clone().into(),
         ]
     }
 }

@@ -159,7 +159,7 @@ impl<'d> Run<'d> {
                     match folded.apply(event) {
                         // What came after this began is compared, and counted by the next.
                         Ok(()) if event.position.is_some_and(|position| position < self.size) => {
-                            self.events += 1
+                            self.events += 1;
                         }
                         Ok(()) => {}
                         Err(error) => current = Some(Err(self.broken(error))),
@@ -242,16 +242,19 @@ impl<'d> Run<'d> {
 
     async fn stored(&self, table: &StreamTable, chunk: &Chunk, until: Until) -> Result<Rows, ReplayError> {
         let StreamTable { only, stream_column, .. } = table;
-        let mut sql = format!(
-            "SELECT {} FROM {} WHERE {only} AND {stream_column} > $1",
+        let mut params = vec![chunk.after.clone().into()];
+        let end = match until {
+            Until::Last => {
+                params.push(chunk.last.clone().into());
+                format!(" AND {stream_column} <= $2")
+            }
+            Until::End => String::new(),
+        };
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {only} AND {stream_column} > $1{end}",
             table.selected(),
             table.table.name
         );
-        let mut params = vec![chunk.after.clone().into()];
-        if until == Until::Last {
-            sql.push_str(&format!(" AND {stream_column} <= $2"));
-            params.push(chunk.last.clone().into());
-        }
         read_all(table, &self.database.read_bulk(&sql, &params).await?)
     }
 

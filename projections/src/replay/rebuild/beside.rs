@@ -1,19 +1,19 @@
 //! The tables beside the live ones, and how far they were filled.
 
 use crate::database::{Database, DatabaseError, Engine, Row, Step, Transacted};
-use crate::replay::{Model, ReplayError};
+use crate::replay::ReplayError;
 use crate::table::{Table, Value};
 
 /// A live table, and the one beside it.
-pub(super) type Pair = (&'static Table, &'static Table);
+pub(in crate::replay) type Pair = (&'static Table, &'static Table);
 
 const CREATE_RUNS: &str = "CREATE TABLE IF NOT EXISTS replay_runs (model text NOT NULL PRIMARY KEY, \
     shape text NOT NULL, size bigint NOT NULL, seen bigint NOT NULL, after_type text NOT NULL, after_id text NOT NULL)";
 
-/// A rebuild of one read model, as far as it came.
+/// A rebuild, as far as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
-    pub(super) model: Model,
+pub(in crate::replay) struct Run {
+    pub(super) name: &'static str,
     /// Up to where streams are folded before what came meanwhile is taken in.
     pub(super) size: u64,
     /// How many entries were taken in.
@@ -24,19 +24,19 @@ pub(super) struct Run {
 
 impl Run {
     /// Goes on with what was begun, or begins.
-    pub(super) async fn begin(
+    pub(in crate::replay) async fn begin(
         database: &Database,
-        model: Model,
+        name: &'static str,
         pairs: &[Pair],
         size: u64,
     ) -> Result<Self, ReplayError> {
         database.write(CREATE_RUNS, &[]).await?;
         let find = "SELECT shape, size, seen, after_type, after_id FROM replay_runs WHERE model = $1";
-        let found = database.read_bulk(find, &[model.name().into()]).await?;
+        let found = database.read_bulk(find, &[name.into()]).await?;
         if let Some(row) = found.first()
             && row.get::<String>("shape")? == shape(pairs)
         {
-            return Ok(Self::read(model, row)?);
+            return Ok(Self::read(name, row)?);
         }
         for (live, beside) in pairs {
             database.write(&format!("DROP TABLE IF EXISTS {}", beside.name), &[]).await?;
@@ -47,15 +47,15 @@ impl Run {
         let begin = "INSERT INTO replay_runs (model, shape, size, seen, after_type, after_id) \
                      VALUES ($1, $2, $3, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = excluded.shape, \
                      size = excluded.size, seen = 0, after_type = '', after_id = ''";
-        let params = [model.name().into(), shape(pairs).into(), number(size)];
+        let params = [name.into(), shape(pairs).into(), number(size)];
         database.write(begin, &params).await?;
-        Ok(Self { model, size, seen: 0, after: (String::new(), String::new()) })
+        Ok(Self { name, size, seen: 0, after: (String::new(), String::new()) })
     }
 
-    fn read(model: Model, row: &Row) -> Result<Self, DatabaseError> {
+    fn read(name: &'static str, row: &Row) -> Result<Self, DatabaseError> {
         let natural = |column| row.get::<i64>(column).map(|number| u64::try_from(number).unwrap_or_default());
         Ok(Self {
-            model,
+            name,
             size: natural("size")?,
             seen: natural("seen")?,
             after: (row.get("after_type")?, row.get("after_id")?),
@@ -63,7 +63,7 @@ impl Run {
     }
 
     /// Takes rows in and says how far that came, together. Two replays at once cannot both do that.
-    pub(super) async fn advance(
+    pub(in crate::replay) async fn advance(
         &mut self,
         database: &Database,
         mut steps: Vec<Step>,
@@ -76,7 +76,7 @@ impl Run {
             number(seen),
             after.0.clone().into(),
             after.1.clone().into(),
-            self.model.name().into(),
+            self.name.into(),
             number(self.seen),
             self.after.0.clone().into(),
             self.after.1.clone().into(),
@@ -89,9 +89,28 @@ impl Run {
         Ok(outcome)
     }
 
+    /// Makes what the filled tables are searched by: PostgreSQL does that faster afterwards.
+    pub(super) async fn index(&self, database: &Database, pairs: &[Pair]) -> Result<(), ReplayError> {
+        match database.engine() {
+            Engine::Sqlite(_) => {}
+            Engine::Postgres(_) => {
+                for (_, beside) in pairs {
+                    // Without the bound on the time of a request's statements.
+                    let mut exclusive = database.exclusive(&[beside.name]).await?;
+                    for sql in indexes(beside) {
+                        exclusive.execute(&sql, Vec::new()).await?;
+                    }
+                    exclusive.execute(&format!("ANALYZE {}", beside.name), Vec::new()).await?;
+                    exclusive.commit().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves nothing of the rebuild behind.
     pub(super) async fn clear(&self, database: &Database, pairs: &[Pair]) -> Result<(), ReplayError> {
-        database.write("DELETE FROM replay_runs WHERE model = $1", &[self.model.name().into()]).await?;
+        database.write("DELETE FROM replay_runs WHERE model = $1", &[self.name.into()]).await?;
         for (_, beside) in pairs {
             database.write(&format!("DROP TABLE IF EXISTS {}", beside.name), &[]).await?;
         }
@@ -102,21 +121,33 @@ impl Run {
 /// What a program of another version would not go on with.
 fn shape(pairs: &[Pair]) -> String {
     let of = |(_, beside): &Pair| format!("{} ({})", beside.name, beside.column_names());
-    pairs.iter().map(of).collect::<Vec<_>>().join("; ")
+    let tables: Vec<String> = pairs.iter().map(of).collect();
+    format!("{} {}", env!("CARGO_PKG_VERSION"), tables.join("; "))
 }
 
-fn create_like(database: &Database, live: &Table, beside: &Table) -> [String; 2] {
-    let (name, key) = (beside.name, beside.key.join(", "));
+fn create_like(database: &Database, live: &Table, beside: &Table) -> Vec<String> {
+    let name = beside.name;
     match database.engine() {
-        Engine::Postgres(_) => [
-            format!("CREATE TABLE {name} (LIKE {} INCLUDING DEFAULTS)", live.name),
-            format!("ALTER TABLE {name} ADD CONSTRAINT {name}_pkey PRIMARY KEY ({key})"),
-        ],
-        Engine::Sqlite(_) => [
-            format!("CREATE TABLE {name} AS SELECT {} FROM {} WHERE 1 = 0", live.column_names(), live.name),
-            format!("CREATE UNIQUE INDEX {name}_pkey ON {name} ({key})"),
-        ],
+        Engine::Postgres(_) => vec![format!("CREATE TABLE {name} (LIKE {} INCLUDING DEFAULTS)", live.name)],
+        // Nobody may write while SQLite makes an index, so it is made while the table is empty.
+        Engine::Sqlite(_) => {
+            let columns = live.column_names();
+            let mut made =
+                vec![format!("CREATE TABLE {name} AS SELECT {columns} FROM {} WHERE 1 = 0", live.name)];
+            made.extend(indexes(beside));
+            made
+        }
     }
+}
+
+/// By its key, and by each column of it that streams are found by.
+fn indexes(Table { name, key, .. }: &Table) -> Vec<String> {
+    let whole = format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_pkey ON {name} ({})", key.join(", "));
+    let others = key
+        .iter()
+        .skip(1)
+        .map(|column| format!("CREATE INDEX IF NOT EXISTS {name}_{column} ON {name} ({column})"));
+    [whole].into_iter().chain(others).collect()
 }
 
 pub(super) fn number(natural: u64) -> Value {

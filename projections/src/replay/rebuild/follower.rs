@@ -5,7 +5,7 @@ use super::flip::put_in_place;
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
 use crate::database::{Database, DatabaseError, Step, Transacted};
-use crate::replay::{Model, ReplayError};
+use crate::replay::ReplayError;
 use crate::table::Value;
 
 /// So many entries are taken in at once.
@@ -16,11 +16,10 @@ const PAIRS: [Pair; 1] = [(&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL)];
 /// Rebuilds the audit trail; how many rows were replaced.
 pub(super) async fn rebuild(
     database: &Database,
-    model: Model,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<u64, ReplayError> {
     let size = catch_up::position::<AuditTrail>(database).await?;
-    let mut run = Run::begin(database, model, &PAIRS, size).await?;
+    let mut run = Run::begin(database, "audit_trail", &PAIRS, size).await?;
     loop {
         let size = catch_up::position::<AuditTrail>(database).await?;
         if run.seen >= size {
@@ -33,6 +32,7 @@ pub(super) async fn rebuild(
         }
         progress(run.seen, size);
     }
+    run.index(database, &PAIRS).await?;
     let live = AUDIT_TRAIL_TABLE.name;
     let mut exclusive = database.exclusive(&[live, "projection_checkpoints"]).await?;
     // Nobody moves it any more, so the rest is what the live trail has taken in since.
@@ -42,6 +42,7 @@ pub(super) async fn rebuild(
     if taken != position.saturating_sub(run.seen) {
         return Err(stopped(database, run.seen, position).await?);
     }
+    exclusive.join_whole_tables().await?;
     let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
     let replaced = put_in_place(&mut exclusive, pair, "1 = 1", AUDIT_TRAIL_TABLE.columns.iter()).await?;
     exclusive.commit().await?;

@@ -7,7 +7,7 @@ use super::flip::put_in_place;
 use crate::database::{Database, DatabaseError, Exclusive, Step, Transacted};
 use crate::ledger::store::LedgerStore;
 use crate::replay::folded::FoldedStream;
-use crate::replay::model::StreamTable;
+use crate::replay::model::{Model, StreamTable};
 use crate::replay::recheck::fold_all;
 use crate::replay::streams::Streams;
 use crate::replay::{ReplayError, StreamTables};
@@ -25,7 +25,7 @@ const ROUNDS_MAX: usize = 20;
 type StreamKey = (String, String);
 
 /// The tables, with those beside them, each once.
-pub(super) fn tables_of(tables: &StreamTables) -> Vec<Pair> {
+pub(in crate::replay) fn tables_of(tables: &StreamTables) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = Vec::with_capacity(tables.len());
     for table in tables {
         if pairs.iter().all(|(live, _)| live.name != table.table.name) {
@@ -35,18 +35,19 @@ pub(super) fn tables_of(tables: &StreamTables) -> Vec<Pair> {
     pairs
 }
 
-/// Rebuilds these tables of one read model; how many rows were replaced.
+/// Rebuilds these tables; how many rows of each read model were replaced.
 pub(super) async fn rebuild(
     database: &Database,
     tables: &StreamTables,
     mut run: Run,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<u64, ReplayError> {
+) -> Result<Vec<(Model, u64)>, ReplayError> {
     let pairs = tables_of(tables);
     fold_streams(database, tables, &mut run, progress).await?;
     if run.seen != run.size {
         return Err(ReplayError::Incomplete { seen: run.seen, size: run.size });
     }
+    run.index(database, &pairs).await?;
     let mut from = run.size;
     for _ in 0..ROUNDS_MAX {
         let to = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?.size();
@@ -77,10 +78,15 @@ pub(super) async fn rebuild(
             take_in(&mut exclusive, table, &stream.1, &rows).await?;
         }
     }
-    let mut replaced = 0;
+    exclusive.join_whole_tables().await?;
+    let mut replaced: Vec<(Model, u64)> = Vec::new();
     for table in tables {
         let pair = (table.table, table.beside);
-        replaced += put_in_place(&mut exclusive, pair, table.only, table.compared()).await?;
+        let rows = put_in_place(&mut exclusive, pair, table.only, table.compared()).await?;
+        match replaced.iter_mut().find(|(model, _)| *model == table.model) {
+            Some((_, before)) => *before += rows,
+            None => replaced.push((table.model, rows)),
+        }
     }
     exclusive.commit().await?;
     run.clear(database, &pairs).await?;

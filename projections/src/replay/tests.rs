@@ -1,0 +1,149 @@
+//! What a replay does that is cut short, or that meets what it cannot fold, on real databases.
+
+use serde_json::json;
+
+use super::rebuild::beside::Run;
+use super::rebuild::streams::tables_of;
+use super::*;
+use crate::database::testing::fresh_databases;
+use crate::database::{Database, Step, Transacted};
+use crate::replay::model::STREAM_TABLES;
+use crate::table::{Change, LOGIN_CHECK_USERS};
+
+const AT: &str = "2030-03-17T17:46:40.000000Z";
+
+fn user(number: u32) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+/// People who registered and turned two-factor on, in a ledger with two entries for each.
+async fn history(database: &Database, people: u32) {
+    for number in 0..people {
+        let id = user(number);
+        let registered =
+            json!({ "UserRegistered": { "user_id": id, "email": "e", "display_name": "n", "at": AT } });
+        let enabled = json!({ "TwoFactorEnabled": { "at": AT } });
+        for (sequence, (name, payload)) in
+            [("UserRegistered", registered), ("TwoFactorEnabled", enabled)].into_iter().enumerate()
+        {
+            let sequence = i64::try_from(sequence).unwrap() + 1;
+            let event = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, \
+                         payload, metadata, recorded_at, user_id) \
+                         SELECT 'user', $1, $2, $3, '1', CAST($4 AS json), '{}', CAST($5 AS timestamptz), $1";
+            // SQLite keeps both as text, and has no such types.
+            let event = match database.engine() {
+                crate::database::Engine::Postgres(_) => event.to_owned(),
+                crate::database::Engine::Sqlite(_) => {
+                    event.replace("CAST($4 AS json)", "$4").replace("CAST($5 AS timestamptz)", "$5")
+                }
+            };
+            let params =
+                [id.clone().into(), sequence.into(), name.into(), payload.to_string().into(), AT.into()];
+            database.write(&event, &params).await.unwrap();
+            let entry = "INSERT INTO ledger_entries VALUES ($1, 'user', $2, $3, 'leaf', 'hash')";
+            let position = i64::from(number) * 2 + sequence - 1;
+            database.write(entry, &[position.into(), id.clone().into(), sequence.into()]).await.unwrap();
+        }
+    }
+    let size = i64::from(people) * 2;
+    let hash = crate::ledger::tree::Hash::from_bytes([0; 32]).to_string();
+    let edge = vec![hash; usize::try_from(size.count_ones()).unwrap()].join(" ");
+    let state = "INSERT INTO ledger_state (origin, verifier_key, size, frontier, checkpoint, signed_size, \
+                 sequenced_at, reconciled_to) VALUES ('o', 'k', $1, $2, '', 0, $3, $3)";
+    let at: countersign_domain::Timestamp = AT.parse().unwrap();
+    database.write(state, &[size.into(), edge.into(), at.into()]).await.unwrap();
+}
+
+async fn login_check_users(database: &Database) -> Vec<(String, bool)> {
+    let sql = "SELECT user_id, two_factor_enabled FROM login_check_users ORDER BY user_id";
+    let rows = database.read(sql, &[]).await.unwrap();
+    rows.iter().map(|row| (row.get("user_id").unwrap(), row.get("two_factor_enabled").unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_cut_short_is_gone_on_with() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 3).await;
+        // As far as the first person, and with something by which that is told from a new beginning.
+        let tables: StreamTables =
+            STREAM_TABLES.iter().filter(|table| table.model == Model::LoginCheck).collect();
+        let mut run = Run::begin(&database, "streams", &tables_of(&tables), 6).await.unwrap();
+        let folded = recheck::fold_all(&database, ("user", &user(0))).await.unwrap().unwrap();
+        let State::User(id, mut state) = folded.state else { panic!("a person") };
+        state.apply(&countersign_domain::user::UserEvent::TwoFactorDisabled { at: AT.parse().unwrap() });
+        let Some(Change::Upsert(_, row)) = crate::login_check::user_row(id, &state) else { panic!("a row") };
+        let users = tables.iter().find(|table| table.table.name == LOGIN_CHECK_USERS.name).unwrap();
+        let step = Step::insert(users.beside, vec![row]);
+        let advanced = run.advance(&database, vec![step], 2, ("user".to_owned(), user(0))).await.unwrap();
+        assert_eq!(advanced, Transacted::Committed);
+
+        let rebuilt = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
+        assert_eq!(rebuilt.replaced, [(Model::LoginCheck, 3)]);
+        assert_eq!(login_check_users(&database).await, [(user(0), false), (user(1), true), (user(2), true)]);
+        // The next one begins anew, and finds that.
+        let rebuilt = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
+        assert_eq!(rebuilt.replaced, [(Model::LoginCheck, 1)]);
+        assert_eq!(login_check_users(&database).await, [(user(0), true), (user(1), true), (user(2), true)]);
+    }
+}
+
+#[tokio::test]
+async fn of_two_rebuilds_at_once_one_gives_up() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 1).await;
+        let pairs = tables_of(&STREAM_TABLES.iter().collect());
+        let mut one = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
+        let mut other = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
+        let after = ("user".to_owned(), user(0));
+        assert_eq!(
+            one.advance(&database, Vec::new(), 2, after.clone()).await.unwrap(),
+            Transacted::Committed
+        );
+        assert_eq!(other.advance(&database, Vec::new(), 2, after).await.unwrap(), Transacted::Undone);
+    }
+}
+
+#[tokio::test]
+async fn entries_that_are_missing_keep_everything_as_it_is() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 2).await;
+        rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
+        let before = login_check_users(&database).await;
+        // The ledger says that it has one more entry than there are.
+        let hash = crate::ledger::tree::Hash::from_bytes([0; 32]).to_string();
+        let grown = "UPDATE ledger_state SET size = 5, frontier = $1";
+        database.write(grown, &[format!("{hash} {hash}").into()]).await.unwrap();
+        database.write("DELETE FROM login_check_users", &[]).await.unwrap();
+        let refused = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await;
+        assert!(matches!(refused, Err(ReplayError::Incomplete { seen: 4, size: 5 })), "{refused:?}");
+        assert!(login_check_users(&database).await.is_empty(), "nothing was put in place");
+        let report = verify_replay(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
+        assert!(!report.holds() && report.events == 4, "{report}");
+        assert_eq!(before.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_read_is_named_by_its_place_and_never_quoted() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 2).await;
+        rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
+        let other = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
+                     metadata) VALUES ('user', $1, 3, 'Unheard', '9', '{\"Unheard\":{\"secret\":\"word\"}}', '{}')";
+        database.write(other, &[user(1).into()]).await.unwrap();
+        let entry = "INSERT INTO ledger_entries VALUES (4, 'user', $1, 3, 'leaf', 'hash')";
+        database.write(entry, &[user(1).into()]).await.unwrap();
+        let hash = crate::ledger::tree::Hash::from_bytes([0; 32]).to_string();
+        let grown = "UPDATE ledger_state SET size = 5, frontier = $1";
+        database.write(grown, &[format!("{hash} {hash}").into()]).await.unwrap();
+        let report = verify_replay(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap().to_string();
+        assert!(report.contains(&format!("event 3 of user/{} does not read", user(1))), "{report}");
+        assert!(!report.contains("word") && report.contains("4 of 5"), "{report}");
+        let refused = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await;
+        assert!(matches!(refused, Err(ReplayError::Unreadable(_))), "{refused:?}");
+    }
+}
