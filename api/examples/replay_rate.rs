@@ -28,6 +28,10 @@ use countersign_projections::table::{Change, EMAIL_CLAIMS};
 /// Each rebuild is done so often.
 const ROUNDS: usize = 3;
 
+/// No statement may take longer than a request.
+const PART_ENTRIES: i64 = 50_000;
+const PART_STREAMS: i64 = 5_000;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -91,12 +95,11 @@ async fn copy(app: &App, table: &str) -> anyhow::Result<f64> {
     Ok(seconds)
 }
 
-/// A statement over positions, a part at a time: none may take longer than a request.
+/// A statement over positions, a part at a time.
 async fn in_parts(app: &App, sql: &str) -> anyhow::Result<()> {
-    const PART: i64 = 50_000;
     let size = i64::try_from(app.ledger.store.state().await?.context("a ledger")?.size())?;
-    for from in (0..size).step_by(usize::try_from(PART)?) {
-        app.database.write(sql, &[from.into(), (from + PART).into()]).await?;
+    for from in (0..size).step_by(usize::try_from(PART_ENTRIES)?) {
+        app.database.write(sql, &[from.into(), (from + PART_ENTRIES).into()]).await?;
     }
     Ok(())
 }
@@ -125,9 +128,8 @@ async fn fill(app: &Arc<App>, events: i64) -> anyhow::Result<()> {
     app.ledger.sequence_all(app.clock.now()).await?;
     let streams = events / 10;
     let params = |from: i64, to: i64| [from.into(), to.into(), id.to_string().into()];
-    const PART: i64 = 5_000;
-    for from in (1..streams).step_by(usize::try_from(PART)?) {
-        let to = streams.min(from + PART);
+    for from in (1..streams).step_by(usize::try_from(PART_STREAMS)?) {
+        let to = streams.min(from + PART_STREAMS);
         let copied = "SELECT e.aggregate_type, lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000' AS aggregate_id, \
             e.sequence, e.event_type, e.event_version, replace(e.payload::text, $3, lpad(to_hex(n), 8, '0') || \
             '-0000-4000-8000-000000000000')::json AS payload, e.metadata, e.recorded_at, e.user_id, n \
