@@ -17,9 +17,9 @@ async fn live(app: &TestApp, path: &str) -> Value {
 
 async fn then(app: &TestApp, path: &str, at: &str) -> Value {
     let mut body = app.get(&as_of(path, at), &app.key).await.expect(200).body;
-    let shown = body.as_object_mut().unwrap();
-    assert_eq!(clock::parse(shown["as_of"].as_str().unwrap()), clock::parse(at));
-    assert!(shown["position"].as_u64().unwrap() > 0);
+    let shown = body.as_object_mut().expect("a value");
+    assert_eq!(clock::parse(shown["as_of"].as_str().expect("a value")), clock::parse(at));
+    assert!(shown["position"].as_u64().expect("a value") > 0);
     for added in ["as_of", "position", "sessions", "administrator", "members_count", "superusers"] {
         shown.remove(added);
     }

@@ -35,8 +35,8 @@ async fn days(app: &TestApp, agreement: &Agreement) -> Vec<(NaiveDate, [i64; 4])
     app.wait_for_the_trail().await;
     let answer = app.get(&coverage_path(agreement), &app.key).await.expect(200);
     let figures = |day: &Value| {
-        let date = day["date"].as_str().unwrap().parse().unwrap();
-        let figure = |name: &str| day[name].as_i64().unwrap();
+        let date = day["date"].as_str().expect("a value").parse().expect("a value");
+        let figure = |name: &str| day[name].as_i64().expect("a value");
         (date, ["members", "with_two_factor", "required", "overdue"].map(figure))
     };
     answer.items().iter().map(figures).collect()

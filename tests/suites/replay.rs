@@ -138,9 +138,9 @@ async fn bad_calls_are_refused(place: Arc<Place>) {
         unknown.stderr.contains("there is no read model trail") && unknown.stderr.contains("audit_trail")
     );
     let report: Value =
-        serde_json::from_str(&place.run(&["replay", "--verify", "--json"]).exits(0).stdout).unwrap();
+        serde_json::from_str(&place.run(&["replay", "--verify", "--json"]).exits(0).stdout).expect("a value");
     assert_eq!(report["size"], report["events"]);
-    assert_eq!(report["models"].as_array().unwrap().len(), 6);
+    assert_eq!(report["models"].as_array().expect("a value").len(), 6);
 }
 
 async fn what_a_rebuild_replaces_is_what_differed(app: TestApp) {
@@ -151,7 +151,7 @@ async fn what_a_rebuild_replaces_is_what_differed(app: TestApp) {
     assert!(rebuilt.replaced.iter().all(|(_, rows)| *rows == 0), "{rebuilt:?}");
     app.place.tamper("DELETE FROM login_check_users").await;
     let rebuilt = app.rebuild_all().await;
-    let people = u64::try_from(mixed.people.len()).unwrap();
+    let people = u64::try_from(mixed.people.len()).expect("a value");
     let replaced: Vec<u64> = rebuilt.replaced.iter().map(|(_, rows)| *rows).collect();
     assert_eq!(replaced, [0, people, 0, 0, 0, 0], "{rebuilt:?}");
     let report = app.replay_report().await;
@@ -174,11 +174,11 @@ async fn rebuilding_while_eight_clients_write_loses_and_repeats_nothing(app: Tes
                 app.enforce(&own).await;
                 // What was answered is what the very next question finds, also while rows are replaced.
                 let check = app.login_check(&ada).await.expect(200);
-                let required = check.body["required_by"].as_array().unwrap().clone();
+                let required = check.body["required_by"].as_array().expect("a value").clone();
                 assert!(required.iter().any(|by| by["agreement_id"] == own.id.as_str()), "{required:?}");
                 app.stop_enforcing(&own).await;
                 let check = app.login_check(&ada).await.expect(200);
-                let required = check.body["required_by"].as_array().unwrap().clone();
+                let required = check.body["required_by"].as_array().expect("a value").clone();
                 assert!(required.iter().all(|by| by["agreement_id"] != own.id.as_str()), "{required:?}");
                 app.unlink(&own, &ada).await;
                 written.fetch_add(4, Ordering::Relaxed);
@@ -196,7 +196,7 @@ async fn rebuilding_while_eight_clients_write_loses_and_repeats_nothing(app: Tes
     assert!(report.holds(), "{report}");
     over.store(true, Ordering::Relaxed);
     for client in clients {
-        client.await.unwrap();
+        client.await.expect("a value");
     }
     app.wait_for_the_trail().await;
     let report = app.replay_report().await;
