@@ -12,6 +12,7 @@ mod cost;
 #[cfg(feature = "postgres")]
 mod database_down;
 mod emergency_code;
+mod erase;
 mod events;
 mod events_seen;
 mod independent;

@@ -17,7 +17,10 @@ pub struct UnlinkErased {
 
 impl Agreement {
     /// Nobody is left who could be a member, or a superuser: there is nothing to refuse.
-    pub(super) fn unlink_erased(&self, command: &UnlinkErased) -> Result<Vec<AgreementEvent>, AgreementRefusal> {
+    pub(super) fn unlink_erased(
+        &self,
+        command: &UnlinkErased,
+    ) -> Result<Vec<AgreementEvent>, AgreementRefusal> {
         self.details.as_ref().ok_or(AgreementRefusal::NotOpened)?;
         let unlinked = AgreementEvent::UserUnlinked { user_id: command.user_id, at: command.at };
         Ok(command.is_linked.then_some(unlinked).into_iter().collect())

@@ -64,7 +64,8 @@ mod tests {
 
     /// Somebody with one of everything that an account can hold.
     fn busy_user() -> Vec<UserEvent> {
-        let reset = UserEvent::TwoFactorReset { pass: token_digest(5), reason: sealed("lost"), at: at_minute(0) };
+        let reset =
+            UserEvent::TwoFactorReset { pass: token_digest(5), reason: sealed("lost"), at: at_minute(0) };
         let demanded = UserEvent::EnrolmentDemanded {
             token: token_digest(3),
             agreement_id: None,
