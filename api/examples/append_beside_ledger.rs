@@ -1,7 +1,7 @@
 //! What the ledger costs appends, and how soon an entry can be proved.
 //!
 //! Clients toggle enforcement on agreements of their own, as fast as they are answered, without HTTP: one
-//! load and one append of one event each. Rounds without the sequencer, with it, and with the audit trail too take
+//! load and one append of one event each. Rounds without the sequencer, with it, and with the read models too take
 //! turns in one run, so that their ratio says something whatever machine it is.
 //!
 //! `cargo run --release -p countersign --example append_beside_ledger [DATABASE-URL] [CLIENTS] [SECONDS]`
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use countersign::app::App;
 use countersign::execute::Plan;
-use countersign::ledger::{Follower, Keeper};
+use countersign::ledger::{Followers, Keeper};
 use countersign::request::Request;
 use countersign::{Clock, Config, entropy};
 use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
@@ -108,10 +108,10 @@ impl Beside {
         }
     }
 
-    fn trail(self, app: &Arc<App>, keeper: Option<&Keeper>) -> Option<Follower> {
+    fn trail(self, app: &Arc<App>, keeper: Option<&Keeper>) -> Option<Followers> {
         match self {
             Self::Nothing | Self::Sequencer => None,
-            Self::SequencerAndTrail => keeper.map(|keeper| Follower::start(Arc::clone(app), keeper.sizes())),
+            Self::SequencerAndTrail => keeper.map(|keeper| Followers::start(app, &keeper.sizes())),
         }
     }
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod ledger;
 mod print;
 mod progress;
+mod replay;
 mod settings;
 
 use std::io::IsTerminal;
@@ -74,6 +75,8 @@ enum Command {
     Migrate,
     /// Checks the ledger of the database, or an auditor's bundle without any database
     Verify(ledger::Verify),
+    /// Folds all events anew: rebuilds read models while the service goes on, or only compares them
+    Replay(replay::Replay),
     /// Writes a bundle for an auditor: the ledger, what is in it, and its proofs
     Export(ledger::Export),
     /// What can be done with the ledger itself
@@ -169,6 +172,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         | Command::User(_)
         | Command::Migrate
         | Command::Verify(_)
+        | Command::Replay(_)
         | Command::Export(_)
         | Command::Ledger(_)
         | Command::Doctor { .. } => settings::Serving::default(),
@@ -176,6 +180,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
     let config = settings::read(&line.global, serving)?;
     let done = match line.command {
         Command::Verify(verify) => return verify.run(&config).await,
+        Command::Replay(replay) => return replay.run(&config).await,
         Command::Doctor { json } => return doctor::run(&config, json).await,
         Command::Demo { .. } => Ok(()),
         Command::Serve(_) => serve(config).await,

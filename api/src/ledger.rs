@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use countersign_domain::Timestamp;
 use countersign_projections::audit_trail::AuditTrail;
-use countersign_projections::catch_up::{CaughtUp, catch_up};
+use countersign_projections::catch_up::{self, CaughtUp, Projection, catch_up};
+use countersign_projections::coverage::Coverage;
 use countersign_projections::database::{Database, DatabaseError};
 use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Signer, Verifier};
 use countersign_projections::ledger::sequencer::{Sequencer, Trust};
@@ -29,9 +30,9 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::key_file::KeyFileError;
-pub use follower::Follower;
+pub use follower::Followers;
 use head::{Head, HeadError};
-pub use health::{Health, Leading, Noticed, Observed};
+pub use health::{Following, Health, Leading, Noticed, Observed};
 pub use keeper::Keeper;
 
 /// The head's name in the data directory.
@@ -240,6 +241,35 @@ impl Ledger {
         }
     }
 
+    /// Waits for a while until all that waits now has its place, and the trail has taken it in; whether that
+    /// came to be.
+    ///
+    /// # Errors
+    /// As for [`Ledger::checkpoint`].
+    pub async fn has_taken_in_what_waits(&self) -> Result<bool, LedgerError> {
+        let database = self.store.database();
+        let deadline = Instant::now() + SIGNED_WAIT;
+        let last = database.read("SELECT max(pending_id) AS last FROM ledger_pending", &[]).await?;
+        let last: Option<i64> = last.first().map(|row| row.get("last")).transpose()?.flatten();
+        let still = "SELECT 1 AS waits FROM ledger_pending WHERE pending_id <= $1 LIMIT 1";
+        while let Some(last) = last
+            && !database.read(still, &[last.into()]).await?.is_empty()
+        {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(SIGNED_POLL).await;
+        }
+        let size = self.store.state().await?.ok_or(LedgerError::NotThere)?.size();
+        while catch_up::position::<AuditTrail>(database).await? < size {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(SIGNED_POLL).await;
+        }
+        Ok(true)
+    }
+
     /// Gives everything that waits its place, signs it, and lets the trail take it in: for the command
     /// line, which may run where no server does. Answers the checkpoint.
     ///
@@ -248,14 +278,18 @@ impl Ledger {
     pub async fn sequence_all(&self, now: Timestamp) -> Result<(String, Checkpoint), HeadError> {
         let head = self.head.trusted();
         let size = self.drain(&mut self.sequencer(), Trust::Head(head.as_ref()), now).await?;
-        let caught_up =
-            catch_up(&AuditTrail, self.store.database(), size).await.map_err(LedgerError::from)?;
-        if let CaughtUp::Poisoned(position) = caught_up {
-            tracing::error!(position, "the audit trail stops before an entry that it cannot take");
-        }
+        self.follow(&AuditTrail, size).await?;
+        self.follow(&Coverage, size).await?;
         let (note, checkpoint) = self.checkpoint().await?;
         self.head.advance(&self.store, &note).await?;
         Ok((note, checkpoint))
+    }
+
+    async fn follow<P: Projection>(&self, projection: &P, size: u64) -> Result<(), LedgerError> {
+        if let CaughtUp::Poisoned(position) = catch_up(projection, self.store.database(), size).await? {
+            tracing::error!(read_model = P::NAME, position, "it stops before an entry that it cannot take");
+        }
+        Ok(())
     }
 
     fn of(config: &Config, store: LedgerStore, signer: Signer) -> Result<Self, LedgerStartError> {

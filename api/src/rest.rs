@@ -8,6 +8,7 @@
 
 pub mod agreements;
 pub mod audit;
+pub mod compliance;
 pub mod enforcement;
 pub mod health;
 pub mod login_checks;

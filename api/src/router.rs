@@ -20,8 +20,8 @@ use crate::auth::{self, RequestId};
 use crate::entropy;
 use crate::problem::{Problem, ProblemCode};
 use crate::rest::{
-    BearerToken, agreements, audit, enforcement, health, login_checks, logins, members, passwords, sessions,
-    tiles, two_factor, users, webhooks,
+    BearerToken, agreements, audit, compliance, enforcement, health, login_checks, logins, members,
+    passwords, sessions, tiles, two_factor, users, webhooks,
 };
 
 /// A body may have so many bytes.
@@ -152,6 +152,9 @@ pub const ROUTES: &[Route] = {
         only("POST", "/v1/webhooks", &[AuditRead, WebhooksWrite], Nobody),
         only("GET", "/v1/webhooks/{webhook_id}", &[AuditRead, WebhooksWrite], Nobody),
         only("DELETE", "/v1/webhooks/{webhook_id}", &[AuditRead, WebhooksWrite], Nobody),
+        only("GET", "/v1/compliance/users/{user_id}", &[AuditRead], Nobody),
+        only("GET", "/v1/compliance/agreements/{agreement_id}", &[AuditRead], Nobody),
+        only("GET", "/v1/compliance/agreements/{agreement_id}/coverage", &[AuditRead], Superuser),
         open("GET", "/v1/audit/checkpoint"),
         open("GET", "/v1/audit/key"),
         open("GET", "/v1/audit/consistency"),
@@ -218,6 +221,9 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::proofs::checkpoint))
         .routes(routes!(audit::proofs::key))
         .routes(routes!(audit::proofs::consistency))
+        .routes(routes!(compliance::user))
+        .routes(routes!(compliance::agreement))
+        .routes(routes!(compliance::coverage))
         .routes(routes!(webhooks::register, webhooks::list))
         .routes(routes!(webhooks::show, webhooks::delete))
         .routes(routes!(tiles::checkpoint))

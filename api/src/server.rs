@@ -24,7 +24,7 @@ use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::housekeeping::keep_house;
-use crate::ledger::{Follower, Keeper};
+use crate::ledger::{Followers, Keeper};
 use crate::router::router;
 use crate::webhooks::Deliverer;
 
@@ -45,7 +45,7 @@ pub struct Server {
     accepting: JoinHandle<()>,
     housekeeping: JoinHandle<()>,
     keeper: Keeper,
-    follower: Follower,
+    followers: Followers,
     deliverer: Deliverer,
 }
 
@@ -64,9 +64,9 @@ impl Server {
         let accepting = tokio::spawn(accept(listener, Arc::clone(&app), stopped));
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&app)));
         let keeper = Keeper::start(Arc::clone(&app));
-        let follower = Follower::start(Arc::clone(&app), keeper.sizes());
+        let followers = Followers::start(&app, &keeper.sizes());
         let deliverer = Deliverer::start(Arc::clone(&app));
-        Ok(Self { app, address, stop, accepting, housekeeping, keeper, follower, deliverer })
+        Ok(Self { app, address, stop, accepting, housekeeping, keeper, followers, deliverer })
     }
 
     /// Where it listens.
@@ -89,7 +89,7 @@ impl Server {
         let _ = self.stop.send(());
         let (_, ()) = tokio::join!(self.accepting, self.deliverer.stop());
         self.keeper.stop().await;
-        self.follower.finish().await;
+        self.followers.finish().await;
     }
 }
 

@@ -3,8 +3,9 @@
 //! It holds no text that people wrote: what an entry says is read from its event when it is shown, so
 //! nothing here has to be purged when somebody is erased.
 
-use crate::catch_up::Projection;
+use crate::catch_up::{Batch, Projection};
 use crate::database::{Database, DatabaseError, Step};
+use crate::table::{Column, Table, Value, integer, text, timestamp};
 
 /// The read model behind the audit trail.
 #[derive(Clone, Copy, Debug)]
@@ -13,27 +14,40 @@ pub struct AuditTrail;
 /// Its table, which is named after its version.
 pub const AUDIT_TRAIL: &str = "audit_trail_v1";
 
+/// Its table, described.
+pub static AUDIT_TRAIL_TABLE: Table = Table { name: AUDIT_TRAIL, columns: COLUMNS, key: &["position"] };
+
+/// Where a replay fills it anew.
+pub(crate) static REPLAYED_AUDIT_TRAIL: Table =
+    Table { name: "replay_audit_trail_v1", columns: COLUMNS, key: &["position"] };
+
+const COLUMNS: &[Column] = &[
+    integer("position"),
+    timestamp("recorded_at"),
+    text("event_type"),
+    text("aggregate_type"),
+    text("aggregate_id"),
+    integer("sequence"),
+    text("user_id"),
+    text("agreement_id"),
+    text("actor_id"),
+];
+
 const FIND: &str = "SELECT l.position, e.event_id FROM ledger_entries l LEFT JOIN events e \
     ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
     WHERE l.position >= $1 AND l.position < $2 ORDER BY l.position";
 
 impl Projection for AuditTrail {
     const NAME: &'static str = "audit_trail";
+    const TITLE: &'static str = "The audit trail";
     const VERSION: i64 = 1;
 
-    fn steps(&self, from: i64, to: i64) -> Vec<Step> {
-        // An outer join, so that no planner can begin with all events there are.
-        let sql = format!(
-            "INSERT INTO {AUDIT_TRAIL} (position, recorded_at, event_type, aggregate_type, aggregate_id, sequence, \
-             user_id, agreement_id, actor_id) SELECT l.position, e.recorded_at, e.event_type, e.aggregate_type, \
-             e.aggregate_id, e.sequence, e.user_id, e.agreement_id, e.actor_id \
-             FROM ledger_entries l LEFT JOIN events e ON e.aggregate_type = l.aggregate_type \
-             AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
-             WHERE l.position >= $1 AND l.position < $2 AND coalesce(e.sequence, 0) > 0"
-        );
+    // The database does all of it by itself, so the trail is kept where the ledger is.
+    async fn take(&self, _: &Database, _: &Database, from: i64, to: i64) -> Result<Batch, DatabaseError> {
+        let (sql, params) = Self::insert(AUDIT_TRAIL, from, to);
         // An entry whose event is gone would be missing from the trail, so all or none.
         let entries = u64::try_from(to - from).unwrap_or_default();
-        vec![Step::new(sql, vec![from.into(), to.into()]).changing(entries)]
+        Ok(Batch::Steps(vec![Step::new(sql, params).changing(entries)]))
     }
 
     async fn poison(&self, database: &Database, from: i64, to: i64) -> Result<Option<i64>, DatabaseError> {
@@ -47,5 +61,21 @@ impl Projection for AuditTrail {
             next += 1;
         }
         Ok((next < to).then_some(next))
+    }
+}
+
+impl AuditTrail {
+    /// The statement that takes entries into a table of this shape, as many as there are events of.
+    pub(crate) fn insert(table: &str, from: i64, to: i64) -> (String, Vec<Value>) {
+        // An outer join, so that no planner can begin with all events there are.
+        let sql = format!(
+            "INSERT INTO {table} (position, recorded_at, event_type, aggregate_type, aggregate_id, sequence, \
+             user_id, agreement_id, actor_id) SELECT l.position, e.recorded_at, e.event_type, e.aggregate_type, \
+             e.aggregate_id, e.sequence, e.user_id, e.agreement_id, e.actor_id \
+             FROM ledger_entries l LEFT JOIN events e ON e.aggregate_type = l.aggregate_type \
+             AND e.aggregate_id = l.aggregate_id AND e.sequence = l.sequence \
+             WHERE l.position >= $1 AND l.position < $2 AND coalesce(e.sequence, 0) > 0"
+        );
+        (sql, vec![from.into(), to.into()])
     }
 }

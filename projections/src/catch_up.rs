@@ -18,20 +18,40 @@ const RACES_MAX: u32 = 10;
 pub trait Projection: Sync {
     /// Its name.
     const NAME: &'static str;
+    /// What people call it, at the beginning of a sentence.
+    const TITLE: &'static str;
     /// The version of its tables. Another version fills tables of its own, from the beginning.
     const VERSION: i64;
 
-    /// The statements that take in the entries from `from` to before `to`. They must change
-    /// nothing, or fail, if one of these cannot be taken.
-    fn steps(&self, from: i64, to: i64) -> Vec<Step>;
-
-    /// The first of these entries that cannot be taken: it or its event is gone, or does not read.
-    fn poison(
+    /// What takes in the entries from `from` to before `to` of the ledger, worked out from the projection's
+    /// own tables.
+    fn take(
         &self,
-        database: &Database,
+        ledger: &Database,
+        own: &Database,
         from: i64,
         to: i64,
-    ) -> impl Future<Output = Result<Option<i64>, DatabaseError>> + Send;
+    ) -> impl Future<Output = Result<Batch, DatabaseError>> + Send;
+
+    /// Why statements took no effect although nobody was faster: the first of these entries that cannot be
+    /// taken. Where [`Projection::take`] looks for itself, there is none.
+    fn poison(
+        &self,
+        _ledger: &Database,
+        _from: i64,
+        _to: i64,
+    ) -> impl Future<Output = Result<Option<i64>, DatabaseError>> + Send {
+        std::future::ready(Ok(None))
+    }
+}
+
+/// What becomes of some entries.
+#[derive(Debug)]
+pub enum Batch {
+    /// Statements that take them in. They must change nothing, or fail, if one of them cannot be taken.
+    Steps(Vec<Step>),
+    /// This one cannot be taken: it or its event is gone, or does not read.
+    Poison(i64),
 }
 
 /// How far a projection came.
@@ -52,29 +72,51 @@ pub async fn catch_up<P: Projection>(
     database: &Database,
     size: u64,
 ) -> Result<CaughtUp, DatabaseError> {
+    catch_up_elsewhere(projection, database, database, size).await
+}
+
+/// The same into the tables of another database.
+///
+/// # Errors
+/// When one of the databases does not answer.
+pub async fn catch_up_elsewhere<P: Projection>(
+    projection: &P,
+    ledger: &Database,
+    own: &Database,
+    size: u64,
+) -> Result<CaughtUp, DatabaseError> {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let mut from = begin::<P>(database).await?;
+    let mut from = begin::<P>(own).await?;
     let mut lost = 0;
     while from < size {
         let to = size.min(from.saturating_add(i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)));
-        if take(projection, database, from, to).await? == Transacted::Committed {
-            from = to;
-            continue;
-        }
-        // Either somebody else took these entries, or one of them cannot be taken.
-        let now = begin::<P>(database).await?;
-        if now == from
-            && let Some(poison) = projection.poison(database, from, to).await?
-        {
-            if poison > from {
-                take(projection, database, from, poison).await?;
+        let poison = match projection.take(ledger, own, from, to).await? {
+            Batch::Steps(steps) => {
+                if advance::<P>(own, from, to, steps).await? == Transacted::Committed {
+                    from = to;
+                    continue;
+                }
+                // Either somebody else took these entries, or one of them cannot be taken.
+                let now = begin::<P>(own).await?;
+                let poison = if now == from { projection.poison(ledger, from, to).await? } else { None };
+                if poison.is_none() {
+                    from = now;
+                    lost += 1;
+                    if lost > RACES_MAX {
+                        return Err(DatabaseError::Busy);
+                    }
+                }
+                poison
+            }
+            Batch::Poison(poison) => Some(poison),
+        };
+        if let Some(poison) = poison {
+            if poison > from
+                && let Batch::Steps(steps) = projection.take(ledger, own, from, poison).await?
+            {
+                advance::<P>(own, from, poison, steps).await?;
             }
             return Ok(CaughtUp::Poisoned(natural(poison)));
-        }
-        from = now;
-        lost += 1;
-        if lost > RACES_MAX {
-            return Err(DatabaseError::Busy);
         }
     }
     Ok(CaughtUp::To(natural(from)))
@@ -106,18 +148,18 @@ async fn begin<P: Projection>(database: &Database) -> Result<i64, DatabaseError>
     Ok(0)
 }
 
-async fn take<P: Projection>(
-    projection: &P,
-    database: &Database,
+async fn advance<P: Projection>(
+    own: &Database,
     from: i64,
     to: i64,
+    more: Vec<Step>,
 ) -> Result<Transacted, DatabaseError> {
     let moved = "UPDATE projection_checkpoints SET position = $1 \
                  WHERE projection = $2 AND version = $3 AND position = $4";
     let params = vec![to.into(), P::NAME.into(), P::VERSION.into(), from.into()];
     let mut steps = vec![Step::new(moved, params).changing(1)];
-    steps.extend(projection.steps(from, to));
-    database.transact_derived(steps).await
+    steps.extend(more);
+    own.transact_derived(steps).await
 }
 
 fn natural(position: i64) -> u64 {

@@ -5,6 +5,7 @@
 
 mod counters;
 mod error;
+mod exclusive;
 mod migrate;
 pub mod postgres;
 mod row;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 pub use counters::{StatementCounts, StatementKind};
 pub use error::{DatabaseError, connection_lost};
+pub use exclusive::Exclusive;
 pub use postgres::Postgres;
 pub use row::{FromValue, Row};
 pub use sqlite::Sqlite;

@@ -13,6 +13,7 @@ use countersign_domain::requirement::{Requirement, Standing, standing};
 use countersign_domain::user::{Factor, User};
 use serde::{Deserialize, Serialize};
 
+use crate::replay::folded::Member;
 use crate::table::{Change, LOGIN_CHECK_AGREEMENTS, LOGIN_CHECK_LINKS, LOGIN_CHECK_USERS, Value};
 
 /// A JSON array of a user's [`Link`]s, as a piece of a larger statement that knows the user's id
@@ -67,6 +68,38 @@ pub struct Link {
 }
 
 impl Link {
+    /// The link of a member of an agreement that an open agreement may administer; none before it was opened.
+    #[must_use]
+    pub fn at(
+        agreement_id: AgreementId,
+        agreement: &Agreement,
+        member: &Member,
+        administrator: Option<&(AgreementId, Agreement)>,
+    ) -> Option<Self> {
+        let details = agreement.details()?;
+        let enforcement = agreement.enforcement();
+        let administering = administrator.map(|(_, administrator)| administrator.enforcement());
+        Some(Self {
+            agreement_id,
+            role: member.role,
+            linked_at: member.linked_at,
+            number: details.number.clone(),
+            name: details.name.clone(),
+            closed: agreement.closed_at().is_some(),
+            enforced: enforcement.enforced,
+            enforced_since: enforcement.since,
+            deadline: enforcement.deadline,
+            administrator_id: administrator.map(|(id, _)| *id),
+            administered_since: agreement.administered_since(),
+            administrator_name: administrator
+                .and_then(|(_, administrator)| administrator.details())
+                .map(|details| details.name.clone()),
+            administrator_enforced: administering.map(|enforcement| enforcement.enforced),
+            administrator_enforced_since: administering.and_then(|enforcement| enforcement.since),
+            administrator_deadline: administering.and_then(|enforcement| enforcement.deadline),
+        })
+    }
+
     /// Since when two-factor is required through this link, if it is: since the tick, or since
     /// the link or the administration where those came later.
     #[must_use]

@@ -11,6 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use countersign_projections::replay::{Rebuilt, ReplayReport};
 use serde_json::Value;
 
 use crate::{
@@ -139,6 +140,16 @@ impl TestApp {
             all.push((stream, id, snapshot, refolded));
         }
         all
+    }
+
+    /// Compares every read model with a replay of all events.
+    pub async fn replay_report(&self) -> ReplayReport {
+        product::replay_report(&self.inside()).await
+    }
+
+    /// Rebuilds every read model while the node goes on.
+    pub async fn rebuild_all(&self) -> Rebuilt {
+        product::rebuild_all(&self.inside()).await
     }
 
     /// Takes all snapshots away.

@@ -23,6 +23,7 @@ pub mod app;
 pub mod authenticator;
 pub mod client;
 pub mod clock;
+pub mod mix;
 pub mod people;
 pub mod place;
 #[cfg(feature = "postgres")]
@@ -39,6 +40,7 @@ pub use answer::Answer;
 pub use app::TestApp;
 pub use authenticator::wrong_code;
 pub use client::{Client, NOBODY};
+pub use mix::Mixed;
 pub use people::{Enrolment, Person, Session, TwoFactor};
 pub use place::{Database, Place};
 pub use program::{Ran, Serving};

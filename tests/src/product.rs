@@ -10,6 +10,7 @@ pub(crate) use countersign::{Clock, Server};
 use countersign::{Config, operator};
 use countersign_domain::{agreement::Agreement, instance::Instance, user::User};
 use countersign_projections::database::Row;
+use countersign_projections::replay::{Model, Rebuilt, ReplayReport, rebuild, verify_replay};
 use cqrs_es::Aggregate;
 use serde_json::Value;
 
@@ -129,4 +130,14 @@ pub(crate) async fn remember_a_newer_migration(app: &App, at: DateTime<Utc>) {
                VALUES ($1, $2, $3, $4)";
     let row = [1001_i64.into(), "of_a_newer_program".into(), "unknown".into(), at.into()];
     app.database.write(sql, &row).await.expect("a migration is remembered");
+}
+
+/// What `countersign replay --verify` does.
+pub(crate) async fn replay_report(app: &App) -> ReplayReport {
+    verify_replay(&app.database, &Model::ALL, |_, _| {}).await.expect("a replay")
+}
+
+/// What `countersign replay` does.
+pub(crate) async fn rebuild_all(app: &App) -> Rebuilt {
+    rebuild(&app.database, &Model::ALL, |_, _, _| {}).await.expect("a replay")
 }

@@ -70,6 +70,7 @@ impl TestApp {
             figure("countersign_ledger_pending_events").as_deref() == Some("0")
                 && entries.is_some()
                 && entries == figure("countersign_audit_trail_entries")
+                && entries == figure("countersign_coverage_entries")
         })
         .await;
     }

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+mod as_of;
 mod attacks;
 mod bad_input;
 mod bounds;
@@ -32,6 +33,7 @@ mod program;
 mod races;
 mod readiness;
 mod refuses_to_start;
+mod replay;
 mod routes;
 mod secrets;
 mod secrets_search;

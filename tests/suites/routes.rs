@@ -276,6 +276,15 @@ fn sessions_and_audit() -> Vec<Route> {
         route(Method::GET, "/v1/audit/export?format=ndjson", &["audit:read"], Sessions::None, none),
         // An empty beginning: a listener that is not refused would otherwise listen on.
         route(Method::GET, "/v1/audit/stream?from_position=no", &["audit:read"], Sessions::None, none),
+        route(Method::GET, "/v1/compliance/users/{user}", &["audit:read"], Sessions::None, none),
+        route(Method::GET, "/v1/compliance/agreements/{agreement}", &["audit:read"], Sessions::None, none),
+        route(
+            Method::GET,
+            "/v1/compliance/agreements/{agreement}/coverage",
+            &["audit:read"],
+            Sessions::Superuser,
+            none,
+        ),
         route(Method::GET, "/ledger/tile/entries/{tile}", &["audit:read"], Sessions::None, none),
     ]
 }

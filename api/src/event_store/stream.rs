@@ -9,13 +9,14 @@ use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::{Agreement, AgreementEvent, AgreementKind, Role};
 use countersign_domain::ids::{AgreementId, InstanceId, UserId};
-use countersign_domain::instance::{ApiKey, Instance, InstanceEvent, Webhook};
+use countersign_domain::instance::{Instance, InstanceEvent};
 use countersign_domain::requirement::Requirement;
 use countersign_domain::user::totp::TotpSecret;
 use countersign_domain::user::{User, UserEvent};
+use countersign_projections::instance_rows::instance_rows;
 use countersign_projections::links_of;
 use countersign_projections::login_check::{Link, agreement_row, link_row, required_by, user_row};
-use countersign_projections::table::{API_KEYS, Change, DATA_KEYS, VAULT, WEBHOOK_CURSORS, WEBHOOKS};
+use countersign_projections::table::{Change, DATA_KEYS, VAULT};
 use cqrs_es::Aggregate;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -244,15 +245,7 @@ impl Stream for Agreement {
     }
 
     fn about(id: AgreementId, event: &AgreementEvent) -> About {
-        let user_id = match event {
-            AgreementEvent::UserLinked { user_id, .. }
-            | AgreementEvent::UserRoleChanged { user_id, .. }
-            | AgreementEvent::UserUnlinked { user_id, .. } => Some(user_id.to_string()),
-            AgreementEvent::AgreementOpened { .. }
-            | AgreementEvent::AdministrationChanged { .. }
-            | AgreementEvent::EnforcementToggled { .. }
-            | AgreementEvent::AgreementClosed { .. } => None,
-        };
+        let user_id = event.user_id().map(|id| id.to_string());
         About { user_id, agreement_id: Some(id.to_string()) }
     }
 
@@ -283,11 +276,9 @@ impl Stream for Instance {
         About::default()
     }
 
-    /// The row of the API key or of the webhook, which takes its cursor along when it goes, and the vault's rows that nothing names any more.
+    /// The row of the API key or of the webhook, and the vault's rows that nothing names any more.
     fn changes(context: &Loaded<Self>, _: &[InstanceEvent]) -> Vec<Change> {
-        let api_key = context.state.api_key().map(api_key_row);
-        let webhook = context.state.webhook().into_iter().flat_map(webhook_rows);
-        api_key.into_iter().chain(webhook).chain(dropped_secrets(context)).collect()
+        instance_rows(&context.state).chain(dropped_secrets(context)).collect()
     }
 
     fn vault_rows(&self) -> Vec<Uuid> {
@@ -295,40 +286,11 @@ impl Stream for Instance {
     }
 }
 
-fn api_key_row(key: &ApiKey) -> Change {
-    let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
-    let row = vec![
-        key.id.to_string().into(),
-        key.name.clone().into(),
-        key.token.as_str().to_owned().into(),
-        scopes.join(" ").into(),
-        key.issued_at.into(),
-        key.expires_at.into(),
-        key.revoked_at.into(),
-    ];
-    Change::Upsert(&API_KEYS, row)
-}
-
-fn webhook_rows(webhook: &Webhook) -> Vec<Change> {
-    let id = webhook.id.to_string();
-    if !webhook.is_registered() {
-        let tables = [&WEBHOOKS, &WEBHOOK_CURSORS];
-        return tables.map(|table| Change::Delete(table, vec![id.clone().into()])).into();
-    }
-    let row = vec![
-        id.into(),
-        webhook.url.as_str().to_owned().into(),
-        webhook.types.join(" ").into(),
-        webhook.secret.to_string().into(),
-        webhook.registered_at.into(),
-    ];
-    vec![Change::Upsert(&WEBHOOKS, row)]
-}
-
 #[cfg(test)]
 mod tests {
     use countersign_domain::ids::WebhookId;
     use countersign_domain::instance::{DeleteWebhook, InstanceCommand, RegisterWebhook};
+    use countersign_projections::table::WEBHOOK_CURSORS;
 
     use super::*;
     use crate::app::App;

@@ -1,56 +1,77 @@
-//! The task of each node that lets the audit trail follow the ledger where this node leads, and that says
-//! to those who wait how far the trail is.
+//! The tasks of each node that let a read model follow the ledger where this node leads, one for each, and
+//! that say to those who wait how far it is.
 //!
-//! It is a task of its own so that signing never waits for it, and it rests as long as it works, so that
-//! appends keep most of the database when much has come at once.
+//! They are tasks of their own so that signing never waits for them, nor one for the other, and each rests as
+//! long as it works, so that appends keep most of the database when much has come at once. One that meets
+//! an entry it cannot take stops before it, and is an alarm; the others go on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_projections::audit_trail::AuditTrail;
-use countersign_projections::catch_up::{self, BATCH_MAX, CaughtUp, catch_up};
+use countersign_projections::catch_up::{self, BATCH_MAX, CaughtUp, Projection, catch_up};
+use countersign_projections::coverage::Coverage;
 use countersign_projections::database::DatabaseError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::health::Following;
 use crate::app::App;
 
-/// What comes meanwhile shares the next step.
-const PACE: Duration = Duration::from_millis(20);
-/// How soon what another node's trail took in is noticed.
+/// What comes meanwhile shares the next step. Readers wait for the trail; coverage tells of whole days.
+const TRAIL_PACE: Duration = Duration::from_millis(20);
+const COVERAGE_PACE: Duration = Duration::from_millis(500);
+/// How soon what another node took in is noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// After a failure.
+/// After a failure, and before an entry that cannot be taken; twice as long each time, up to a bound.
 const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
 /// So long a node that stops takes to finish.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The running task.
-pub struct Follower {
-    task: JoinHandle<()>,
+/// The running tasks.
+pub struct Followers {
+    tasks: Vec<JoinHandle<()>>,
 }
 
-impl Follower {
-    /// Starts following, up to where the keeper says.
+impl Followers {
+    /// Lets every read model follow, up to where the keeper says.
     #[must_use]
-    pub fn start(app: Arc<App>, sizes: watch::Receiver<Option<u64>>) -> Self {
-        Self { task: tokio::spawn(Following { app, sizes, position: 0 }.run()) }
+    pub fn start(app: &Arc<App>, sizes: &watch::Receiver<Option<u64>>) -> Self {
+        let trail = Follower::new(AuditTrail, TRAIL_PACE, tell_readers, app, sizes);
+        let coverage = Follower::new(Coverage, COVERAGE_PACE, |_, _| {}, app, sizes);
+        Self { tasks: vec![tokio::spawn(trail.run()), tokio::spawn(coverage.run())] }
     }
 
     /// Waits for a while until everything was taken in; the keeper must have stopped.
-    pub async fn finish(mut self) {
-        if !matches!(timeout(FINISH_TIMEOUT, &mut self.task).await, Ok(Ok(()))) {
-            self.task.abort();
-            tracing::warn!("the audit trail has not taken in the last entries; the next start goes on");
+    pub async fn finish(self) {
+        let deadline = Instant::now() + FINISH_TIMEOUT;
+        for mut task in self.tasks {
+            if !matches!(timeout_at(deadline, &mut task).await, Ok(Ok(()))) {
+                task.abort();
+                tracing::warn!("a read model has not taken in the last entries; the next start goes on");
+            }
         }
     }
 }
 
-struct Following {
+/// Those who wait for the trail are told how far it is.
+fn tell_readers(app: &App, position: u64) {
+    app.ledger.trail.send_if_modified(|known| std::mem::replace(known, position) != position);
+}
+
+struct Follower<P> {
+    projection: P,
+    pace: Duration,
+    /// Is told how far it is.
+    tell: fn(&App, u64),
     app: Arc<App>,
     sizes: watch::Receiver<Option<u64>>,
-    /// How far the trail was when this was last known.
+    /// How far it was when this was last known.
     position: u64,
+    /// How long it rests after the next failure.
+    pause: Duration,
 }
 
 /// What a step came to.
@@ -58,9 +79,22 @@ enum Followed {
     Everything,
     /// There is more to take in.
     Some,
+    /// It cannot take this entry.
+    Stopped(u64),
 }
 
-impl Following {
+impl<P: Projection> Follower<P> {
+    fn new(
+        projection: P,
+        pace: Duration,
+        tell: fn(&App, u64),
+        app: &Arc<App>,
+        sizes: &watch::Receiver<Option<u64>>,
+    ) -> Self {
+        let (app, sizes) = (Arc::clone(app), sizes.clone());
+        Self { projection, pace, tell, app, sizes, position: 0, pause: PAUSE }
+    }
+
     async fn run(mut self) {
         loop {
             let began = Instant::now();
@@ -69,29 +103,55 @@ impl Following {
             let size = *self.sizes.borrow_and_update();
             let outcome = self.step(size).await;
             match self.note(outcome) {
-                Some(Followed::Everything) | None if over => return,
+                Some(Followed::Everything | Followed::Stopped(_)) | None if over => return,
                 Some(Followed::Everything) => {
-                    sleep(PACE).await;
+                    self.pause = PAUSE;
+                    self.rest_or_end(self.pace).await;
                     tokio::select! {
                         () = sleep(POLL) => {}
                         _ = self.sizes.changed() => {}
                     }
                 }
                 Some(Followed::Some) if over => {}
-                Some(Followed::Some) => sleep(began.elapsed()).await,
-                None => sleep(PAUSE).await,
+                Some(Followed::Some) => {
+                    self.pause = PAUSE;
+                    sleep(began.elapsed()).await;
+                }
+                Some(Followed::Stopped(_)) | None => self.back_off().await,
+            }
+        }
+    }
+
+    /// Rests after a failure, each time for longer.
+    async fn back_off(&mut self) {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(PAUSE_MAX);
+        self.rest_or_end(pause).await;
+    }
+
+    /// Rests, unless the node is about to stop meanwhile.
+    async fn rest_or_end(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until && self.sizes.has_changed().is_ok() {
+            tokio::select! {
+                () = sleep_until(until) => {}
+                changed = self.sizes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
 
     async fn step(&mut self, size: Option<u64>) -> Result<Followed, String> {
         let Some(size) = size else {
-            self.position = catch_up::position::<AuditTrail>(&self.app.database).await.map_err(text)?;
-            self.tell();
+            self.position = catch_up::position::<P>(&self.app.database).await.map_err(text)?;
+            (self.tell)(&self.app, self.position);
             return Ok(Followed::Everything);
         };
         let to = size.min(self.position.saturating_add(BATCH_MAX));
-        let poisoned = match catch_up(&AuditTrail, &self.app.database, to).await.map_err(text)? {
+        let poisoned = match catch_up(&self.projection, &self.app.database, to).await.map_err(text)? {
             CaughtUp::To(position) => {
                 self.position = position;
                 None
@@ -109,41 +169,48 @@ impl Following {
                 return Err(format!("it says that it holds {} entries of a ledger of {size}", self.position));
             }
         }
-        self.tell();
-        self.notice(poisoned);
-        Ok(if self.position < size && poisoned.is_none() { Followed::Some } else { Followed::Everything })
+        (self.tell)(&self.app, self.position);
+        Ok(match poisoned {
+            Some(position) => Followed::Stopped(position),
+            None if self.position < size => Followed::Some,
+            None => Followed::Everything,
+        })
     }
 
-    fn tell(&self) {
-        let position = self.position;
-        self.app.ledger.trail.send_if_modified(|known| std::mem::replace(known, position) != position);
-    }
-
-    fn notice(&self, poisoned: Option<u64>) {
-        let mut noticed = self.app.ledger.health.lock();
-        if let Some(position) = poisoned
-            && noticed.leading.poisoned.is_none()
-        {
-            tracing::error!(position, "the audit trail stops before an entry that it cannot take");
-        }
-        noticed.leading.poisoned = poisoned;
-    }
-
-    /// Remembers a failure until a step succeeds, and logs each once.
+    /// Remembers what keeps it from following until that is over, and logs each once.
     fn note(&self, outcome: Result<Followed, String>) -> Option<Followed> {
         let mut noticed = self.app.ledger.health.lock();
+        let known = noticed.followers.entry(P::NAME).or_insert_with(|| Following::of(P::TITLE));
         match outcome {
             Ok(followed) => {
-                if noticed.trail_failure.take().is_some() {
-                    tracing::info!("the audit trail follows the ledger again");
+                let stopped_before = match followed {
+                    Followed::Stopped(position) => Some(position),
+                    Followed::Everything | Followed::Some => None,
+                };
+                if known.failure.take().is_some() {
+                    tracing::info!(read_model = P::NAME, "it follows the ledger again");
                 }
+                if let Some(position) = stopped_before
+                    && known.stopped_before != stopped_before
+                {
+                    tracing::error!(
+                        read_model = P::NAME,
+                        position,
+                        "it stops before an entry that it cannot take"
+                    );
+                }
+                known.stopped_before = stopped_before;
                 Some(followed)
             }
             Err(reason) => {
-                if noticed.trail_failure.as_ref() != Some(&reason) {
-                    tracing::error!(reason, "the audit trail does not follow; this is tried again");
+                if known.failure.as_ref() != Some(&reason) {
+                    tracing::error!(
+                        read_model = P::NAME,
+                        reason,
+                        "it does not follow the ledger; this is tried again"
+                    );
                 }
-                noticed.trail_failure = Some(reason);
+                known.failure = Some(reason);
                 None
             }
         }
@@ -157,6 +224,8 @@ fn text(error: DatabaseError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
     use crate::operator;
     use crate::testing::app_in;
@@ -183,12 +252,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let app = app(&directory).await;
         let (sender, sizes) = watch::channel(None);
-        let follower = Follower::start(Arc::clone(&app), sizes);
+        let follower = Followers::start(&app, &sizes);
+        drop(sizes);
         sender.send(Some(1)).unwrap();
         drop(sender);
         assert_eq!(trail_of(&app).await, 0);
         follower.finish().await;
         assert_eq!(trail_of(&app).await, 1);
+        assert_eq!(catch_up::position::<Coverage>(&app.database).await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -196,7 +267,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let app = app(&directory).await;
         let (sender, sizes) = watch::channel(None);
-        let follower = Follower::start(Arc::clone(&app), sizes);
+        let follower = Followers::start(&app, &sizes);
+        drop(sizes);
         let mut trail = app.ledger.trail();
         catch_up(&AuditTrail, &app.database, 1).await.unwrap();
         timeout(PATIENCE, trail.wait_for(|size| *size == 1)).await.unwrap().unwrap();
@@ -212,7 +284,8 @@ mod tests {
                      VALUES ('audit_trail', 1, 1000)";
         app.database.write(forge, &[]).await.unwrap();
         let (sender, sizes) = watch::channel(Some(1));
-        let follower = Follower::start(Arc::clone(&app), sizes);
+        let follower = Followers::start(&app, &sizes);
+        drop(sizes);
         let alarmed = async {
             while app.ledger.health.noticed().alarms().is_empty() {
                 tokio::task::yield_now().await;
@@ -221,7 +294,8 @@ mod tests {
         timeout(PATIENCE, alarmed).await.unwrap();
         let alarms = app.ledger.health.noticed().alarms();
         assert_eq!(alarms, ["The audit trail does not follow the ledger."]);
-        app.database.write("UPDATE projection_checkpoints SET position = 0", &[]).await.unwrap();
+        let repair = "UPDATE projection_checkpoints SET position = 0 WHERE projection = 'audit_trail'";
+        app.database.write(repair, &[]).await.unwrap();
         timeout(PATIENCE, app.ledger.trail().wait_for(|size| *size == 1)).await.unwrap().unwrap();
         drop(sender);
         follower.finish().await;

@@ -1,10 +1,12 @@
 //! How the ledger fares: what this node has noticed, and how far behind it is.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_domain::Timestamp;
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up;
+use countersign_projections::coverage::Coverage;
 use countersign_projections::ledger::sequencer::Held;
 use countersign_projections::ledger::store::LedgerError;
 
@@ -28,8 +30,8 @@ pub struct Noticed {
     pub failed_signatures: u64,
     /// What the latest round failed at, until one succeeds.
     pub failure: Option<(Stage, String)>,
-    /// Why the audit trail does not follow, until it does.
-    pub trail_failure: Option<String>,
+    /// How the read models fare that follow the ledger, by name.
+    pub followers: BTreeMap<&'static str, Following>,
     /// What only the node that leads can see.
     pub leading: Leading,
 }
@@ -41,8 +43,24 @@ pub struct Leading {
     pub held: Held,
     /// Events that were recorded a while ago and never came to the sequencer.
     pub unsequenced: Vec<String>,
-    /// The entry before which the audit trail stopped.
-    pub poisoned: Option<u64>,
+}
+
+/// How a read model fares that follows the ledger.
+#[derive(Clone, Debug)]
+pub struct Following {
+    /// What people call it.
+    pub title: &'static str,
+    /// Why it does not follow, until it does.
+    pub failure: Option<String>,
+    /// The entry that it cannot take, if this node leads.
+    pub stopped_before: Option<u64>,
+}
+
+impl Following {
+    /// One that fares well.
+    pub(super) const fn of(title: &'static str) -> Self {
+        Self { title, failure: None, stopped_before: None }
+    }
 }
 
 /// What a round of the task consists of.
@@ -83,6 +101,8 @@ pub struct Observed {
     pub lag_ms: i64,
     /// How many entries the audit trail has taken in.
     pub trail_size: u64,
+    /// How many entries coverage has taken in.
+    pub coverage_size: u64,
 }
 
 impl Observed {
@@ -113,18 +133,20 @@ impl Noticed {
         if let Some((stage, _)) = &self.failure {
             alarms.push(stage.alarm().to_owned());
         }
-        if self.trail_failure.is_some() {
-            alarms.push("The audit trail does not follow the ledger.".to_owned());
+        for Following { title, failure, stopped_before } in self.followers.values() {
+            if failure.is_some() {
+                alarms.push(format!("{title} does not follow the ledger."));
+            }
+            if let Some(position) = stopped_before {
+                alarms.push(format!("{title} stops before entry {position}, which it cannot take."));
+            }
         }
-        let Leading { held, unsequenced, poisoned } = &self.leading;
+        let Leading { held, unsequenced } = &self.leading;
         if held.count > 0 {
             alarms.push(format!("Events get no place in the ledger: {}.", held.count));
         }
         if !unsequenced.is_empty() {
             alarms.push(format!("Events never came to the ledger: {}.", unsequenced.len()));
-        }
-        if let Some(position) = poisoned {
-            alarms.push(format!("The audit trail stops before entry {position}, which it cannot take."));
         }
         alarms
     }
@@ -152,6 +174,7 @@ impl Ledger {
             pending: number("pending")?,
             lag_ms: oldest.map_or(0, |oldest| (now - oldest).num_milliseconds().max(0)),
             trail_size: catch_up::position::<AuditTrail>(database).await?,
+            coverage_size: catch_up::position::<Coverage>(database).await?,
         })
     }
 }

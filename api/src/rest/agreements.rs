@@ -71,7 +71,11 @@ pub struct AgreementView {
 }
 
 impl AgreementView {
-    fn of(id: AgreementId, agreement: &Agreement, administers_count: i64) -> Result<Self, Problem> {
+    pub(super) fn of(
+        id: AgreementId,
+        agreement: &Agreement,
+        administers_count: i64,
+    ) -> Result<Self, Problem> {
         let details = agreement.details().ok_or(AgreementRefusal::NotOpened)?;
         Ok(Self {
             id,

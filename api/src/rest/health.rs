@@ -19,6 +19,9 @@ use super::{Problems, Shared};
 use crate::app::App;
 use crate::ledger::{Leading, Noticed, Observed};
 use crate::problem::Problem;
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up::Projection;
+use countersign_projections::coverage::Coverage;
 use countersign_projections::database::{DatabaseError, StatementCounts};
 
 /// That the program lives.
@@ -139,18 +142,23 @@ impl Collector for LedgerFigures {
         let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
         let Self { observed, noticed } = self;
         if let Some(observed) = observed {
-            let Observed { size, signed_size, pending, lag_ms, trail_size } = *observed;
+            let Observed { size, signed_size, pending, lag_ms, trail_size, coverage_size } = *observed;
             for (name, help, value) in [
                 ("ledger_entries", "Entries of the ledger", natural(size)),
                 ("ledger_signed_entries", "Entries that the latest checkpoint signs", natural(signed_size)),
                 ("ledger_pending_events", "Events that wait for their place in the ledger", natural(pending)),
                 ("ledger_lag_milliseconds", "How long the oldest of them has waited", lag_ms),
                 ("audit_trail_entries", "Entries that the audit trail has taken in", natural(trail_size)),
+                ("coverage_entries", "Entries that coverage has taken in", natural(coverage_size)),
             ] {
                 gauge(&mut encoder, name, help, value)?;
             }
         }
-        let Leading { held, unsequenced, poisoned } = &noticed.leading;
+        let Leading { held, unsequenced } = &noticed.leading;
+        let stops = |name: &str| {
+            let following = noticed.followers.get(name);
+            i64::from(following.is_some_and(|following| following.stopped_before.is_some()))
+        };
         for (name, help, value) in [
             ("ledger_leader", "Whether this node takes the sequencer's turns", i64::from(noticed.leads)),
             (
@@ -166,7 +174,12 @@ impl Collector for LedgerFigures {
             (
                 "audit_trail_stopped",
                 "Whether the audit trail stops before an entry that it cannot take, if this node leads",
-                i64::from(poisoned.is_some()),
+                stops(AuditTrail::NAME),
+            ),
+            (
+                "coverage_stopped",
+                "Whether coverage stops before an entry that it cannot take, if this node leads",
+                stops(Coverage::NAME),
             ),
         ] {
             gauge(&mut encoder, name, help, value)?;

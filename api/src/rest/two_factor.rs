@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::logins::SessionView;
 use super::proof::{ProofBody, Proven};
-use super::users::TwoFactorView;
+use super::users::{Opener, TwoFactorView};
 use super::{Body, OneId, OptionalBody, Problems, Shared, TwoIds, Written, path_id};
 use crate::app::App;
 use crate::entropy;
@@ -233,7 +233,7 @@ pub async fn confirm_enrolment(
     }
     let view = Confirmed {
         recovery_code: fresh.if_issued(&done.events),
-        two_factor: TwoFactorView::of(done.state.two_factor(), &done.key)?,
+        two_factor: TwoFactorView::of(done.state.two_factor(), &Opener::With(done.key.clone()))?,
         session: SessionView::if_started(&done, user_id, &token),
     };
     Ok(Written { written: done.written, answer: Json(view) }.into_response())

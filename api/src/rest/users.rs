@@ -5,17 +5,20 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use countersign_domain::Timestamp;
 use countersign_domain::agreement::Role;
 use countersign_domain::ids::{AgreementId, AuthenticatorId, PasswordId, UserId};
 use countersign_domain::sealed::Sealed;
 use countersign_domain::user::command::Register;
 use countersign_domain::user::two_factor::TwoFactor;
-use countersign_domain::user::{Factor, User, UserCommand, UserRefusal};
+use countersign_domain::user::{Factor, Profile, User, UserCommand, UserRefusal};
+use countersign_projections::login_check::{Link, required_by};
 use countersign_projections::table::{Change, EMAIL_CLAIMS};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::people::ERASED;
 use super::{Body, OneId, Page, Params, Problems, Shared, Written, page_size, path_id};
 use crate::app::App;
 use crate::email::Email;
@@ -146,16 +149,16 @@ pub struct LinkedAgreement {
 }
 
 impl TwoFactorView {
-    /// How a state looks from outside, opened with the person's data key.
+    /// How a state looks from outside, opened by its person.
     ///
     /// # Errors
-    /// When the key does not open it.
-    pub fn of(two_factor: &TwoFactor, key: &DataKey) -> Result<Self, Problem> {
+    /// When it does not open.
+    pub fn of(two_factor: &TwoFactor, opener: &Opener) -> Result<Self, Problem> {
         let mut authenticators = Vec::new();
         for authenticator in two_factor.authenticators() {
             authenticators.push(AuthenticatorView {
                 id: authenticator.id,
-                label: open(key, Purpose::Label, &authenticator.label)?,
+                label: opener.open(Purpose::Label, &authenticator.label)?,
                 added_at: authenticator.added_at,
                 last_used_at: authenticator.last_used_at,
                 disabled: authenticator.disabled,
@@ -284,26 +287,56 @@ impl App {
     async fn user_view(&self, user_id: UserId) -> Result<UserView, Problem> {
         let loaded = self.store.load::<User>(user_id, None).await?;
         let profile = loaded.state.profile().ok_or(UserRefusal::NotRegistered)?;
-        let key = loaded.data_key(&self.vault)?;
-        let two_factor = loaded.state.two_factor();
-        let agreements = loaded.facts.links.iter().map(|link| LinkedAgreement {
+        let opener = Opener::With(loaded.data_key(&self.vault)?);
+        UserView::of(user_id, profile, &loaded.state, &loaded.facts.links, &opener, self.clock.now())
+    }
+}
+
+impl UserView {
+    /// How a person looks from outside at a moment, opened by them.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub(super) fn of(
+        id: UserId,
+        profile: &Profile,
+        user: &User,
+        links: &[Link],
+        opener: &Opener,
+        at: Timestamp,
+    ) -> Result<Self, Problem> {
+        let two_factor = user.two_factor();
+        let agreements = links.iter().map(|link| LinkedAgreement {
             agreement_id: link.agreement_id,
             number: link.number.clone(),
             name: link.name.clone(),
             role: link.role,
         });
-        Ok(UserView {
-            id: user_id,
-            email: open(&key, Purpose::Email, &profile.email)?,
-            display_name: open(&key, Purpose::DisplayName, &profile.display_name)?,
-            two_factor: TwoFactorView::of(two_factor, &key)?,
-            required_by: loaded.required_by().into_iter().map(RequirementView::from).collect(),
+        Ok(Self {
+            id,
+            email: opener.open(Purpose::Email, &profile.email)?,
+            display_name: opener.open(Purpose::DisplayName, &profile.display_name)?,
+            two_factor: TwoFactorView::of(two_factor, opener)?,
+            required_by: required_by(links).into_iter().map(RequirementView::from).collect(),
             agreements: agreements.collect(),
-            locked_until: two_factor.failures(Factor::Totp).locked_at(self.clock.now()),
+            locked_until: two_factor.failures(Factor::Totp).locked_at(at),
         })
     }
 }
 
-fn open(key: &DataKey, purpose: Purpose, sealed: &Sealed) -> Result<String, Problem> {
-    Ok(key.open_text(purpose, "", sealed.as_str())?)
+/// Opens what is sealed for a person.
+pub enum Opener {
+    /// With their data key.
+    With(DataKey),
+    /// Nobody can any more: the person was erased.
+    Erased,
+}
+
+impl Opener {
+    fn open(&self, purpose: Purpose, sealed: &Sealed) -> Result<String, Problem> {
+        match self {
+            Self::With(key) => Ok(key.open_text(purpose, "", sealed.as_str())?),
+            Self::Erased => Ok(ERASED.to_owned()),
+        }
+    }
 }

@@ -67,4 +67,18 @@ impl AgreementEvent {
             | Self::AgreementClosed { at } => *at,
         }
     }
+
+    /// Whom it is about besides the agreement.
+    #[must_use]
+    pub const fn user_id(&self) -> Option<UserId> {
+        match self {
+            Self::UserLinked { user_id, .. }
+            | Self::UserRoleChanged { user_id, .. }
+            | Self::UserUnlinked { user_id, .. } => Some(*user_id),
+            Self::AgreementOpened { .. }
+            | Self::AdministrationChanged { .. }
+            | Self::EnforcementToggled { .. }
+            | Self::AgreementClosed { .. } => None,
+        }
+    }
 }

@@ -69,6 +69,9 @@ impl From<sqlx::Error> for DatabaseError {
         if is_fatal(answer.severity()) || SERVER_TROUBLE.iter().any(|class| code.starts_with(class)) {
             return DatabaseError::Unavailable(format!("{} ({code})", answer.message()));
         }
+        if code == LOCK_NOT_AVAILABLE {
+            return DatabaseError::Busy;
+        }
         // Messages of other classes may quote a value ("invalid input syntax: …").
         if code.starts_with("42") {
             return DatabaseError::Query(format!("{} ({code})", answer.message()));
@@ -112,6 +115,9 @@ impl From<rusqlite::Error> for DatabaseError {
 /// connection, authorisation, no such database, resources, operator intervention, system error, and
 /// a standby that was asked to write.
 const SERVER_TROUBLE: [&str; 7] = ["08", "28", "3D", "53", "57", "58", "25006"];
+
+/// A lock was not to be had in the time that was given for it.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref()

@@ -82,6 +82,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0003_leaf_with_event.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0003_leaf_with_event.sql"),
     },
+    Migration {
+        version: 4,
+        name: "coverage",
+        postgres: include_str!("../../../migrations/postgres/0004_coverage.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0004_coverage.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (

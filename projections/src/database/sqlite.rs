@@ -17,7 +17,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
 
 use super::{DatabaseError, Row};
 use crate::table::{Value, timestamp_text};
-use writer::Writer;
+use writer::{Sharing, Writer};
 
 /// A SQLite database, which one process at a time serves.
 #[derive(Clone)]
@@ -50,7 +50,23 @@ impl Sqlite {
         T: Send + 'static,
         E: From<DatabaseError> + Send + 'static,
     {
-        self.writer.submit(work).await
+        self.writer.submit(Sharing::Together, work).await
+    }
+
+    /// The same in a transaction of its own, for work that also reads through other connections: those see
+    /// what was committed before, and nothing is between that and this.
+    ///
+    /// # Errors
+    /// As for [`Sqlite::submit`].
+    pub(super) async fn submit_alone<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        self.writer.submit(Sharing::Alone, work).await
     }
 
     /// Reads on the calling thread; whatever was committed before is seen.

@@ -174,7 +174,7 @@ fn recordset_column(Column { name, kind }: &Column) -> String {
 }
 
 /// The statement that writes rows which are given as one array of text for each column.
-fn unnesting(table: &Table, replace: bool) -> String {
+pub(super) fn unnesting(table: &Table, replace: bool) -> String {
     let arrays: Vec<String> = (1..=table.columns.len()).map(|number| format!("${number}::text[]")).collect();
     let cast = |Column { name, kind }: &Column| format!("given.{name}::{}", kind.postgres());
     let casts: Vec<String> = table.columns.iter().map(cast).collect();

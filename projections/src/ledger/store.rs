@@ -331,7 +331,7 @@ pub(super) fn number(natural: u64) -> Result<Value, TreeError> {
     i64::try_from(natural).map(Value::from).map_err(|_| TreeError::TooLarge(natural))
 }
 
-pub(super) fn natural(row: &Row, column: &str) -> Result<u64, LedgerError> {
+pub(crate) fn natural(row: &Row, column: &str) -> Result<u64, LedgerError> {
     let stored: i64 = row.get(column)?;
     u64::try_from(stored).map_err(|_| LedgerError::Corrupt(format!("{column} is {stored}")))
 }

@@ -25,6 +25,7 @@ impl Writer {
     /// See [`super::Sqlite::submit`].
     pub(super) async fn submit<T, E>(
         &self,
+        sharing: Sharing,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -32,7 +33,7 @@ impl Writer {
         E: From<DatabaseError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Work { task: Some(work), outcome: None, reply });
+        let job = Box::new(Work { sharing, task: Some(work), outcome: None, reply });
         self.jobs.try_send(job).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => DatabaseError::Busy,
             mpsc::error::TrySendError::Closed(_) => writer_stopped(),
@@ -47,8 +48,20 @@ const WAITING_MAX: usize = 1_024;
 /// Jobs that share one commit.
 const BATCH_MAX: usize = 64;
 
+/// Whether work is committed together with other work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// With whatever waits.
+    Together,
+    /// By itself: it reads through other connections, which see only what is committed.
+    Alone,
+}
+
 /// Work without its types, so that jobs of all kinds wait in one queue.
 trait Job: Send {
+    /// Whether it may share a commit.
+    fn sharing(&self) -> Sharing;
+
     /// Does the work; whether it is to be kept.
     fn run(&mut self, connection: &Connection) -> bool;
 
@@ -58,6 +71,7 @@ trait Job: Send {
 }
 
 struct Work<T, E, F> {
+    sharing: Sharing,
     task: Option<F>,
     outcome: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -69,6 +83,10 @@ where
     E: From<DatabaseError> + Send,
     F: FnOnce(&Connection) -> Result<T, E> + Send,
 {
+    fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
     fn run(&mut self, connection: &Connection) -> bool {
         self.outcome = self.task.take().map(|task| task(connection));
         matches!(self.outcome, Some(Ok(_)))
@@ -91,12 +109,20 @@ fn writer_stopped() -> DatabaseError {
 }
 
 fn serve(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
-    while let Some(first) = waiting.blocking_recv() {
+    let mut held_back = None;
+    while let Some(first) = held_back.take().or_else(|| waiting.blocking_recv()) {
+        let mut alone = first.sharing() == Sharing::Alone;
         let mut batch = vec![first];
-        while batch.len() < BATCH_MAX
+        while !alone
+            && batch.len() < BATCH_MAX
             && let Ok(next) = waiting.try_recv()
         {
-            batch.push(next);
+            alone = next.sharing() == Sharing::Alone;
+            if alone {
+                held_back = Some(next);
+            } else {
+                batch.push(next);
+            }
         }
         let committed = commit_together(connection, &mut batch);
         if committed.is_err() && roll_back_if_open(connection).is_err() {

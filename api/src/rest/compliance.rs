@@ -1,0 +1,315 @@
+//! What auditors ask: how a person or an agreement was at a moment.
+//!
+//! Everything is folded from the ledger's first entries, so the answer for a moment is the same whenever it
+//! is asked for. Asking is recorded, like reading the trail.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
+use countersign_domain::Timestamp;
+use countersign_domain::agreement::{Agreement, AgreementRefusal, Role};
+use countersign_domain::ids::{AgreementId, SessionId, UserId};
+use countersign_domain::instance::{AuditFilter, AuditRoute};
+use countersign_domain::user::session::Session;
+use countersign_projections::coverage::{CoverageDay, days};
+use countersign_projections::replay::ReplayError;
+use countersign_projections::replay::as_of::{AgreementAt, UserAt, agreement_at, size_at, user_at};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::agreements::AgreementView;
+use super::users::{Opener, UserView};
+use super::{OneId, Params, Problems, Shared, path_id};
+use crate::app::App;
+use crate::problem::refusals::busy;
+use crate::problem::{Problem, ProblemCode};
+use crate::request::Request;
+use crate::vault::WrappedKey;
+
+/// What was recorded so long ago has its place in the ledger, unless something is wrong.
+const RECENT: TimeDelta = TimeDelta::seconds(10);
+
+/// So many days are shown at once.
+const DAYS_MAX: TimeDelta = TimeDelta::days(366);
+
+/// At which moment.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AsOf {
+    /// The moment (RFC 3339); what was recorded at it counts. Now, if it is not given.
+    #[serde(default, deserialize_with = "crate::time::optional")]
+    as_of: Option<DateTime<Utc>>,
+}
+
+/// What an answer about a moment rests on.
+#[derive(Serialize, ToSchema)]
+pub struct Folded {
+    /// The moment.
+    as_of: DateTime<Utc>,
+    /// So many entries of the ledger were folded, from the first on.
+    position: u64,
+}
+
+/// A person as they were.
+#[derive(Serialize, ToSchema)]
+pub struct UserAsOf {
+    #[serde(flatten)]
+    folded: Folded,
+    #[serde(flatten)]
+    user: UserView,
+    /// The sessions that had neither ended nor expired. When each was last used is no event, so some may
+    /// have been idle for too long.
+    sessions: Vec<SessionAsOf>,
+}
+
+/// A session as it was.
+#[derive(Serialize, ToSchema)]
+pub struct SessionAsOf {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: SessionId,
+    /// The agreement that the sign-in was attributed to.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    agreement_id: Option<AgreementId>,
+    /// When it began.
+    started_at: DateTime<Utc>,
+    /// When it was to end at the latest.
+    expires_at: DateTime<Utc>,
+    /// When the second factor was passed; null for the password alone.
+    second_factor_at: Option<DateTime<Utc>>,
+}
+
+/// An agreement as it was.
+#[derive(Serialize, ToSchema)]
+pub struct AgreementAsOf {
+    #[serde(flatten)]
+    folded: Folded,
+    #[serde(flatten)]
+    agreement: AgreementView,
+    /// The open agreement that administered it, with what it required of everybody here.
+    administrator: Option<Box<AdministratorAsOf>>,
+    /// How many people were linked to it.
+    members_count: usize,
+    /// Who of them were superusers.
+    superusers: Vec<MemberAsOf>,
+}
+
+/// An administrator agreement as it was.
+#[derive(Serialize, ToSchema)]
+pub struct AdministratorAsOf {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: AgreementId,
+    /// Its name.
+    name: String,
+    /// Whether it required two-factor.
+    enforcement: super::enforcement::EnforcementView,
+}
+
+/// Somebody who was linked to an agreement.
+#[derive(Serialize, ToSchema)]
+pub struct MemberAsOf {
+    /// Who.
+    #[schema(value_type = uuid::Uuid)]
+    user_id: UserId,
+    /// Since when.
+    linked_at: DateTime<Utc>,
+}
+
+/// Shows a person as they were at a moment.
+#[utoipa::path(
+    get, path = "/v1/compliance/users/{user_id}", tag = "compliance", security(("bearer" = [])),
+    params(("user_id" = uuid::Uuid, Path), AsOf), responses((status = 200, body = UserAsOf), Problems)
+)]
+pub async fn user(
+    State(app): Shared,
+    request: Request,
+    Path(id): OneId,
+    Params(asked): Params<AsOf>,
+) -> Result<Json<UserAsOf>, Problem> {
+    let id: UserId = path_id(&id, "user")?;
+    let as_of = app.moment_asked(asked.as_of)?;
+    let filter = AuditFilter { user: Some(id), to: asked.as_of, ..AuditFilter::of(AuditRoute::AsOf) };
+    app.record_audit_read(&request, filter).await?;
+    let folded = app.folded_at(as_of).await?;
+    let not_there = || Problem::not_found("user at that time");
+    let UserAt { state, links } = user_at(&app.database, id, folded.position).await?.ok_or_else(not_there)?;
+    let profile = state.profile().ok_or_else(not_there)?;
+    let user = UserView::of(id, profile, &state, &links, &app.opener_of(id).await?, as_of)?;
+    let live = state.sessions().iter().rev().filter(|session| as_of < session.expires_at);
+    Ok(Json(UserAsOf { folded, user, sessions: live.map(SessionAsOf::of).collect() }))
+}
+
+/// Shows an agreement as it was at a moment.
+#[utoipa::path(
+    get, path = "/v1/compliance/agreements/{agreement_id}", tag = "compliance", security(("bearer" = [])),
+    params(("agreement_id" = uuid::Uuid, Path), AsOf), responses((status = 200, body = AgreementAsOf), Problems)
+)]
+pub async fn agreement(
+    State(app): Shared,
+    request: Request,
+    Path(id): OneId,
+    Params(asked): Params<AsOf>,
+) -> Result<Json<AgreementAsOf>, Problem> {
+    let id: AgreementId = path_id(&id, "agreement")?;
+    let as_of = app.moment_asked(asked.as_of)?;
+    let filter = AuditFilter { agreement: Some(id), to: asked.as_of, ..AuditFilter::of(AuditRoute::AsOf) };
+    app.record_audit_read(&request, filter).await?;
+    let folded = app.folded_at(as_of).await?;
+    let AgreementAt { state, members, administrator, administers_count } =
+        agreement_at(&app.database, id, folded.position)
+            .await?
+            .ok_or_else(|| Problem::not_found("agreement at that time"))?;
+    let superusers = members.iter().filter(|(_, member)| member.role == Role::Superuser);
+    let superusers = superusers
+        .map(|(user_id, member)| MemberAsOf { user_id: *user_id, linked_at: member.linked_at })
+        .collect();
+    let administrator = administrator.map(|(id, administrator)| {
+        Box::new(AdministratorAsOf {
+            id,
+            name: administrator.details().map(|details| details.name.clone()).unwrap_or_default(),
+            enforcement: super::enforcement::EnforcementView::of(administrator.enforcement()),
+        })
+    });
+    let administers_count = i64::try_from(administers_count).unwrap_or(i64::MAX);
+    let agreement = AgreementView::of(id, &state, administers_count)?;
+    let members_count = members.iter().count();
+    Ok(Json(AgreementAsOf { folded, agreement, administrator, members_count, superusers }))
+}
+
+/// Which days.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Period {
+    /// From this day on (2027-03-01, in UTC); thirty days back if it is not given.
+    from: Option<NaiveDate>,
+    /// Before this day; up to today if it is not given.
+    to: Option<NaiveDate>,
+}
+
+/// How many people of an agreement had two-factor, day by day.
+#[derive(Serialize, ToSchema)]
+pub struct CoverageView {
+    /// The days, oldest first. Days before the agreement was opened are left out, and so are days to come;
+    /// today is as it is by now.
+    items: Vec<CoverageDayView>,
+}
+
+/// How an agreement was at the end of a day.
+#[derive(Serialize, ToSchema)]
+pub struct CoverageDayView {
+    /// The day, in UTC.
+    #[schema(value_type = String, format = Date)]
+    date: NaiveDate,
+    /// How many people were linked to it.
+    members: i64,
+    /// How many of them had two-factor.
+    with_two_factor: i64,
+    /// Of how many the agreement, or the one that administers it, required it.
+    required: i64,
+    /// How many of these had none, although it was due.
+    overdue: i64,
+}
+
+/// Shows how many people of an agreement had two-factor, day by day.
+#[utoipa::path(
+    get, path = "/v1/compliance/agreements/{agreement_id}/coverage", tag = "compliance",
+    security(("bearer" = [])), params(("agreement_id" = uuid::Uuid, Path), Period),
+    responses((status = 200, body = CoverageView), Problems)
+)]
+pub async fn coverage(
+    State(app): Shared,
+    request: Request,
+    Path(id): OneId,
+    Params(asked): Params<Period>,
+) -> Result<Json<CoverageView>, Problem> {
+    let id: AgreementId = path_id(&id, "agreement")?;
+    let now = app.clock.now();
+    let to = asked.to.unwrap_or_else(|| now.date_naive() + TimeDelta::days(1));
+    let from = asked.from.or_else(|| to.checked_sub_signed(TimeDelta::days(30))).unwrap_or(to);
+    if from > to || to - from > DAYS_MAX || [from, to].iter().any(|day| !(1..=9999).contains(&day.year())) {
+        let detail = "from and to must be days such as 2027-03-01, from not after to, and no more than 366 days apart.";
+        return Err(Problem::new(ProblemCode::MalformedRequest, detail));
+    }
+    let loaded = app.store.load::<Agreement>(id, None).await?;
+    loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
+    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+    let filter = AuditFilter {
+        agreement: Some(id),
+        from: asked.from.map(midnight),
+        to: asked.to.map(midnight),
+        ..AuditFilter::of(AuditRoute::Coverage)
+    };
+    app.record_audit_read(&request, filter).await?;
+    let days = days(&app.database, id, (from, to), now).await?;
+    let view = |day: CoverageDay| CoverageDayView {
+        date: day.date,
+        members: day.members,
+        with_two_factor: day.with_two_factor,
+        required: day.required,
+        overdue: day.overdue,
+    };
+    Ok(Json(CoverageView { items: days.into_iter().map(view).collect() }))
+}
+
+impl SessionAsOf {
+    fn of(session: &Session) -> Self {
+        Self {
+            id: session.id,
+            agreement_id: session.agreement_id,
+            started_at: session.started_at,
+            expires_at: session.expires_at,
+            second_factor_at: session.second_factor_at,
+        }
+    }
+}
+
+impl App {
+    /// Nobody knows how things will be.
+    fn moment_asked(&self, as_of: Option<Timestamp>) -> Result<Timestamp, Problem> {
+        let now = self.clock.now();
+        match as_of {
+            Some(as_of) if as_of > now => {
+                Err(Problem::new(ProblemCode::MalformedRequest, "as_of must not be in the future."))
+            }
+            Some(as_of) => Ok(as_of),
+            None => Ok(now),
+        }
+    }
+
+    async fn folded_at(&self, as_of: Timestamp) -> Result<Folded, Problem> {
+        if as_of > self.clock.now() - RECENT && !self.ledger.has_taken_in_what_waits().await? {
+            return Err(busy(
+                "What was recorded just now has no place in the ledger yet. Ask again, or for an earlier moment.",
+            ));
+        }
+        Ok(Folded { as_of, position: size_at(&self.database, as_of).await? })
+    }
+
+    async fn opener_of(&self, id: UserId) -> Result<Opener, Problem> {
+        let sql = "SELECT key_id, wrapped, master_key_id FROM data_keys WHERE owner_id = $1 LIMIT 1";
+        let rows = self.database.read(sql, &[id.to_string().into()]).await?;
+        let wrapped = rows.first().map(WrappedKey::from_row).transpose()?.flatten();
+        Ok(match wrapped {
+            Some(wrapped) => Opener::With(self.vault.data_key(id.as_uuid(), Some(&wrapped))?),
+            None => Opener::Erased,
+        })
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Database(error) => error.into(),
+            ReplayError::Ledger(error) => error.into(),
+            ReplayError::NotThere
+            | ReplayError::Temporary(_)
+            | ReplayError::Unreadable(_)
+            | ReplayError::Incomplete { .. }
+            | ReplayError::Poisoned { .. }
+            | ReplayError::Busy => Problem::internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Coverage: how many people of each agreement had two-factor, day by day.
+//!
+//! A row tells how an agreement was at the end of a day on which something changed it; a day without a row is
+//! like the one before. Whether two-factor was required, and due, is worked out when it is asked for: see
+//! [`CoverageDay`].
+
+mod day;
+mod taking;
+
+use countersign_domain::Timestamp;
+
+pub use day::{CoverageDay, days};
+
+use crate::catch_up::{Batch, Projection};
+use crate::database::{Database, DatabaseError};
+use crate::table::{Column, Table, boolean, integer, text, timestamp};
+use taking::Taking;
+
+/// The read model behind coverage.
+#[derive(Clone, Copy, Debug)]
+pub struct Coverage;
+
+/// How agreements were, by day.
+pub static COVERAGE: Table = Table {
+    name: "coverage_v1",
+    columns: &[
+        text("agreement_id"),
+        text("day"),
+        integer("members"),
+        integer("with_two_factor"),
+        boolean("enforced"),
+        timestamp("deadline"),
+        text("administered_by"),
+        boolean("closed"),
+    ],
+    key: &["agreement_id", "day"],
+};
+
+/// Who is linked to what.
+pub static COVERAGE_MEMBERS: Table =
+    Table { name: "coverage_members_v1", columns: MEMBER_COLUMNS, key: &["user_id", "agreement_id"] };
+
+const MEMBER_COLUMNS: &[Column] = &[text("user_id"), text("agreement_id")];
+
+/// Who has two-factor.
+pub static COVERAGE_TWO_FACTOR: Table =
+    Table { name: "coverage_two_factor_v1", columns: &[text("user_id")], key: &["user_id"] };
+
+/// All of its tables.
+pub const COVERAGE_TABLES: [&Table; 3] = [&COVERAGE, &COVERAGE_MEMBERS, &COVERAGE_TWO_FACTOR];
+
+impl Projection for Coverage {
+    const NAME: &'static str = "coverage";
+    const TITLE: &'static str = "Coverage";
+    const VERSION: i64 = 1;
+
+    async fn take(
+        &self,
+        ledger: &Database,
+        own: &Database,
+        from: i64,
+        to: i64,
+    ) -> Result<Batch, DatabaseError> {
+        let read = taking::read_events(ledger, from, to).await?;
+        if let Some(poison) = read.poison {
+            return Ok(Batch::Poison(poison));
+        }
+        let mut taking = Taking::of(own, &read.events).await?;
+        for event in &read.events {
+            taking.apply(event);
+        }
+        Ok(Batch::Steps(taking.steps(own)))
+    }
+}
+
+/// The day of a moment, in UTC.
+#[must_use]
+pub fn day_of(at: Timestamp) -> String {
+    at.format("%Y-%m-%d").to_string()
+}

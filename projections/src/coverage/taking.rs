@@ -1,0 +1,339 @@
+//! Taking entries in: what they change is worked out in memory, from the rows that they touch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_domain::Timestamp;
+use countersign_domain::agreement::AgreementEvent;
+use serde_json::json;
+
+use super::{COVERAGE, COVERAGE_MEMBERS, COVERAGE_TWO_FACTOR, day_of};
+use crate::database::{Database, DatabaseError, Row, Step};
+use crate::table::{Value, text};
+
+/// What changes coverage; everything else is passed over unread.
+const USER_EVENTS: [&str; 4] = ["TwoFactorEnabled", "TwoFactorDisabled", "TwoFactorReset", "UserErased"];
+const AGREEMENT_EVENTS: [&str; 6] = [
+    "AgreementOpened",
+    "AdministrationChanged",
+    "UserLinked",
+    "UserUnlinked",
+    "EnforcementToggled",
+    "AgreementClosed",
+];
+
+/// An event that changes coverage.
+pub(super) struct Change {
+    day: String,
+    what: What,
+}
+
+enum What {
+    TwoFactor { user_id: String, enabled: bool },
+    Agreement { agreement_id: String, event: AgreementEvent },
+}
+
+/// The events of some entries.
+pub(super) struct Read {
+    pub(super) events: Vec<Change>,
+    /// The first entry that cannot be taken: it or its event is gone, or does not read.
+    pub(super) poison: Option<i64>,
+}
+
+/// Reads the entries from `from` to before `to`, of which none may be missing.
+pub(super) async fn read_events(ledger: &Database, from: i64, to: i64) -> Result<Read, DatabaseError> {
+    let types: Vec<String> =
+        USER_EVENTS.iter().chain(&AGREEMENT_EVENTS).map(|name| format!("'{name}'")).collect();
+    let sql = format!(
+        "SELECT l.position, l.aggregate_type, l.aggregate_id, e.event_type, e.recorded_at, \
+         CASE WHEN e.event_type IN ({}) THEN CAST(e.payload AS text) END AS payload \
+         FROM (SELECT * FROM ledger_entries WHERE position >= $1 AND position < $2 ORDER BY position LIMIT $3) AS l \
+         LEFT JOIN events e ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id \
+         AND e.sequence = l.sequence ORDER BY l.position",
+        types.join(", ")
+    );
+    let rows = ledger.read_bulk(&sql, &[from.into(), to.into(), (to - from).into()]).await?;
+    let mut read = Read { events: Vec::new(), poison: None };
+    for (row, expected) in rows.iter().zip(from..) {
+        if row.get::<i64>("position")? != expected {
+            read.poison = Some(expected);
+            return Ok(read);
+        }
+        match read_event(row)? {
+            Readable::Change(change) => read.events.push(change),
+            Readable::Nothing => {}
+            Readable::No => {
+                read.poison = Some(expected);
+                return Ok(read);
+            }
+        }
+    }
+    let seen = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    read.poison = (seen < to - from).then_some(from + seen);
+    Ok(read)
+}
+
+enum Readable {
+    Change(Change),
+    /// It changes nothing here.
+    Nothing,
+    /// It is gone, or does not read.
+    No,
+}
+
+fn read_event(row: &Row) -> Result<Readable, DatabaseError> {
+    let Some(event_type) = row.get::<Option<String>>("event_type")? else { return Ok(Readable::No) };
+    let Some(payload) = row.get::<Option<String>>("payload")? else { return Ok(Readable::Nothing) };
+    let id: String = row.get("aggregate_id")?;
+    let day = day_of(row.get::<Timestamp>("recorded_at")?);
+    let what = match row.get::<String>("aggregate_type")?.as_str() {
+        "user" => What::TwoFactor { user_id: id, enabled: event_type == "TwoFactorEnabled" },
+        _ => match serde_json::from_str(&payload) {
+            Ok(event) => What::Agreement { agreement_id: id, event },
+            Err(_) => return Ok(Readable::No),
+        },
+    };
+    Ok(Readable::Change(Change { day, what }))
+}
+
+/// How an agreement is at some point of the ledger.
+#[derive(Clone, Default, Debug)]
+struct Standing {
+    /// The day of its latest row; empty before there is any.
+    day: String,
+    members: i64,
+    with_two_factor: i64,
+    enforced: bool,
+    deadline: Option<Timestamp>,
+    administered_by: Option<String>,
+    closed: bool,
+}
+
+/// Rows as they become while entries are taken in.
+#[derive(Default)]
+pub(super) struct Taking {
+    standings: BTreeMap<String, Standing>,
+    /// Of each person that an entry names: the agreements.
+    memberships: BTreeMap<String, BTreeSet<String>>,
+    with_two_factor: BTreeSet<String>,
+    rows: BTreeMap<(String, String), Vec<Value>>,
+    linked: BTreeMap<(String, String), bool>,
+    enabled: BTreeMap<String, bool>,
+}
+
+impl Taking {
+    /// Looks up what these events may change.
+    pub(super) async fn of(own: &Database, events: &[Change]) -> Result<Self, DatabaseError> {
+        let mut taking = Self::default();
+        let (mut people, mut agreements) = (BTreeSet::new(), BTreeSet::new());
+        for Change { what, .. } in events {
+            match what {
+                What::TwoFactor { user_id, .. } => drop(people.insert(user_id.clone())),
+                What::Agreement { agreement_id, event } => {
+                    agreements.insert(agreement_id.clone());
+                    people.extend(event.user_id().map(|id| id.to_string()));
+                }
+            }
+        }
+        if !people.is_empty() {
+            taking.look_up_people(own, &people).await?;
+        }
+        agreements.extend(taking.memberships.values().flatten().cloned());
+        if !agreements.is_empty() {
+            taking.look_up_agreements(own, &agreements).await?;
+        }
+        Ok(taking)
+    }
+
+    async fn look_up_people(
+        &mut self,
+        own: &Database,
+        people: &BTreeSet<String>,
+    ) -> Result<(), DatabaseError> {
+        let given = own.given(1, &[text("user_id")]);
+        let ids: Vec<_> = people.iter().map(|id| json!({ "user_id": id })).collect();
+        let ids = [json!(ids).to_string().into()];
+        // Outer joins, so that each is looked up by its key.
+        let members = format!(
+            "SELECT m.user_id, m.agreement_id FROM {given} LEFT JOIN {} m ON m.user_id = given.user_id \
+             WHERE coalesce(m.user_id, '') <> ''",
+            COVERAGE_MEMBERS.name
+        );
+        for row in own.read_bulk(&members, &ids).await? {
+            self.memberships.entry(row.get("user_id")?).or_default().insert(row.get("agreement_id")?);
+        }
+        let enabled = format!(
+            "SELECT t.user_id FROM {given} LEFT JOIN {} t ON t.user_id = given.user_id \
+             WHERE coalesce(t.user_id, '') <> ''",
+            COVERAGE_TWO_FACTOR.name
+        );
+        for row in own.read_bulk(&enabled, &ids).await? {
+            self.with_two_factor.insert(row.get("user_id")?);
+        }
+        Ok(())
+    }
+
+    async fn look_up_agreements(
+        &mut self,
+        own: &Database,
+        agreements: &BTreeSet<String>,
+    ) -> Result<(), DatabaseError> {
+        let given = own.given(1, &[text("agreement_id")]);
+        let ids: Vec<_> = agreements.iter().map(|id| json!({ "agreement_id": id })).collect();
+        let table = COVERAGE.name;
+        let sql = format!(
+            "SELECT c.agreement_id, c.day, c.members, c.with_two_factor, c.enforced, c.deadline, c.administered_by, \
+             c.closed FROM {given} LEFT JOIN {table} c ON c.agreement_id = given.agreement_id AND c.day = \
+             (SELECT max(d.day) FROM {table} d WHERE d.agreement_id = given.agreement_id) \
+             WHERE coalesce(c.agreement_id, '') <> ''"
+        );
+        for row in own.read_bulk(&sql, &[json!(ids).to_string().into()]).await? {
+            let standing = Standing {
+                day: row.get("day")?,
+                members: row.get("members")?,
+                with_two_factor: row.get("with_two_factor")?,
+                enforced: row.get("enforced")?,
+                deadline: row.get("deadline")?,
+                administered_by: row.get("administered_by")?,
+                closed: row.get("closed")?,
+            };
+            self.standings.insert(row.get("agreement_id")?, standing);
+        }
+        Ok(())
+    }
+
+    /// Takes one event in.
+    pub(super) fn apply(&mut self, Change { day, what }: &Change) {
+        match what {
+            What::TwoFactor { user_id, enabled } => self.set_two_factor(user_id, *enabled, day),
+            What::Agreement { agreement_id, event } => self.change_agreement(agreement_id, event, day),
+        }
+    }
+
+    fn set_two_factor(&mut self, user_id: &str, enabled: bool, day: &str) {
+        let changed = if enabled {
+            self.with_two_factor.insert(user_id.to_owned())
+        } else {
+            self.with_two_factor.remove(user_id)
+        };
+        if !changed {
+            return;
+        }
+        self.enabled.insert(user_id.to_owned(), enabled);
+        let step = if enabled { 1 } else { -1 };
+        for agreement_id in self.memberships.get(user_id).cloned().unwrap_or_default() {
+            self.standing(&agreement_id, day, |standing| standing.with_two_factor += step);
+        }
+    }
+
+    fn change_agreement(&mut self, agreement_id: &str, event: &AgreementEvent, day: &str) {
+        match event {
+            AgreementEvent::AgreementOpened { .. } => self.standing(agreement_id, day, |_| {}),
+            AgreementEvent::AdministrationChanged { administered_by, .. } => {
+                let by = administered_by.map(|id| id.to_string());
+                self.standing(agreement_id, day, |standing| standing.administered_by = by);
+            }
+            AgreementEvent::UserLinked { user_id, .. } => self.link(agreement_id, &user_id.to_string(), day),
+            AgreementEvent::UserUnlinked { user_id, .. } => {
+                self.unlink(agreement_id, &user_id.to_string(), day)
+            }
+            AgreementEvent::EnforcementToggled { enforced, deadline, .. } => {
+                self.standing(agreement_id, day, |standing| {
+                    (standing.enforced, standing.deadline) = (*enforced, *deadline);
+                });
+            }
+            AgreementEvent::AgreementClosed { .. } => {
+                self.standing(agreement_id, day, |standing| standing.closed = true);
+            }
+            AgreementEvent::UserRoleChanged { .. } => {}
+        }
+    }
+
+    fn link(&mut self, agreement_id: &str, user_id: &str, day: &str) {
+        if self.memberships.entry(user_id.to_owned()).or_default().insert(agreement_id.to_owned()) {
+            self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), true);
+            let with = i64::from(self.with_two_factor.contains(user_id));
+            self.standing(agreement_id, day, |standing| {
+                standing.members += 1;
+                standing.with_two_factor += with;
+            });
+        }
+    }
+
+    fn unlink(&mut self, agreement_id: &str, user_id: &str, day: &str) {
+        if self.memberships.entry(user_id.to_owned()).or_default().remove(agreement_id) {
+            self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), false);
+            let with = i64::from(self.with_two_factor.contains(user_id));
+            self.standing(agreement_id, day, |standing| {
+                standing.members -= 1;
+                standing.with_two_factor -= with;
+            });
+        }
+    }
+
+    /// Changes how an agreement is, and its row of the day. Days never go back, whatever clocks did.
+    fn standing(&mut self, agreement_id: &str, day: &str, change: impl FnOnce(&mut Standing)) {
+        let standing = self.standings.entry(agreement_id.to_owned()).or_default();
+        change(standing);
+        if day > standing.day.as_str() {
+            day.clone_into(&mut standing.day);
+        }
+        let row = vec![
+            agreement_id.into(),
+            standing.day.clone().into(),
+            standing.members.into(),
+            standing.with_two_factor.into(),
+            standing.enforced.into(),
+            standing.deadline.into(),
+            standing.administered_by.clone().into(),
+            standing.closed.into(),
+        ];
+        self.rows.insert((agreement_id.to_owned(), standing.day.clone()), row);
+    }
+
+    /// The statements that make it so.
+    pub(super) fn steps(self, own: &Database) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if !self.rows.is_empty() {
+            steps.push(Step::upsert(&COVERAGE, self.rows.into_values().collect()));
+        }
+        let pair = |(user_id, agreement_id): (String, String)| vec![user_id.into(), agreement_id.into()];
+        let (linked, unlinked): (Vec<_>, Vec<_>) = self.linked.into_iter().partition(|(_, linked)| *linked);
+        if !linked.is_empty() {
+            steps.push(Step::upsert(
+                &COVERAGE_MEMBERS,
+                linked.into_iter().map(|(key, _)| pair(key)).collect(),
+            ));
+        }
+        if !unlinked.is_empty() {
+            let keys: Vec<_> = unlinked
+                .into_iter()
+                .map(|((user_id, agreement_id), _)| json!({ "user_id": user_id, "agreement_id": agreement_id }))
+                .collect();
+            let sql = format!(
+                "DELETE FROM {} WHERE (user_id, agreement_id) IN (SELECT given.user_id, given.agreement_id FROM {})",
+                COVERAGE_MEMBERS.name,
+                own.given(1, MEMBERS_GIVEN)
+            );
+            steps.push(Step::new(sql, vec![json!(keys).to_string().into()]));
+        }
+        let (enabled, disabled): (Vec<_>, Vec<_>) =
+            self.enabled.into_iter().partition(|(_, enabled)| *enabled);
+        if !enabled.is_empty() {
+            let rows = enabled.into_iter().map(|(user_id, _)| vec![user_id.into()]).collect();
+            steps.push(Step::upsert(&COVERAGE_TWO_FACTOR, rows));
+        }
+        if !disabled.is_empty() {
+            let keys: Vec<_> =
+                disabled.into_iter().map(|(user_id, _)| json!({ "user_id": user_id })).collect();
+            let sql = format!(
+                "DELETE FROM {} WHERE user_id IN (SELECT given.user_id FROM {})",
+                COVERAGE_TWO_FACTOR.name,
+                own.given(1, &[text("user_id")])
+            );
+            steps.push(Step::new(sql, vec![json!(keys).to_string().into()]));
+        }
+        steps
+    }
+}
+
+const MEMBERS_GIVEN: &[crate::table::Column] = super::MEMBER_COLUMNS;

@@ -1,0 +1,179 @@
+//! A transaction during which nobody else writes certain tables, so that they can be replaced. Readers go on,
+//! and see what was there before until it is committed.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::migrate::Flavour;
+use super::sql::spell;
+use super::sqlite::Sqlite;
+use super::transact::unnesting;
+use super::{Database, DatabaseError, Engine, StatementKind, postgres, refuse_nul, sqlite};
+use crate::table::{Table, Value};
+
+/// Such a transaction. Without a commit nothing of it takes effect.
+pub struct Exclusive {
+    connection: Connection,
+}
+
+enum Connection {
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Sqlite(SqliteTransaction),
+}
+
+/// A transaction on the writer thread, which does nothing else until it is over.
+struct SqliteTransaction {
+    statements: mpsc::UnboundedSender<Statement>,
+    over: oneshot::Receiver<Result<(), DatabaseError>>,
+}
+
+enum Statement {
+    One(String, Vec<Value>, oneshot::Sender<Result<u64, DatabaseError>>),
+    Commit,
+}
+
+/// Taking the locks gives up before PostgreSQL looks for deadlocks, so that it is never an append that is
+/// given up, and appends do not queue behind it for long.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '400ms'";
+
+/// It is tried again so often, with a pause in between.
+const LOCK_ATTEMPTS_MAX: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Replacing a large table takes longer than any request may.
+const TIME: &str = "SET LOCAL statement_timeout = '10min'";
+
+impl Database {
+    /// Begins such a transaction, once all writers of these tables have finished.
+    ///
+    /// # Errors
+    /// `Busy` when they never did, `Unavailable` if the database cannot be reached.
+    pub async fn exclusive(&self, tables: &[&str]) -> Result<Exclusive, DatabaseError> {
+        let connection = match self.engine() {
+            Engine::Postgres(postgres) => Connection::Postgres(lock(postgres, tables).await?),
+            // The writer thread's transaction keeps all writers out, other processes too.
+            Engine::Sqlite(sqlite) => Connection::Sqlite(SqliteTransaction::begin(sqlite.clone()).await?),
+        };
+        self.count(StatementKind::Write);
+        Ok(Exclusive { connection })
+    }
+}
+
+impl Exclusive {
+    /// Runs a statement; how many rows it changed.
+    ///
+    /// # Errors
+    /// As for [`Database::write`].
+    pub async fn execute(&mut self, sql: &str, params: Vec<Value>) -> Result<u64, DatabaseError> {
+        refuse_nul(&params)?;
+        match &mut self.connection {
+            Connection::Postgres(transaction) => {
+                let sql = spell(sql, Flavour::Postgres);
+                postgres::execute(transaction, &sql, &params).await
+            }
+            Connection::Sqlite(transaction) => {
+                transaction.execute(spell(sql, Flavour::Sqlite).into(), params).await
+            }
+        }
+    }
+
+    /// Adds rows to a table, all columns in order.
+    ///
+    /// # Errors
+    /// As for [`Database::write`].
+    pub async fn insert(&mut self, table: &'static Table, rows: &[Vec<Value>]) -> Result<(), DatabaseError> {
+        rows.iter().try_for_each(|row| refuse_nul(row))?;
+        match &mut self.connection {
+            Connection::Postgres(transaction) => {
+                let connection: &mut PgConnection = transaction;
+                postgres::execute_rows(connection, &unnesting(table, false), table, rows).await?;
+            }
+            Connection::Sqlite(transaction) => {
+                for row in rows {
+                    transaction.execute(table.insert(), row.clone()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets all of it take effect.
+    ///
+    /// # Errors
+    /// `Unavailable` when the connection broke; it is then unknown whether it did.
+    pub async fn commit(self) -> Result<(), DatabaseError> {
+        match self.connection {
+            Connection::Postgres(transaction) => Ok(transaction.commit().await?),
+            Connection::Sqlite(SqliteTransaction { statements, over }) => {
+                let told = statements.send(Statement::Commit);
+                told.map_err(|_| gone())?;
+                over.await.unwrap_or_else(|_| Err(gone()))
+            }
+        }
+    }
+}
+
+async fn lock(
+    postgres: &postgres::Postgres,
+    tables: &[&str],
+) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, DatabaseError> {
+    let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", tables.join(", "));
+    for _ in 0..LOCK_ATTEMPTS_MAX {
+        let mut transaction = postgres.pool().begin().await?;
+        postgres::execute(&mut transaction, LOCK_TIMEOUT, &[]).await?;
+        match postgres::execute(&mut transaction, &lock, &[]).await {
+            Ok(_) => {
+                postgres::execute(&mut transaction, "SET LOCAL lock_timeout = 0", &[]).await?;
+                postgres::execute(&mut transaction, TIME, &[]).await?;
+                return Ok(transaction);
+            }
+            Err(DatabaseError::Busy) => {
+                transaction.rollback().await?;
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(DatabaseError::Busy)
+}
+
+impl SqliteTransaction {
+    async fn begin(sqlite: Sqlite) -> Result<Self, DatabaseError> {
+        let (statements, mut waiting) = mpsc::unbounded_channel();
+        let (begun, has_begun) = oneshot::channel();
+        let (end, over) = oneshot::channel();
+        tokio::spawn(async move {
+            let done = sqlite.submit_alone(move |writer| {
+                // Nobody waits for it any more.
+                begun.send(()).map_err(|()| gone())?;
+                while let Some(statement) = waiting.blocking_recv() {
+                    match statement {
+                        Statement::One(sql, params, reply) => {
+                            drop(reply.send(sqlite::execute(writer, &sql, &params)));
+                        }
+                        Statement::Commit => return Ok(()),
+                    }
+                }
+                Err(gone())
+            });
+            drop(end.send(done.await));
+        });
+        match has_begun.await {
+            Ok(()) => Ok(Self { statements, over }),
+            // The writer could not begin, and says why.
+            Err(_) => Err(over.await.map_or_else(|_| gone(), |done| done.err().unwrap_or_else(gone))),
+        }
+    }
+
+    async fn execute(&self, sql: String, params: Vec<Value>) -> Result<u64, DatabaseError> {
+        let (reply, answer) = oneshot::channel();
+        self.statements.send(Statement::One(sql, params, reply)).map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+fn gone() -> DatabaseError {
+    DatabaseError::Unavailable("the transaction was given up".to_owned())
+}

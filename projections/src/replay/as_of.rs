@@ -1,0 +1,214 @@
+//! People and agreements as they were: folded from the ledger's first entries.
+//!
+//! A moment is turned into a number of entries once, and everything is folded from these. So an answer is
+//! the same however often it is asked for, and whoever holds the ledger can check it.
+
+use std::collections::BTreeMap;
+
+use countersign_domain::Timestamp;
+use countersign_domain::agreement::{Agreement, AgreementEvent};
+use countersign_domain::ids::{AgreementId, UserId};
+use countersign_domain::user::User;
+
+use super::ReplayError;
+use super::folded::{FoldedStream, Members, State};
+use super::streams::{events_of_below, is_last_page};
+use crate::audit_trail::AUDIT_TRAIL;
+use crate::database::{Database, DatabaseError, Row};
+use crate::login_check::Link;
+use crate::table::Value;
+
+/// An entry may come to its place so many entries after others that were recorded later.
+const OVERTAKEN_MAX: i64 = 10_000;
+
+/// So many rows are read at once.
+const PAGE_ROWS: i64 = 4_096;
+
+/// A person as they were.
+#[derive(Clone, Debug)]
+pub struct UserAt {
+    /// The account.
+    pub state: User,
+    /// The agreements that they were linked to, by when they were.
+    pub links: Vec<Link>,
+}
+
+/// An agreement as it was.
+#[derive(Clone, Debug)]
+pub struct AgreementAt {
+    /// The agreement.
+    pub state: Agreement,
+    /// Who was linked to it.
+    pub members: Members,
+    /// The open agreement that administered it.
+    pub administrator: Option<(AgreementId, Agreement)>,
+    /// How many open agreements it administered.
+    pub administers_count: u64,
+}
+
+/// How many entries the ledger had once everything recorded at this moment or before was in it. Clocks of
+/// several nodes differ, so entries recorded a little later may be among them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn size_at(database: &Database, at: Timestamp) -> Result<u64, ReplayError> {
+    let latest = format!(
+        "SELECT position FROM {AUDIT_TRAIL} WHERE recorded_at <= $1 ORDER BY recorded_at DESC, position DESC LIMIT 1"
+    );
+    let rows = database.read_bulk(&latest, &[at.into()]).await?;
+    let Some(row) = rows.first() else { return Ok(0) };
+    let mut last: i64 = row.get("position")?;
+    let overtaken = format!(
+        "SELECT max(position) AS position FROM {AUDIT_TRAIL} WHERE position > $1 AND position <= $2 \
+         AND recorded_at <= $3"
+    );
+    loop {
+        let params = [last.into(), last.saturating_add(OVERTAKEN_MAX).into(), at.into()];
+        let rows = database.read_bulk(&overtaken, &params).await?;
+        match rows.first().map(|row| row.get::<Option<i64>>("position")).transpose()?.flatten() {
+            Some(position) => last = position,
+            None => return Ok(u64::try_from(last).unwrap_or_default() + 1),
+        }
+    }
+}
+
+/// A stream folded from the ledger's first entries; none if none of these is of it.
+///
+/// # Errors
+/// When the database does not answer, or an event cannot be folded.
+pub async fn stream_at(
+    database: &Database,
+    stream: (&str, &str),
+    size: u64,
+) -> Result<Option<FoldedStream>, ReplayError> {
+    let mut folded: Option<FoldedStream> = None;
+    loop {
+        let after = folded.as_ref().map_or(0, |folded| folded.sequence);
+        let events = events_of_below(database, stream, after, size).await?;
+        for event in &events {
+            let folded = match &mut folded {
+                Some(folded) => folded,
+                None => folded.insert(FoldedStream::before(event)?),
+            };
+            folded.apply(event)?;
+        }
+        if is_last_page(&events) {
+            return Ok(folded);
+        }
+    }
+}
+
+/// A person as the ledger's first entries make them; none before there was an account.
+///
+/// # Errors
+/// As for [`stream_at`].
+pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Option<UserAt>, ReplayError> {
+    let Some(folded) = stream_at(database, ("user", &id.to_string()), size).await? else {
+        return Ok(None);
+    };
+    let State::User(_, state) = folded.state else { return Ok(None) };
+    let ever_linked = format!(
+        "SELECT DISTINCT agreement_id FROM {AUDIT_TRAIL} WHERE user_id = $1 AND position < $2 \
+         AND event_type = 'UserLinked'"
+    );
+    let mut links = Vec::new();
+    for row in database.read_bulk(&ever_linked, &[id.to_string().into(), number(size)]).await? {
+        let Some((agreement_id, agreement, members)) = agreement_of(database, &row, size).await? else {
+            continue;
+        };
+        let Some(member) = members.get(id) else { continue };
+        let administrator = administrator_of(database, &agreement, size).await?;
+        links.extend(Link::at(agreement_id, &agreement, member, administrator.as_ref()));
+    }
+    links.sort_by_key(|link| (link.linked_at, link.agreement_id));
+    Ok(Some(UserAt { state: *state, links }))
+}
+
+/// An agreement as the ledger's first entries make it; none before it was opened.
+///
+/// # Errors
+/// As for [`stream_at`].
+pub async fn agreement_at(
+    database: &Database,
+    id: AgreementId,
+    size: u64,
+) -> Result<Option<AgreementAt>, ReplayError> {
+    let Some((state, members)) = fold_agreement(database, id, size).await? else { return Ok(None) };
+    let administrator = administrator_of(database, &state, size).await?;
+    let administers_count = administers_count(database, id, size).await?;
+    Ok(Some(AgreementAt { state, members, administrator, administers_count }))
+}
+
+async fn agreement_of(
+    database: &Database,
+    row: &Row,
+    size: u64,
+) -> Result<Option<(AgreementId, Agreement, Members)>, ReplayError> {
+    let id: Option<String> = row.get("agreement_id")?;
+    let Some(id) = id.and_then(|id| id.parse().ok()) else { return Ok(None) };
+    let folded = fold_agreement(database, id, size).await?;
+    Ok(folded.map(|(agreement, members)| (id, agreement, members)))
+}
+
+async fn administrator_of(
+    database: &Database,
+    agreement: &Agreement,
+    size: u64,
+) -> Result<Option<(AgreementId, Agreement)>, ReplayError> {
+    let Some(id) = agreement.administered_by() else { return Ok(None) };
+    let folded = fold_agreement(database, id, size).await?;
+    Ok(folded.filter(|(agreement, _)| agreement.closed_at().is_none()).map(|(agreement, _)| (id, agreement)))
+}
+
+async fn fold_agreement(
+    database: &Database,
+    id: AgreementId,
+    size: u64,
+) -> Result<Option<(Agreement, Members)>, ReplayError> {
+    let folded = stream_at(database, ("agreement", &id.to_string()), size).await?;
+    Ok(folded.and_then(|folded| match folded.state {
+        State::Agreement(_, agreement, members) => Some((*agreement, members)),
+        State::User(..) | State::Instance(_) => None,
+    }))
+}
+
+/// Who administers whom is told by the administered, so all that was ever said of it is gone through.
+async fn administers_count(database: &Database, id: AgreementId, size: u64) -> Result<u64, ReplayError> {
+    let sql = format!(
+        "SELECT t.position, t.agreement_id, CAST(e.payload AS text) AS payload FROM (SELECT * FROM {AUDIT_TRAIL} \
+         WHERE event_type IN ('AdministrationChanged', 'AgreementClosed') AND position >= $1 AND position < $2 \
+         ORDER BY position LIMIT $3) AS t LEFT JOIN events e ON e.aggregate_type = t.aggregate_type \
+         AND e.aggregate_id = t.aggregate_id AND e.sequence = t.sequence ORDER BY t.position"
+    );
+    let mut administered: BTreeMap<String, bool> = BTreeMap::new();
+    let mut from: i64 = 0;
+    loop {
+        let rows = database.read_bulk(&sql, &[from.into(), number(size), PAGE_ROWS.into()]).await?;
+        for row in &rows {
+            from = row.get::<i64>("position")? + 1;
+            let payload: Option<String> = row.get("payload")?;
+            let event = payload.and_then(|payload| serde_json::from_str(&payload).ok());
+            let event: AgreementEvent =
+                event.ok_or_else(|| DatabaseError::Corrupt(format!("event {} does not read", from - 1)))?;
+            let by_this_one = match event {
+                AgreementEvent::AdministrationChanged { administered_by, .. } => administered_by == Some(id),
+                // Closed for good.
+                AgreementEvent::AgreementClosed { .. }
+                | AgreementEvent::AgreementOpened { .. }
+                | AgreementEvent::UserLinked { .. }
+                | AgreementEvent::UserRoleChanged { .. }
+                | AgreementEvent::UserUnlinked { .. }
+                | AgreementEvent::EnforcementToggled { .. } => false,
+            };
+            administered.insert(row.get("agreement_id")?, by_this_one);
+        }
+        if i64::try_from(rows.len()) != Ok(PAGE_ROWS) {
+            let count = administered.values().filter(|by_this_one| **by_this_one).count();
+            return Ok(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+fn number(natural: u64) -> Value {
+    i64::try_from(natural).unwrap_or(i64::MAX).into()
+}

@@ -1,0 +1,71 @@
+//! Rebuilding what follows the ledger: it is run again into a table beside the live one.
+
+use super::beside::{Pair, Run, number};
+use super::flip::put_in_place;
+use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
+use crate::catch_up::{self, Projection};
+use crate::database::{Database, DatabaseError, Step, Transacted};
+use crate::replay::{Model, ReplayError};
+use crate::table::Value;
+
+/// So many entries are taken in at once.
+const BATCH_ENTRIES: u64 = 16_384;
+
+const PAIRS: [Pair; 1] = [(&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL)];
+
+/// Rebuilds the audit trail; how many rows were replaced.
+pub(super) async fn rebuild(
+    database: &Database,
+    model: Model,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<u64, ReplayError> {
+    let size = catch_up::position::<AuditTrail>(database).await?;
+    let mut run = Run::begin(database, model, &PAIRS, size).await?;
+    loop {
+        let size = catch_up::position::<AuditTrail>(database).await?;
+        if run.seen >= size {
+            break;
+        }
+        let to = size.min(run.seen + BATCH_ENTRIES);
+        let step = into_beside(run.seen, to);
+        if run.advance(database, vec![step], to, run.after.clone()).await? == Transacted::Undone {
+            return Err(stopped(database, run.seen, to).await?);
+        }
+        progress(run.seen, size);
+    }
+    let live = AUDIT_TRAIL_TABLE.name;
+    let mut exclusive = database.exclusive(&[live, "projection_checkpoints"]).await?;
+    // Nobody moves it any more, so the rest is what the live trail has taken in since.
+    let position = catch_up::position::<AuditTrail>(database).await?;
+    let (sql, params) = AuditTrail::insert(REPLAYED_AUDIT_TRAIL.name, signed(run.seen), signed(position));
+    let taken = exclusive.execute(&sql, params).await?;
+    if taken != position.saturating_sub(run.seen) {
+        return Err(stopped(database, run.seen, position).await?);
+    }
+    let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
+    let replaced = put_in_place(&mut exclusive, pair, "1 = 1", AUDIT_TRAIL_TABLE.columns.iter()).await?;
+    exclusive.commit().await?;
+    run.clear(database, &PAIRS).await?;
+    Ok(replaced)
+}
+
+fn into_beside(from: u64, to: u64) -> Step {
+    let (sql, params) = AuditTrail::insert(REPLAYED_AUDIT_TRAIL.name, signed(from), signed(to));
+    Step::new(sql, params).changing(to - from)
+}
+
+/// Why a step was not taken.
+async fn stopped(database: &Database, from: u64, to: u64) -> Result<ReplayError, ReplayError> {
+    Ok(match AuditTrail.poison(database, signed(from), signed(to)).await? {
+        Some(position) => ReplayError::Poisoned { position: u64::try_from(position).unwrap_or_default() },
+        // Another replay of the same read model is at work.
+        None => DatabaseError::Busy.into(),
+    })
+}
+
+fn signed(natural: u64) -> i64 {
+    match number(natural) {
+        Value::Integer(signed) => signed,
+        Value::Null | Value::Text(_) | Value::Boolean(_) | Value::Timestamp(_) => i64::MAX,
+    }
+}

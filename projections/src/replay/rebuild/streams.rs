@@ -1,0 +1,213 @@
+//! Rebuilding what is a fold of single streams.
+
+use std::collections::BTreeSet;
+
+use super::beside::{Pair, Run, number};
+use super::flip::put_in_place;
+use crate::database::{Database, DatabaseError, Exclusive, Step, Transacted};
+use crate::ledger::store::LedgerStore;
+use crate::replay::folded::FoldedStream;
+use crate::replay::model::StreamTable;
+use crate::replay::recheck::fold_all;
+use crate::replay::streams::Streams;
+use crate::replay::{ReplayError, StreamTables};
+use crate::table::{Table, Value};
+
+/// So many rows are written in one transaction, or few more.
+const BATCH_ROWS: usize = 4_096;
+
+/// Once no more streams than this have moved, the rest is done while writers wait.
+const REST_STREAMS: usize = 64;
+
+/// So often what came meanwhile is taken in before the rest is done in any case.
+const ROUNDS_MAX: usize = 20;
+
+type StreamKey = (String, String);
+
+/// The tables, with those beside them, each once.
+pub(super) fn tables_of(tables: &StreamTables) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = Vec::with_capacity(tables.len());
+    for table in tables {
+        if pairs.iter().all(|(live, _)| live.name != table.table.name) {
+            pairs.push((table.table, table.beside));
+        }
+    }
+    pairs
+}
+
+/// Rebuilds these tables of one read model; how many rows were replaced.
+pub(super) async fn rebuild(
+    database: &Database,
+    tables: &StreamTables,
+    mut run: Run,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<u64, ReplayError> {
+    let pairs = tables_of(tables);
+    fold_streams(database, tables, &mut run, progress).await?;
+    if run.seen != run.size {
+        return Err(ReplayError::Incomplete { seen: run.seen, size: run.size });
+    }
+    let mut from = run.size;
+    for _ in 0..ROUNDS_MAX {
+        let to = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?.size();
+        let moved = moved_since(database, from).await?;
+        for stream in &moved {
+            let rows = rows_of(database, stream).await?;
+            let mut steps = Vec::new();
+            for table in of_kind(tables, &stream.0) {
+                steps.push(Step::new(forget(table), vec![stream.1.clone().into()]));
+                let own = own_rows(table.table, &rows);
+                if !own.is_empty() {
+                    steps.push(Step::insert(table.beside, own));
+                }
+            }
+            database.transact_derived(steps).await?;
+        }
+        from = to;
+        progress(run.size, run.size);
+        if moved.len() <= REST_STREAMS {
+            break;
+        }
+    }
+    let live: Vec<&str> = pairs.iter().map(|(live, _)| live.name).collect();
+    let mut exclusive = database.exclusive(&live).await?;
+    for stream in moved_since(database, from).await? {
+        let rows = rows_of(database, &stream).await?;
+        for table in of_kind(tables, &stream.0) {
+            take_in(&mut exclusive, table, &stream.1, &rows).await?;
+        }
+    }
+    let mut replaced = 0;
+    for table in tables {
+        let pair = (table.table, table.beside);
+        replaced += put_in_place(&mut exclusive, pair, table.only, table.compared()).await?;
+    }
+    exclusive.commit().await?;
+    run.clear(database, &pairs).await?;
+    Ok(replaced)
+}
+
+/// Folds every stream, on from where the run is.
+async fn fold_streams(
+    database: &Database,
+    tables: &StreamTables,
+    run: &mut Run,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<(), ReplayError> {
+    let mut streams = Streams::below(database, run.size).after(&run.after.0, &run.after.1);
+    let mut batch = Batch { seen: run.seen, rows: Vec::new(), after: run.after.clone() };
+    let mut current: Option<FoldedStream> = None;
+    let mut pending = 0;
+    loop {
+        let events = streams.next_page().await?;
+        if events.is_empty() {
+            break;
+        }
+        for event in &events {
+            if current.as_ref().is_none_or(|folded| !folded.holds(event)) {
+                batch.add(current.take(), std::mem::take(&mut pending));
+                if batch.rows.len() >= BATCH_ROWS {
+                    batch.write(database, tables, run).await?;
+                }
+            }
+            let folded = match &mut current {
+                Some(folded) => folded,
+                None => current.insert(FoldedStream::before(event)?),
+            };
+            folded.apply(event)?;
+            pending += 1;
+        }
+        progress(batch.seen, run.size);
+    }
+    batch.add(current, pending);
+    batch.write(database, tables, run).await
+}
+
+/// Whole streams that were folded and not written yet.
+struct Batch {
+    seen: u64,
+    rows: Vec<(&'static Table, Vec<Value>)>,
+    after: StreamKey,
+}
+
+impl Batch {
+    fn add(&mut self, folded: Option<FoldedStream>, events: u64) {
+        let Some(folded) = folded else { return };
+        self.seen += events;
+        self.rows.extend(folded.rows());
+        self.after = (folded.stream_type, folded.stream_id);
+    }
+
+    async fn write(
+        &mut self,
+        database: &Database,
+        tables: &StreamTables,
+        run: &mut Run,
+    ) -> Result<(), ReplayError> {
+        let rows = std::mem::take(&mut self.rows);
+        let mut steps = Vec::new();
+        for (live, beside) in tables_of(tables) {
+            let own = own_rows(live, &rows);
+            if !own.is_empty() {
+                steps.push(Step::insert(beside, own));
+            }
+        }
+        match run.advance(database, steps, self.seen, self.after.clone()).await? {
+            Transacted::Committed => Ok(()),
+            // Another replay of the same read model is at work.
+            Transacted::Undone => Err(DatabaseError::Busy.into()),
+        }
+    }
+}
+
+/// The streams that have an event beyond the ledger's first entries. What waits is asked for first: what gets
+/// its place in between is then among the entries.
+async fn moved_since(database: &Database, size: u64) -> Result<BTreeSet<StreamKey>, ReplayError> {
+    let waiting = "SELECT DISTINCT aggregate_type, aggregate_id FROM ledger_pending";
+    let placed = "SELECT DISTINCT aggregate_type, aggregate_id FROM ledger_entries WHERE position >= $1";
+    let mut moved = BTreeSet::new();
+    for rows in [database.read_bulk(waiting, &[]).await?, database.read_bulk(placed, &[number(size)]).await?]
+    {
+        for row in rows {
+            moved.insert((row.get("aggregate_type")?, row.get("aggregate_id")?));
+        }
+    }
+    Ok(moved)
+}
+
+async fn rows_of(
+    database: &Database,
+    (stream_type, stream_id): &StreamKey,
+) -> Result<Vec<(&'static Table, Vec<Value>)>, ReplayError> {
+    let folded = fold_all(database, (stream_type, stream_id)).await?;
+    Ok(folded.map(|folded| folded.rows()).unwrap_or_default())
+}
+
+async fn take_in(
+    exclusive: &mut Exclusive,
+    table: &StreamTable,
+    stream_id: &str,
+    rows: &[(&'static Table, Vec<Value>)],
+) -> Result<(), ReplayError> {
+    exclusive.execute(&forget(table), vec![stream_id.into()]).await?;
+    let own = own_rows(table.table, rows);
+    if !own.is_empty() {
+        exclusive.insert(table.beside, &own).await?;
+    }
+    Ok(())
+}
+
+fn of_kind<'t>(
+    tables: &'t StreamTables,
+    stream_type: &'t str,
+) -> impl Iterator<Item = &'static StreamTable> + 't {
+    tables.iter().copied().filter(move |table| table.stream_type == stream_type)
+}
+
+fn own_rows(table: &Table, rows: &[(&'static Table, Vec<Value>)]) -> Vec<Vec<Value>> {
+    rows.iter().filter(|(other, _)| other.name == table.name).map(|(_, row)| row.clone()).collect()
+}
+
+fn forget(StreamTable { beside, only, stream_column, .. }: &StreamTable) -> String {
+    format!("DELETE FROM {} WHERE {only} AND {stream_column} = $1", beside.name)
+}

@@ -1,0 +1,176 @@
+//! The events of the ledger, stream by stream: what everything is folded from.
+//!
+//! Only what has a place in the ledger is read, so that nothing is missed and nothing is read that is not
+//! proved. Pages go by the key of a stream and its sequence, and memory holds one page.
+
+use countersign_domain::Timestamp;
+
+use crate::database::{Database, Row};
+use crate::ledger::store::{LedgerError, natural};
+
+/// So many events are read at once.
+const PAGE_EVENTS: i64 = 4_096;
+
+/// One event with its place.
+#[derive(Clone, Debug)]
+pub struct PastEvent {
+    /// The kind of its stream.
+    pub stream_type: String,
+    /// Which stream of that kind.
+    pub stream_id: String,
+    /// Its place in the stream, from 1.
+    pub sequence: i64,
+    /// Its place in the ledger; none for an event that waits for it.
+    pub position: Option<u64>,
+    /// What it says; none if it was removed behind the program's back.
+    pub content: Option<PastContent>,
+}
+
+/// What an event says, as it is stored.
+#[derive(Clone, Debug)]
+pub struct PastContent {
+    /// Its type.
+    pub event_type: String,
+    /// The version of its shape.
+    pub event_version: String,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The event, as JSON.
+    pub payload: String,
+}
+
+macro_rules! select {
+    ($position:literal, $from:literal) => {
+        concat!(
+            "SELECT ",
+            $position,
+            " AS position, k.aggregate_type, k.aggregate_id, k.sequence, e.event_type, e.event_version, \
+             e.recorded_at, CAST(e.payload AS text) AS payload FROM ",
+            $from
+        )
+    };
+}
+
+const NEXT: &str = select!(
+    "k.position",
+    "(SELECT position, aggregate_type, aggregate_id, sequence FROM ledger_entries \
+     WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) AND position < $4 \
+     ORDER BY aggregate_type, aggregate_id, sequence LIMIT $5) AS k \
+     LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
+     AND e.sequence = k.sequence ORDER BY k.aggregate_type, k.aggregate_id, k.sequence"
+);
+
+const OF_ONE: &str = select!(
+    "CAST(NULL AS bigint)",
+    "(SELECT * FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 \
+     ORDER BY sequence LIMIT $4) AS k JOIN events e ON e.aggregate_type = k.aggregate_type \
+     AND e.aggregate_id = k.aggregate_id AND e.sequence = k.sequence ORDER BY k.sequence"
+);
+
+const OF_ONE_BELOW: &str = select!(
+    "k.position",
+    "(SELECT position, aggregate_type, aggregate_id, sequence FROM ledger_entries \
+     WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 AND position < $4 \
+     ORDER BY sequence LIMIT $5) AS k \
+     LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
+     AND e.sequence = k.sequence ORDER BY k.sequence"
+);
+
+/// Reads all events of the ledger below a size, in the order of their streams.
+pub struct Streams<'d> {
+    database: &'d Database,
+    size: i64,
+    after: (String, String, i64),
+    over: bool,
+}
+
+impl<'d> Streams<'d> {
+    /// From the first stream on.
+    #[must_use]
+    pub fn below(database: &'d Database, size: u64) -> Self {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        Self { database, size, after: (String::new(), String::new(), 0), over: false }
+    }
+
+    /// From the stream on that comes after this one.
+    #[must_use]
+    pub fn after(mut self, stream_type: &str, stream_id: &str) -> Self {
+        self.after = (stream_type.to_owned(), stream_id.to_owned(), i64::MAX);
+        self
+    }
+
+    /// The next events; none at the end.
+    ///
+    /// # Errors
+    /// When the database does not answer, or what it holds does not read.
+    pub async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
+        if self.over {
+            return Ok(Vec::new());
+        }
+        let (stream_type, stream_id, sequence) = self.after.clone();
+        let params =
+            [stream_type.into(), stream_id.into(), sequence.into(), self.size.into(), PAGE_EVENTS.into()];
+        let rows = self.database.read_bulk(NEXT, &params).await?;
+        let events = rows.iter().map(read_event).collect::<Result<Vec<_>, _>>()?;
+        self.over = i64::try_from(events.len()) != Ok(PAGE_EVENTS);
+        if let Some(last) = events.last() {
+            self.after = (last.stream_type.clone(), last.stream_id.clone(), last.sequence);
+        }
+        Ok(events)
+    }
+}
+
+/// The next events of one stream after a sequence, those too that wait for their place.
+///
+/// # Errors
+/// As for [`Streams::next_page`].
+pub async fn events_of(
+    database: &Database,
+    (stream_type, stream_id): (&str, &str),
+    after: i64,
+) -> Result<Vec<PastEvent>, LedgerError> {
+    let params = [stream_type.into(), stream_id.into(), after.into(), PAGE_EVENTS.into()];
+    let rows = database.read_bulk(OF_ONE, &params).await?;
+    Ok(rows.iter().map(read_event).collect::<Result<_, _>>()?)
+}
+
+/// The next events of one stream after a sequence that are among the ledger's first entries.
+///
+/// # Errors
+/// As for [`Streams::next_page`].
+pub async fn events_of_below(
+    database: &Database,
+    (stream_type, stream_id): (&str, &str),
+    after: i64,
+    size: u64,
+) -> Result<Vec<PastEvent>, LedgerError> {
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let params = [stream_type.into(), stream_id.into(), after.into(), size.into(), PAGE_EVENTS.into()];
+    let rows = database.read_bulk(OF_ONE_BELOW, &params).await?;
+    Ok(rows.iter().map(read_event).collect::<Result<_, _>>()?)
+}
+
+/// Whether a page of events was the last one.
+#[must_use]
+pub fn is_last_page(events: &[PastEvent]) -> bool {
+    i64::try_from(events.len()) != Ok(PAGE_EVENTS)
+}
+
+fn read_event(row: &Row) -> Result<PastEvent, LedgerError> {
+    let position: Option<i64> = row.get("position")?;
+    let content = row.get::<Option<String>>("payload")?.map(|payload| {
+        Ok::<_, LedgerError>(PastContent {
+            event_type: row.get("event_type")?,
+            event_version: row.get("event_version")?,
+            recorded_at: row.get("recorded_at")?,
+            payload,
+        })
+    });
+    Ok(PastEvent {
+        stream_type: row.get("aggregate_type")?,
+        stream_id: row.get("aggregate_id")?,
+        sequence: row.get("sequence")?,
+        position: position.map(|_| natural(row, "position")).transpose()?,
+        content: content.transpose()?,
+    })
+}
