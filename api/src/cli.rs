@@ -127,6 +127,11 @@ enum User {
         #[arg(long)]
         reason: String,
     },
+    /// Erases a person for good: unlinks them from every agreement and destroys the key of what is kept of them
+    Erase {
+        /// The user's id
+        id: String,
+    },
 }
 
 /// Runs the command line.
@@ -183,6 +188,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => command.run(config).await,
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
         Command::User(User::ResetTwoFactor { id, reason }) => reset_two_factor(config, &id, &reason).await,
+        Command::User(User::Erase { id }) => erase_user(config, &id).await,
         Command::Migrate => migrate(&config).await,
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -193,6 +199,21 @@ async fn reset_two_factor(config: Config, id: &str, reason: &str) -> anyhow::Res
     let pass = operator::reset_two_factor(&open(config).await?, id, reason).await?;
     print::result(&pass)?;
     print::note("Hand this pass to the person; their next enrolment must give it. It is not shown again.");
+    Ok(())
+}
+
+async fn erase_user(config: Config, id: &str) -> anyhow::Result<()> {
+    confirm(&format!("Erase {id} for good, also what the audit trail tells of them by name?"))?;
+    let erased = operator::erase_user(&open(config).await?, id).await?;
+    let agreements = match erased.unlinked_from {
+        0 => String::new(),
+        1 => ", unlinked from 1 agreement".to_owned(),
+        many => format!(", unlinked from {many} agreements"),
+    };
+    print::result(&format!("erased {id}{agreements}"))?;
+    print::note(
+        "Backups made until now still hold the key: whoever restores one must erase the person again.",
+    );
     Ok(())
 }
 

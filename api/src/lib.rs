@@ -21,6 +21,7 @@ pub mod credentials;
 pub mod doctor;
 pub mod email;
 pub mod entropy;
+pub mod erasure;
 pub mod event_store;
 pub mod execute;
 pub mod housekeeping;

@@ -16,6 +16,7 @@ use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::{self, NoEntropy};
+use crate::erasure::Erased;
 use crate::execute::Plan;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -178,9 +179,7 @@ pub async fn reset_two_factor(
     reason: &str,
 ) -> Result<Zeroizing<String>, OperatorError> {
     let reason = self::reason(reason)?;
-    let user_id: UserId = user_id
-        .parse()
-        .map_err(|_| OperatorError::Refused(format!("{user_id:?} is not the id of a user")))?;
+    let user_id = self::user_id(user_id)?;
     let pass = DrawnToken::draw(TokenKind::Pass, user_id.as_uuid())?;
     app.execute::<User>(&request(app)?, user_id, None, |loaded, moment| {
         let key = loaded.data_key(&app.vault).map_err(|error| match error {
@@ -195,6 +194,18 @@ pub async fn reset_two_factor(
     })
     .await?;
     Ok(pass.text)
+}
+
+/// Erases a person for good.
+///
+/// # Errors
+/// Says why not.
+pub async fn erase_user(app: &Arc<App>, user_id: &str) -> Result<Erased, OperatorError> {
+    Ok(app.erase_user(&request(app)?, self::user_id(user_id)?).await?)
+}
+
+fn user_id(text: &str) -> Result<UserId, OperatorError> {
+    text.parse().map_err(|_| OperatorError::Refused(format!("{text:?} is not the id of a user")))
 }
 
 /// A run of the command line, as events name it.

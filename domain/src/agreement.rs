@@ -6,6 +6,7 @@
 //! event of this stream, an append that finds the stream unmoved finds the link unmoved too.
 
 pub mod command;
+pub mod erasure;
 pub mod event;
 pub mod refusal;
 

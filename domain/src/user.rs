@@ -2,13 +2,14 @@
 //!
 //! Each idea has one file with its state, its commands, how it decides, and its tests:
 //! [`password`], [`sign_in`], [`enrolment`], [`two_factor`], [`judging`], [`recovery_code`], [`totp`],
-//! [`throttle`], [`proof`], [`session`]. What is stored is in [`event`], what is asked in
+//! [`throttle`], [`proof`], [`session`], [`erasure`]. What is stored is in [`event`], what is asked in
 //! [`command`], what is answered when nothing happens in [`refusal`].
 //!
 //! The state is bounded: however long a stream grows, its snapshot does not.
 
 pub mod command;
 pub mod enrolment;
+pub mod erasure;
 pub mod event;
 pub mod judging;
 pub mod password;
@@ -57,6 +58,9 @@ pub struct User {
     challenges: Vec<Challenge>,
     sessions: Vec<Session>,
     latest_at: Option<Timestamp>,
+    /// Absent while the person is there, so that a snapshot says nothing of it until it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    erased_at: Option<Timestamp>,
 }
 
 /// Who the person is.
@@ -71,7 +75,7 @@ pub struct Profile {
 }
 
 impl User {
-    /// Who the person is; none while nobody is registered under this id.
+    /// Who the person is; none while nobody is registered under this id, and once they were erased.
     #[must_use]
     pub const fn profile(&self) -> Option<&Profile> {
         self.profile.as_ref()
@@ -111,12 +115,13 @@ impl User {
     /// Folds one event into the state. [`TwoFactor`] names every event, so that a new one breaks
     /// the build there; the others pick theirs.
     pub fn apply(&mut self, event: &UserEvent) {
-        self.latest_at = Some(event.at());
         self.apply_to_profile(event);
         self.two_factor.apply(event);
         self.apply_to_enrolments(event);
         self.apply_to_challenges(event);
         self.apply_to_sessions(event);
+        self.apply_erasure(event);
+        self.latest_at = Some(event.at());
     }
 
     fn apply_to_profile(&mut self, event: &UserEvent) {

@@ -275,9 +275,12 @@ fn methods(totp: bool, recovery_code: bool) -> Vec<Method> {
     totp.into_iter().chain(recovery_code).collect()
 }
 
-/// The row of a user in this state; none before anybody is registered.
+/// The row of a user in this state; none before anybody is registered, and it goes once they are erased.
 #[must_use]
 pub fn user_row(user_id: UserId, user: &User) -> Option<Change> {
+    if user.erased_at().is_some() {
+        return Some(Change::Delete(&LOGIN_CHECK_USERS, vec![user_id.to_string().into()]));
+    }
     let profile = user.profile()?;
     let two_factor = user.two_factor();
     Some(Change::Upsert(

@@ -26,6 +26,10 @@ pub mod types {
     pub const SESSION_ENDED: &str = "SessionEnded";
     /// A wrong password was judged.
     pub const PASSWORD_FAILED: &str = "PasswordFailed";
+    /// Somebody was erased.
+    pub const USER_ERASED: &str = "UserErased";
+    /// Somebody was taken out of an agreement.
+    pub const USER_UNLINKED: &str = "UserUnlinked";
     /// An agreement's enforcement was changed.
     pub const ENFORCEMENT_CHANGED: &str = "EnforcementToggled";
 }

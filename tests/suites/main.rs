@@ -14,6 +14,7 @@ mod coverage;
 #[cfg(feature = "postgres")]
 mod database_down;
 mod emergency_code;
+mod erase;
 mod events;
 mod events_seen;
 mod independent;

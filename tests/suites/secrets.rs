@@ -131,7 +131,7 @@ fn reset(place: &Place, ada: &Person) -> Vec<Secret> {
     token("one-time pass", pass.trim())
 }
 
-fn heaps_of_the_database(place: &Place) -> Vec<Heap> {
+pub(crate) fn heaps_of_the_database(place: &Place) -> Vec<Heap> {
     match place.database {
         Database::Sqlite => {
             let mut heaps = vec![Heap::new("the rows", &rows(place))];

@@ -16,7 +16,7 @@ use countersign_domain::user::{User, UserEvent};
 use countersign_projections::instance_rows::instance_rows;
 use countersign_projections::links_of;
 use countersign_projections::login_check::{Link, agreement_row, link_row, required_by, user_row};
-use countersign_projections::table::{Change, VAULT};
+use countersign_projections::table::{Change, DATA_KEYS, VAULT};
 use cqrs_es::Aggregate;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -133,14 +133,22 @@ impl Stream for User {
         About { user_id: Some(id.to_string()), agreement_id: None }
     }
 
-    /// The login-check row, and the vault's rows that nothing names any more.
+    /// The login-check row, the vault's rows that nothing names any more, and the data key of
+    /// somebody who is erased.
     fn changes(context: &Loaded<Self>, _: &[UserEvent]) -> Vec<Change> {
-        user_row(context.id, &context.state).into_iter().chain(dropped_secrets(context)).collect()
+        let row = user_row(context.id, &context.state).into_iter();
+        row.chain(dropped_secrets(context)).chain(destroyed_key(context)).collect()
     }
 
     fn vault_rows(&self) -> Vec<Uuid> {
         Self::vault_rows(self)
     }
+}
+
+/// Nobody is erased but by an append that takes the data key away.
+fn destroyed_key(context: &Loaded<User>) -> Option<Change> {
+    let key = context.facts.key.as_ref().filter(|_| context.state.erased_at().is_some())?;
+    Some(Change::Delete(&DATA_KEYS, vec![key.key_id.clone().into()]))
 }
 
 /// The vault's rows that nothing names any more go.

@@ -11,6 +11,7 @@ use countersign_projections::ledger::store::LedgerError;
 use cqrs_es::AggregateError;
 
 use super::{Problem, ProblemCode};
+use crate::erasure::already_erased;
 use crate::event_store::journal::AppendError;
 use crate::vault::VaultError;
 
@@ -21,6 +22,10 @@ impl From<UserRefusal> for Problem {
             UserRefusal::AuthenticatorNotFound => return Self::not_found("authenticator"),
             UserRefusal::EnrolmentNotFound => return Self::not_found("enrolment"),
             UserRefusal::SessionNotFound => return Self::not_found("session"),
+            UserRefusal::AlreadyErased { at } => return already_erased(at),
+            UserRefusal::StillLinked => {
+                return busy("The person was linked to another agreement meanwhile; try again.");
+            }
             UserRefusal::AlreadyRegistered => return Self::internal("a fresh user id is in use"),
             UserRefusal::PasswordChanged => {
                 return busy("The password changed meanwhile; nothing was judged.");

@@ -9,7 +9,7 @@ use countersign_domain::agreement::command::{
     ChangeAdministration, CloseAgreement, LinkUser, OpenAgreement, UnlinkUser,
 };
 use countersign_domain::agreement::{
-    Administrator, Agreement, AgreementCommand, AgreementKind, AgreementRefusal, Role,
+    Administrator, Agreement, AgreementCommand, AgreementEvent, AgreementKind, AgreementRefusal, Role,
 };
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_projections::table::{AGREEMENT_NUMBER_CLAIMS, Change};
@@ -101,7 +101,7 @@ impl App {
         }
     }
 
-    pub(super) async fn execute_on_agreement(
+    pub(crate) async fn execute_on_agreement(
         &self,
         request: &Request,
         id: AgreementId,
@@ -368,6 +368,10 @@ pub async fn link_user(
             AgreementCommand::LinkUser(LinkUser { user_id, role: body.role, linked_as, user_exists, by, at })
         })
         .await?;
+    let is_new = done.events.iter().any(|event| matches!(event, AgreementEvent::UserLinked { .. }));
+    if is_new && app.unlink_if_erased(&request, id, user_id).await? {
+        return Err(AgreementRefusal::UserNotFound.into());
+    }
     Ok(Written::nothing(done.written))
 }
 

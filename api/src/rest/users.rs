@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::email::Email;
 use crate::entropy;
 use crate::execute::Plan;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode};
 use crate::request::Request;
 use crate::text::one_line_field;
 use crate::vault::{DataKey, Purpose};
@@ -264,7 +264,11 @@ pub async fn find(
     let next_cursor = super::next_cursor(&mut ids, limit, Clone::clone);
     let mut items = Vec::with_capacity(ids.len());
     for id in ids {
-        items.push(app.user_view(path_id(&id, "user")?).await?);
+        match app.user_view(path_id(&id, "user")?).await {
+            // Erased since the ids were read.
+            Err(problem) if problem.code() == ProblemCode::NotFound => {}
+            view => items.push(view?),
+        }
     }
     Ok(Json(Page { items, next_cursor }))
 }

@@ -1,6 +1,7 @@
 //! What can be asked of an agreement.
 
 use crate::Timestamp;
+use crate::agreement::erasure::UnlinkErased;
 use crate::agreement::{
     Agreement, AgreementEvent, AgreementKind, AgreementRefusal, Details, Role, SUPERUSERS_MAX,
 };
@@ -15,6 +16,7 @@ pub enum AgreementCommand {
     ChangeAdministration(ChangeAdministration),
     LinkUser(LinkUser),
     UnlinkUser(UnlinkUser),
+    UnlinkErased(UnlinkErased),
     ToggleEnforcement(ToggleEnforcement),
     Close(CloseAgreement),
 }
@@ -115,6 +117,7 @@ impl Agreement {
             AgreementCommand::ChangeAdministration(command) => self.change_administration(&command),
             AgreementCommand::LinkUser(command) => self.link_user(&command),
             AgreementCommand::UnlinkUser(command) => self.unlink_user(&command),
+            AgreementCommand::UnlinkErased(command) => self.unlink_erased(&command),
             AgreementCommand::ToggleEnforcement(command) => self.toggle_enforcement(command),
             AgreementCommand::Close(command) => self.close(&command),
         }

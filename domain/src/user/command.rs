@@ -4,6 +4,7 @@ use crate::Timestamp;
 use crate::ids::{PasswordId, UserId};
 use crate::sealed::Sealed;
 use crate::user::enrolment::{ConfirmEnrolment, StartEnrolment};
+use crate::user::erasure::EraseUser;
 use crate::user::password::{ChangePassword, SetFirstPassword};
 use crate::user::proof::{ProvePresence, RecordPasswordFailure};
 use crate::user::session::EndSessions;
@@ -33,6 +34,7 @@ pub enum UserCommand {
     DisableTwoFactor(DisableTwoFactor),
     ResetTwoFactor(ResetTwoFactor),
     EndSessions(EndSessions),
+    Erase(EraseUser),
 }
 
 /// Opening an account.
@@ -73,11 +75,13 @@ impl User {
             UserCommand::DisableTwoFactor(command) => self.disable_two_factor(&command),
             UserCommand::ResetTwoFactor(command) => self.reset_two_factor(&command),
             UserCommand::EndSessions(command) => self.end_sessions_as_told(&command),
+            UserCommand::Erase(command) => self.erase(&command),
         }
     }
 
     fn register(&self, command: Register) -> Result<Vec<UserEvent>, UserRefusal> {
-        if self.profile.is_some() {
+        // Whose id it was stays on record: it never becomes somebody else's.
+        if self.profile.is_some() || self.erased_at.is_some() {
             return Err(UserRefusal::AlreadyRegistered);
         }
         let at = command.at;

@@ -107,6 +107,8 @@ pub enum UserEvent {
     },
     /// A session ended.
     SessionEnded { session_id: SessionId, reason: SessionEndReason, at: Timestamp },
+    /// The person was erased. Their data key is gone, and with it whatever was sealed under it.
+    UserErased { at: Timestamp },
 }
 
 /// A kind of second factor that can be guessed at and locked.
@@ -198,7 +200,8 @@ impl UserEvent {
             | Self::LoginChallenged { at, .. }
             | Self::LoginSucceeded { at, .. }
             | Self::SessionStarted { at, .. }
-            | Self::SessionEnded { at, .. } => *at,
+            | Self::SessionEnded { at, .. }
+            | Self::UserErased { at } => *at,
         }
     }
 }
@@ -229,7 +232,8 @@ impl UserEventKind {
             | Self::LoginChallenged
             | Self::LoginSucceeded
             | Self::SessionStarted
-            | Self::SessionEnded => &[],
+            | Self::SessionEnded
+            | Self::UserErased => &[],
         }
     }
 
@@ -257,7 +261,8 @@ impl UserEventKind {
             | Self::AuthenticatorDisabled
             | Self::AuthenticatorRemoved
             | Self::TwoFactorDisabled
-            | Self::SessionEnded => &[],
+            | Self::SessionEnded
+            | Self::UserErased => &[],
         }
     }
 
@@ -288,7 +293,8 @@ impl UserEventKind {
             | Self::LoginChallenged
             | Self::LoginSucceeded
             | Self::SessionStarted
-            | Self::SessionEnded => false,
+            | Self::SessionEnded
+            | Self::UserErased => false,
         }
     }
 }

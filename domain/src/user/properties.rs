@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::enrolment::{ConfirmEnrolment, StartEnrolment, Starter};
+use super::erasure::EraseUser;
 use super::judging::{CodeMatch, Shown};
 use super::password::ChangePassword;
 use super::proof::{PasswordShown, Proof, ProvePresence, RecordPasswordFailure};
@@ -342,6 +343,29 @@ proptest! {
             if let Step::Disable { enforced: true, .. } = step {
                 prop_assert_eq!(events, vec![]);
             }
+        }
+    }
+
+    #[test]
+    fn s14_whatever_came_before_an_erased_person_keeps_nothing_and_nothing_comes_after(
+        before in steps(),
+        after in steps(),
+    ) {
+        let mut history = History::new();
+        for step in &before {
+            history.run(step);
+        }
+        // As they would be asked for by somebody who has not heard of it.
+        let asked: Vec<UserCommand> = after.iter().filter_map(|step| history.clone().command(step)).collect();
+        let erase = UserCommand::Erase(EraseUser { is_linked: false, at: history.at });
+        for event in history.user.decide(erase).unwrap() {
+            history.user.apply(&event);
+        }
+        let at = Some(history.at);
+        prop_assert_eq!(&history.user, &User { erased_at: at, latest_at: at, ..User::default() });
+        for command in asked {
+            let refused = history.user.decide(command).unwrap_err();
+            prop_assert!(matches!(refused, UserRefusal::NotRegistered | UserRefusal::ChallengeExpired));
         }
     }
 

@@ -57,4 +57,13 @@ pub enum UserRefusal {
     /// There is no such session.
     #[error("there is no such session")]
     SessionNotFound,
+    /// A member of an agreement must be unlinked before they are erased.
+    #[error("this person is linked to an agreement")]
+    StillLinked,
+    /// Nobody is erased twice.
+    #[error("this person was erased already")]
+    AlreadyErased {
+        /// When.
+        at: Timestamp,
+    },
 }

@@ -134,7 +134,9 @@ impl TwoFactor {
             UserEvent::AuthenticatorRemoved { authenticator_id, .. } => {
                 self.authenticators.retain(|authenticator| authenticator.id != *authenticator_id);
             }
-            UserEvent::TwoFactorDisabled { .. } | UserEvent::TwoFactorReset { .. } => *self = Self::default(),
+            UserEvent::TwoFactorDisabled { .. }
+            | UserEvent::TwoFactorReset { .. }
+            | UserEvent::UserErased { .. } => *self = Self::default(),
             UserEvent::UserRegistered { .. }
             | UserEvent::PasswordSet { .. }
             | UserEvent::PasswordFailed { .. }

@@ -81,6 +81,7 @@ fn of_user(kind: UserEventKind, named: &Named<'_>) -> String {
         UserEventKind::LoginSucceeded => format!("{person} signed in"),
         UserEventKind::SessionStarted => format!("Session of {person} began"),
         UserEventKind::SessionEnded => format!("Session of {person} ended"),
+        UserEventKind::UserErased => format!("A person was erased by {by}"),
     }
 }
 

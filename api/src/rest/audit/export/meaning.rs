@@ -105,6 +105,7 @@ const fn of_user(kind: UserEventKind) -> Meaning<'static> {
         // The sign-in before it is the logon: it must not count twice.
         UserEventKind::SessionStarted => Authentication.other("Session Start"),
         UserEventKind::SessionEnded => Authentication.does(2, "Logoff"),
+        UserEventKind::UserErased => AccountChange.does(6, "Delete").at(Medium),
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) fn factors(kind: EventKind, data: &Value) -> (Option<bool>, &'static 
         | UserEventKind::AuthenticatorRemoved
         | UserEventKind::TwoFactorDisabled
         | UserEventKind::TwoFactorReset
-        | UserEventKind::SessionEnded => (None, &[]),
+        | UserEventKind::SessionEnded
+        | UserEventKind::UserErased => (None, &[]),
     }
 }

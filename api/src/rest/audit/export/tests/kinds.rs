@@ -70,6 +70,7 @@ fn the_numbers_are_those_of_the_schema() {
     for (kind, type_uid) in [
         ("UserRegistered", 300_101),
         ("PasswordSet", 300_103),
+        ("UserErased", 300_106),
         ("SecondFactorLocked", 300_109),
         ("AuthenticatorAdded", 300_110),
         ("TwoFactorEnabled", 300_110),
