@@ -22,6 +22,7 @@ program_on_both_databases![
     s14_an_erased_person_is_a_member_of_nothing,
     s14_the_last_superuser_of_an_agreement_is_not_erased,
     s14_an_erasure_that_cannot_be_is_refused,
+    s14_looking_back_and_replaying_go_on_without_the_person,
 ];
 
 const ERASED: &str = "[erased]";
@@ -323,4 +324,43 @@ async fn s14_an_erasure_that_cannot_be_is_refused(place: Arc<Place>) {
     let told: Vec<String> =
         app.entries(&format!("user={}", ada.id)).await.iter().map(|entry| string(&entry["type"])).collect();
     assert_eq!(told, [types::USER_ERASED, "PasswordSet", types::USER_REGISTERED], "erased once");
+}
+
+async fn s14_looking_back_and_replaying_go_on_without_the_person(place: Arc<Place>) {
+    let (serving, app) = serve(&place);
+    let agreement = app.agreement("Havbris").await;
+    colleague(&app, &agreement).await;
+    let (ada, ..) = ada(&app, &agreement).await;
+    let view = ada.path("").replacen("/v1/", "/v1/compliance/", 1);
+    let before = app.get(&view, &app.key).await.expect(200).body;
+    assert_eq!(before["display_name"], "Ada Augusta Lovelace");
+    erase(&place, &ada.id).exits(0);
+    until_the_trail_tells_of_it(&app, &ada).await;
+
+    // As things are there is nobody; as they were, everything but the name.
+    app.get(&view, &app.key).await.refused(404, "not-found");
+    let as_of = before["as_of"].as_str().expect("a time").replace(':', "%3A");
+    let then = app.get(&format!("{view}?as_of={as_of}"), &app.key).await.expect(200).body;
+    assert_eq!((&then["email"], &then["display_name"]), (&json!(ERASED), &json!(ERASED)));
+    assert_eq!(then["two_factor"]["authenticators"][0]["label"], ERASED);
+    for kept in ["position", "agreements", "required_by", "sessions"] {
+        assert_eq!(then[kept], before[kept], "{kept}");
+    }
+    assert_eq!(then["two_factor"]["enabled"], true);
+
+    // One member is left, without two-factor.
+    app.wait_for_the_trail().await;
+    let coverage = agreement.path("/coverage").replacen("/v1/", "/v1/compliance/", 1);
+    let days = app.get(&coverage, &app.key).await.expect(200).items();
+    let today = days.last().expect("a day");
+    assert_eq!((&today["members"], &today["with_two_factor"]), (&json!(1), &json!(0)));
+
+    serving.stop().exits(0);
+    place.run(&["replay", "--verify"]).exits(0);
+    let rebuilt = place.run(&["replay", "--json"]).exits(0);
+    let rebuilt: Value = serde_json::from_str(&rebuilt.stdout).expect("JSON");
+    for (model, rows) in rebuilt["replaced_rows"].as_object().expect("read models") {
+        assert_eq!(rows, 0, "{model}");
+    }
+    place.run(&["verify"]).exits(0);
 }
