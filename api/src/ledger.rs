@@ -241,12 +241,11 @@ impl Ledger {
         }
     }
 
-    /// Waits for a while until all that waits now has its place, and the trail has taken it in; whether that
-    /// came to be.
+    /// Waits for a while until all that waits now has its place; whether that came to be.
     ///
     /// # Errors
     /// As for [`Ledger::checkpoint`].
-    pub async fn has_taken_in_what_waits(&self) -> Result<bool, LedgerError> {
+    pub async fn has_placed_what_waits(&self) -> Result<bool, LedgerError> {
         let database = self.store.database();
         let deadline = Instant::now() + SIGNED_WAIT;
         let last = database.read("SELECT max(pending_id) AS last FROM ledger_pending", &[]).await?;
@@ -260,8 +259,17 @@ impl Ledger {
             }
             tokio::time::sleep(SIGNED_POLL).await;
         }
+        Ok(true)
+    }
+
+    /// Waits for a while until a read model has taken in every entry that there is now; whether that came to be.
+    ///
+    /// # Errors
+    /// As for [`Ledger::checkpoint`].
+    pub async fn has_taken_in_everything<P: Projection>(&self) -> Result<bool, LedgerError> {
+        let deadline = Instant::now() + SIGNED_WAIT;
         let size = self.store.state().await?.ok_or(LedgerError::NotThere)?.size();
-        while catch_up::position::<AuditTrail>(database).await? < size {
+        while catch_up::position::<P>(self.store.database()).await? < size {
             if Instant::now() >= deadline {
                 return Ok(false);
             }

@@ -17,6 +17,7 @@ pub mod streams;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod unplaced;
 mod verify;
 
 pub use folded::{FoldedStream, State, Unreadable};
@@ -65,7 +66,15 @@ pub enum ReplayError {
         /// Which entry.
         position: u64,
     },
-    /// Others kept changing what was to be put in place.
-    #[error("the service was too busy to put the rebuilt rows in place; nothing was changed; try again")]
-    Busy,
+    /// Another replay has taken this one over.
+    #[error("another replay has taken over; nothing was changed by this one")]
+    TakenOver,
+    /// There are events that neither have a place in the ledger nor wait for one.
+    #[error(
+        "{count} events neither have a place in the ledger nor wait for one; nothing was changed; run `countersign verify`"
+    )]
+    Unplaced {
+        /// How many.
+        count: u64,
+    },
 }

@@ -110,7 +110,7 @@ async fn every_difference_is_named_and_a_rebuild_puts_it_right(place: Arc<Place>
         let after = verify().exits(0);
         assert!(after.stdout.starts_with("equal"), "{sql}: {}", after.stdout);
     }
-    let leftovers = "SELECT count(*) AS one FROM replay_runs";
+    let leftovers = "SELECT count(*) AS one FROM replay_runs WHERE shape <> ''";
     assert_eq!(place.number(leftovers).await, 0);
 
     // An event that is gone leaves nothing to rebuild from, and nothing is touched.

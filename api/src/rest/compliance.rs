@@ -11,7 +11,8 @@ use countersign_domain::agreement::{Agreement, AgreementRefusal, Role};
 use countersign_domain::ids::{AgreementId, SessionId, UserId};
 use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_domain::user::session::Session;
-use countersign_projections::coverage::{CoverageDay, days};
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::coverage::{Coverage, CoverageDay, days};
 use countersign_projections::replay::ReplayError;
 use countersign_projections::replay::as_of::{AgreementAt, UserAt, agreement_at, size_at, user_at};
 use serde::{Deserialize, Serialize};
@@ -243,6 +244,9 @@ pub async fn coverage(
         ..AuditFilter::of(AuditRoute::Coverage)
     };
     app.record_audit_read(&request, filter).await?;
+    if !app.ledger.has_taken_in_everything::<Coverage>().await? {
+        return Err(busy("Coverage has not taken in every entry of the ledger; /readyz says why."));
+    }
     let days = days(&app.database, id, (from, to), now).await?;
     let view = |day: CoverageDay| CoverageDayView {
         date: day.date,
@@ -280,10 +284,14 @@ impl App {
     }
 
     async fn folded_at(&self, as_of: Timestamp) -> Result<Folded, Problem> {
-        if as_of > self.clock.now() - RECENT && !self.ledger.has_taken_in_what_waits().await? {
+        if as_of > self.clock.now() - RECENT && !self.ledger.has_placed_what_waits().await? {
             return Err(busy(
                 "What was recorded just now has no place in the ledger yet. Ask again, or for an earlier moment.",
             ));
+        }
+        // What the trail has not taken in, however old it is, would be missing.
+        if !self.ledger.has_taken_in_everything::<AuditTrail>().await? {
+            return Err(busy("The trail has not taken in every entry of the ledger; /readyz says why."));
         }
         Ok(Folded { as_of, position: size_at(&self.database, as_of).await? })
     }
@@ -309,7 +317,8 @@ impl From<ReplayError> for Problem {
             | ReplayError::Unreadable(_)
             | ReplayError::Incomplete { .. }
             | ReplayError::Poisoned { .. }
-            | ReplayError::Busy => Problem::internal(error.to_string()),
+            | ReplayError::TakenOver
+            | ReplayError::Unplaced { .. } => Problem::internal(error.to_string()),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct ReplayReport {
     pub unreadable: Vec<Unreadable>,
     /// How many could not be folded.
     pub unreadable_total: u64,
+    /// Events that neither have a place in the ledger nor wait for one, and so were not seen.
+    pub unplaced: u64,
     /// The entry that keeps coverage from being replayed.
     pub coverage_stops_before: Option<u64>,
 }
@@ -81,6 +83,7 @@ impl ReplayReport {
     pub fn holds(&self) -> bool {
         self.events == self.size
             && self.unreadable_total == 0
+            && self.unplaced == 0
             && self.coverage_stops_before.is_none()
             && self.models.iter().all(|model| model.differences == 0 && model.replayed == model.stored)
     }
@@ -97,6 +100,10 @@ impl fmt::Display for ReplayReport {
             } else {
                 writeln!(formatter, "  {model:<12} {rows:>10} rows  {differences} differ")?;
             }
+        }
+        if self.unplaced > 0 {
+            let unplaced = self.unplaced;
+            writeln!(formatter, "{unplaced} events neither have a place in the ledger nor wait for one")?;
         }
         if let Some(position) = self.coverage_stops_before {
             writeln!(formatter, "  coverage     cannot be replayed: entry {position} cannot be taken")?;

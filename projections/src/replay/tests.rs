@@ -97,11 +97,15 @@ async fn of_two_rebuilds_at_once_one_gives_up() {
         let mut one = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
         let mut other = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
         let after = ("user".to_owned(), user(0));
-        assert_eq!(
-            one.advance(&database, Vec::new(), 2, after.clone()).await.unwrap(),
-            Transacted::Committed
-        );
-        assert_eq!(other.advance(&database, Vec::new(), 2, after).await.unwrap(), Transacted::Undone);
+        let advanced = one.advance(&database, Vec::new(), 2, after.clone()).await.unwrap();
+        assert_eq!(advanced, Transacted::Undone, "it was taken over");
+        let advanced = other.advance(&database, Vec::new(), 2, after).await.unwrap();
+        assert_eq!(advanced, Transacted::Committed);
+        // One of fewer read models takes over too: of what it emptied nothing comes in place.
+        Run::begin(&database, "streams", &pairs[..1], 2).await.unwrap();
+        let mut exclusive = database.exclusive(&["snapshots"]).await.unwrap();
+        let ended = other.end(&mut exclusive, &pairs).await;
+        assert!(matches!(ended, Err(ReplayError::TakenOver)), "{ended:?}");
     }
 }
 

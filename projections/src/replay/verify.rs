@@ -12,6 +12,7 @@ use super::model::{Model, STREAM_TABLES, StreamTable};
 use super::recheck::{look_again, read_all, rows_of};
 use super::report::{Difference, ReplayReport};
 use super::streams::Streams;
+use super::unplaced::count_unplaced;
 use super::{ReplayError, Unreadable, coverage, trail};
 use crate::database::Database;
 use crate::ledger::store::LedgerStore;
@@ -73,6 +74,7 @@ pub async fn verify_replay(
         differences: run.differences,
         unreadable: run.unreadable,
         unreadable_total: run.unreadable_total,
+        unplaced: count_unplaced(database).await?,
         coverage_stops_before,
     })
 }

@@ -1,6 +1,6 @@
 //! The tables beside the live ones, and how far they were filled.
 
-use crate::database::{Database, DatabaseError, Engine, Row, Step, Transacted};
+use crate::database::{Database, DatabaseError, Engine, Exclusive, Row, Step, Transacted};
 use crate::replay::ReplayError;
 use crate::table::{Table, Value};
 
@@ -8,12 +8,15 @@ use crate::table::{Table, Value};
 pub(in crate::replay) type Pair = (&'static Table, &'static Table);
 
 const CREATE_RUNS: &str = "CREATE TABLE IF NOT EXISTS replay_runs (model text NOT NULL PRIMARY KEY, \
-    shape text NOT NULL, size bigint NOT NULL, seen bigint NOT NULL, after_type text NOT NULL, after_id text NOT NULL)";
+    shape text NOT NULL, token bigint NOT NULL, size bigint NOT NULL, seen bigint NOT NULL, \
+    after_type text NOT NULL, after_id text NOT NULL)";
 
 /// A rebuild, as far as it came.
 #[derive(Clone, Debug)]
 pub(in crate::replay) struct Run {
     pub(super) name: &'static str,
+    /// Whoever takes the rebuild over has another.
+    token: i64,
     /// Up to where streams are folded before what came meanwhile is taken in.
     pub(super) size: u64,
     /// How many entries were taken in.
@@ -31,31 +34,36 @@ impl Run {
         size: u64,
     ) -> Result<Self, ReplayError> {
         database.write(CREATE_RUNS, &[]).await?;
-        let find = "SELECT shape, size, seen, after_type, after_id FROM replay_runs WHERE model = $1";
-        let found = database.read_bulk(find, &[name.into()]).await?;
+        // From here on whoever was at work on it before finds another token, and gives up.
+        let go_on = "UPDATE replay_runs SET token = token + 1 WHERE model = $1 AND shape = $2 \
+                     RETURNING token, size, seen, after_type, after_id";
+        let found = database.write(go_on, &[name.into(), shape(pairs).into()]).await?;
         if let Some(row) = found.first()
-            && row.get::<String>("shape")? == shape(pairs)
+            && are_there(database, pairs).await?
         {
             return Ok(Self::read(name, row)?);
         }
+        let begin = "INSERT INTO replay_runs (model, shape, token, size, seen, after_type, after_id) \
+                     VALUES ($1, $2, 1, $3, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = excluded.shape, \
+                     token = replay_runs.token + 1, size = excluded.size, seen = 0, after_type = '', after_id = '' \
+                     RETURNING token, size, seen, after_type, after_id";
+        let params = [name.into(), shape(pairs).into(), number(size)];
+        let begun = database.write(begin, &params).await?;
         for (live, beside) in pairs {
             database.write(&format!("DROP TABLE IF EXISTS {}", beside.name), &[]).await?;
             for sql in create_like(database, live, beside) {
                 database.write(&sql, &[]).await?;
             }
         }
-        let begin = "INSERT INTO replay_runs (model, shape, size, seen, after_type, after_id) \
-                     VALUES ($1, $2, $3, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = excluded.shape, \
-                     size = excluded.size, seen = 0, after_type = '', after_id = ''";
-        let params = [name.into(), shape(pairs).into(), number(size)];
-        database.write(begin, &params).await?;
-        Ok(Self { name, size, seen: 0, after: (String::new(), String::new()) })
+        let row = begun.first().ok_or_else(|| DatabaseError::Query("no run was begun".to_owned()))?;
+        Ok(Self::read(name, row)?)
     }
 
     fn read(name: &'static str, row: &Row) -> Result<Self, DatabaseError> {
         let natural = |column| row.get::<i64>(column).map(|number| u64::try_from(number).unwrap_or_default());
         Ok(Self {
             name,
+            token: row.get("token")?,
             size: natural("size")?,
             seen: natural("seen")?,
             after: (row.get("after_type")?, row.get("after_id")?),
@@ -71,7 +79,7 @@ impl Run {
         after: (String, String),
     ) -> Result<Transacted, ReplayError> {
         let moved = "UPDATE replay_runs SET seen = $1, after_type = $2, after_id = $3 \
-                     WHERE model = $4 AND seen = $5 AND after_type = $6 AND after_id = $7";
+                     WHERE model = $4 AND seen = $5 AND after_type = $6 AND after_id = $7 AND token = $8";
         let params = vec![
             number(seen),
             after.0.clone().into(),
@@ -80,6 +88,7 @@ impl Run {
             number(self.seen),
             self.after.0.clone().into(),
             self.after.1.clone().into(),
+            self.token.into(),
         ];
         steps.insert(0, Step::new(moved, params).changing(1));
         let outcome = database.transact_derived(steps).await?;
@@ -108,14 +117,40 @@ impl Run {
         Ok(())
     }
 
-    /// Leaves nothing of the rebuild behind.
-    pub(super) async fn clear(&self, database: &Database, pairs: &[Pair]) -> Result<(), ReplayError> {
-        database.write("DELETE FROM replay_runs WHERE model = $1", &[self.name.into()]).await?;
+    /// The step by which a transaction takes effect only while nobody has taken the rebuild over.
+    pub(super) fn still_ours(&self) -> Step {
+        let sql = "UPDATE replay_runs SET token = token WHERE model = $1 AND token = $2";
+        Step::new(sql, vec![self.name.into(), self.token.into()]).changing(1)
+    }
+
+    /// The same within the transaction that puts the rows in place, of which nothing is left beside.
+    pub(in crate::replay) async fn end(
+        &self,
+        exclusive: &mut Exclusive,
+        pairs: &[Pair],
+    ) -> Result<(), ReplayError> {
+        // The row stays, so that no token is ever given twice.
+        let end = "UPDATE replay_runs SET shape = '', token = token + 1 WHERE model = $1 AND token = $2";
+        if exclusive.execute(end, vec![self.name.into(), self.token.into()]).await? != 1 {
+            return Err(ReplayError::TakenOver);
+        }
         for (_, beside) in pairs {
-            database.write(&format!("DROP TABLE IF EXISTS {}", beside.name), &[]).await?;
+            exclusive.execute(&format!("DROP TABLE {}", beside.name), Vec::new()).await?;
         }
         Ok(())
     }
+}
+
+/// Whether the tables of a rebuild are there: it may have been cut short before they were made.
+async fn are_there(database: &Database, pairs: &[Pair]) -> Result<bool, ReplayError> {
+    for (_, beside) in pairs {
+        match database.read_bulk(&format!("SELECT 1 AS one FROM {} LIMIT 1", beside.name), &[]).await {
+            Ok(_) => {}
+            Err(DatabaseError::Query(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
 }
 
 /// What a program of another version would not go on with.

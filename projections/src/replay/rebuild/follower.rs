@@ -4,7 +4,7 @@ use super::beside::{Pair, Run, number};
 use super::flip::put_in_place;
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
-use crate::database::{Database, DatabaseError, Step, Transacted};
+use crate::database::{Database, Step, Transacted};
 use crate::replay::ReplayError;
 use crate::table::Value;
 
@@ -45,8 +45,8 @@ pub(super) async fn rebuild(
     exclusive.join_whole_tables().await?;
     let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
     let replaced = put_in_place(&mut exclusive, pair, "1 = 1", AUDIT_TRAIL_TABLE.columns.iter()).await?;
+    run.end(&mut exclusive, &PAIRS).await?;
     exclusive.commit().await?;
-    run.clear(database, &PAIRS).await?;
     Ok(replaced)
 }
 
@@ -59,8 +59,7 @@ fn into_beside(from: u64, to: u64) -> Step {
 async fn stopped(database: &Database, from: u64, to: u64) -> Result<ReplayError, ReplayError> {
     Ok(match AuditTrail.poison(database, signed(from), signed(to)).await? {
         Some(position) => ReplayError::Poisoned { position: u64::try_from(position).unwrap_or_default() },
-        // Another replay of the same read model is at work.
-        None => DatabaseError::Busy.into(),
+        None => ReplayError::TakenOver,
     })
 }
 

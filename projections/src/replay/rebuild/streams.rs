@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::beside::{Pair, Run, number};
 use super::flip::put_in_place;
-use crate::database::{Database, DatabaseError, Exclusive, Step, Transacted};
+use crate::database::{Database, Exclusive, Step, Transacted};
 use crate::ledger::store::LedgerStore;
 use crate::replay::folded::FoldedStream;
 use crate::replay::model::{Model, StreamTable};
 use crate::replay::recheck::fold_all;
 use crate::replay::streams::Streams;
+use crate::replay::unplaced::refuse_unplaced;
 use crate::replay::{ReplayError, StreamTables};
 use crate::table::{Table, Value};
 
@@ -54,7 +55,7 @@ pub(super) async fn rebuild(
         let moved = moved_since(database, from).await?;
         for stream in &moved {
             let rows = rows_of(database, stream).await?;
-            let mut steps = Vec::new();
+            let mut steps = vec![run.still_ours()];
             for table in of_kind(tables, &stream.0) {
                 steps.push(Step::new(forget(table), vec![stream.1.clone().into()]));
                 let own = own_rows(table.table, &rows);
@@ -62,7 +63,9 @@ pub(super) async fn rebuild(
                     steps.push(Step::insert(table.beside, own));
                 }
             }
-            database.transact_derived(steps).await?;
+            if database.transact_derived(steps).await? == Transacted::Undone {
+                return Err(ReplayError::TakenOver);
+            }
         }
         from = to;
         progress(run.size, run.size);
@@ -70,6 +73,7 @@ pub(super) async fn rebuild(
             break;
         }
     }
+    refuse_unplaced(database).await?;
     let live: Vec<&str> = pairs.iter().map(|(live, _)| live.name).collect();
     let mut exclusive = database.exclusive(&live).await?;
     for stream in moved_since(database, from).await? {
@@ -88,8 +92,8 @@ pub(super) async fn rebuild(
             None => replaced.push((table.model, rows)),
         }
     }
+    run.end(&mut exclusive, &pairs).await?;
     exclusive.commit().await?;
-    run.clear(database, &pairs).await?;
     Ok(replaced)
 }
 
@@ -160,8 +164,7 @@ impl Batch {
         }
         match run.advance(database, steps, self.seen, self.after.clone()).await? {
             Transacted::Committed => Ok(()),
-            // Another replay of the same read model is at work.
-            Transacted::Undone => Err(DatabaseError::Busy.into()),
+            Transacted::Undone => Err(ReplayError::TakenOver),
         }
     }
 }
