@@ -48,14 +48,14 @@ impl Run {
                      token = replay_runs.token + 1, size = excluded.size, seen = 0, after_type = '', after_id = '' \
                      RETURNING token, size, seen, after_type, after_id";
         let params = [name.into(), shape(pairs).into(), number(size)];
-        let begun = database.write(begin, &params).await?;
+        let answer = database.write(begin, &params).await?;
         for (live, beside) in pairs {
             database.write(&format!("DROP TABLE IF EXISTS {}", beside.name), &[]).await?;
             for sql in create_like(database, live, beside) {
                 database.write(&sql, &[]).await?;
             }
         }
-        let row = begun.first().ok_or_else(|| DatabaseError::Query("no run was begun".to_owned()))?;
+        let row = answer.first().ok_or_else(|| DatabaseError::Query("no run was begun".to_owned()))?;
         Ok(Self::read(name, row)?)
     }
 
