@@ -172,6 +172,7 @@ async fn s14_the_ledger_holds_and_exports_name_nobody(place: Arc<Place>) {
     let agreement = app.agreement("Havbris").await;
     colleague(&app, &agreement).await;
     let (ada, ..) = ada(&app, &agreement).await;
+    app.wait_for_the_trail().await;
     let path = "/v1/audit/export?format=ndjson";
     let before = app.get(path, &app.key).await.expect(200).text;
     assert!(before.contains(&ada.display_name) && before.contains(&ada.email), "{before}");
