@@ -13,7 +13,7 @@ pub use day::{CoverageDay, days};
 
 use crate::catch_up::{Batch, Projection};
 use crate::database::{Database, DatabaseError};
-use crate::table::{Column, Table, boolean, integer, text, timestamp};
+use crate::table::{Table, boolean, integer, text, timestamp};
 use taking::Taking;
 
 /// The read model behind coverage.
@@ -37,10 +37,11 @@ pub static COVERAGE: Table = Table {
 };
 
 /// Who is linked to what.
-pub static COVERAGE_MEMBERS: Table =
-    Table { name: "coverage_members_v1", columns: MEMBER_COLUMNS, key: &["user_id", "agreement_id"] };
-
-const MEMBER_COLUMNS: &[Column] = &[text("user_id"), text("agreement_id")];
+pub static COVERAGE_MEMBERS: Table = Table {
+    name: "coverage_members_v1",
+    columns: &[text("user_id"), text("agreement_id")],
+    key: &["user_id", "agreement_id"],
+};
 
 /// Who has two-factor.
 pub static COVERAGE_TWO_FACTOR: Table =

@@ -28,9 +28,15 @@ pub use verify::verify_replay;
 
 use crate::database::DatabaseError;
 use crate::ledger::store::LedgerError;
+use crate::table::Value;
 
 /// Tables that are rebuilt, or compared, together.
 type StreamTables = Vec<&'static model::StreamTable>;
+
+/// No ledger has more entries than a database can count.
+fn number(natural: u64) -> Value {
+    i64::try_from(natural).unwrap_or(i64::MAX).into()
+}
 
 /// Why a replay could not be carried through.
 #[derive(Debug, thiserror::Error)]

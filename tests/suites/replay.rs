@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use countersign_tests::{Mixed, Place, TestApp, on_both_databases, program_on_both_databases};
+use countersign_tests::{Database, Mixed, Place, TestApp, on_both_databases, program_on_both_databases};
 use serde_json::{Value, json};
 
 /// What is true of the database of every installation, whatever it is called.
@@ -131,7 +131,11 @@ async fn every_difference_is_named_and_a_rebuild_puts_it_right(place: Arc<Place>
 }
 
 async fn bad_calls_are_refused(place: Arc<Place>) {
-    place.run(&["replay", "--verify"]).refuses(&["no"]);
+    place.run(&["replay", "--verify"]).refuses(&[match place.database {
+        Database::Sqlite => "there is no database",
+        #[cfg(feature = "postgres")]
+        Database::Postgres => "this database has no ledger yet",
+    }]);
     place.serve().stop().exits(0);
     let unknown = place.run(&["replay", "trail"]).exits(2);
     assert!(

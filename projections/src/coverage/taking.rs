@@ -312,7 +312,7 @@ impl Taking {
             let sql = format!(
                 "DELETE FROM {} WHERE (user_id, agreement_id) IN (SELECT given.user_id, given.agreement_id FROM {})",
                 COVERAGE_MEMBERS.name,
-                own.given(1, MEMBERS_GIVEN)
+                own.given(1, COVERAGE_MEMBERS.columns)
             );
             steps.push(Step::new(sql, vec![json!(keys).to_string().into()]));
         }
@@ -335,5 +335,3 @@ impl Taking {
         steps
     }
 }
-
-const MEMBERS_GIVEN: &[crate::table::Column] = super::MEMBER_COLUMNS;

@@ -4,19 +4,19 @@
 //! the same however often it is asked for, and whoever holds the ledger can check it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::{Agreement, AgreementEvent};
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::user::User;
 
-use super::ReplayError;
 use super::folded::{FoldedStream, Members, State};
-use super::streams::{events_of_below, is_last_page};
+use super::streams::Extent;
+use super::{ReplayError, number};
 use crate::audit_trail::AUDIT_TRAIL;
 use crate::database::{Database, DatabaseError, Row};
 use crate::login_check::Link;
-use crate::table::Value;
 
 /// An entry may come to its place so many entries after others that were recorded later.
 const OVERTAKEN_MAX: i64 = 10_000;
@@ -72,38 +72,13 @@ pub async fn size_at(database: &Database, at: Timestamp) -> Result<u64, ReplayEr
     }
 }
 
-/// A stream folded from the ledger's first entries; none if none of these is of it.
-///
-/// # Errors
-/// When the database does not answer, or an event cannot be folded.
-pub async fn stream_at(
-    database: &Database,
-    stream: (&str, &str),
-    size: u64,
-) -> Result<Option<FoldedStream>, ReplayError> {
-    let mut folded: Option<FoldedStream> = None;
-    loop {
-        let after = folded.as_ref().map_or(0, |folded| folded.sequence);
-        let events = events_of_below(database, stream, after, size).await?;
-        for event in &events {
-            let folded = match &mut folded {
-                Some(folded) => folded,
-                None => folded.insert(FoldedStream::before(event)?),
-            };
-            folded.apply(event)?;
-        }
-        if is_last_page(&events) {
-            return Ok(folded);
-        }
-    }
-}
-
 /// A person as the ledger's first entries make them; none before there was an account.
 ///
 /// # Errors
-/// As for [`stream_at`].
+/// When the database does not answer, or an event cannot be folded.
 pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Option<UserAt>, ReplayError> {
-    let Some(folded) = stream_at(database, ("user", &id.to_string()), size).await? else {
+    let Some(folded) = FoldedStream::read(database, ("user", &id.to_string()), Extent::Below(size)).await?
+    else {
         return Ok(None);
     };
     let State::User(_, state) = folded.state else { return Ok(None) };
@@ -112,12 +87,22 @@ pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Optio
          AND event_type = 'UserLinked'"
     );
     let mut links = Vec::new();
+    // One office may administer all of them.
+    let mut administrators: BTreeMap<AgreementId, Option<(AgreementId, Agreement)>> = BTreeMap::new();
     for row in database.read_bulk(&ever_linked, &[id.to_string().into(), number(size)]).await? {
         let Some((agreement_id, agreement, members)) = agreement_of(database, &row, size).await? else {
             continue;
         };
         let Some(member) = members.get(id) else { continue };
-        let administrator = administrator_of(database, &agreement, size).await?;
+        let administrator = match agreement.administered_by() {
+            None => None,
+            Some(by) => match administrators.entry(by) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => {
+                    place.insert(administrator_of(database, &agreement, size).await?).clone()
+                }
+            },
+        };
         links.extend(Link::at(agreement_id, &agreement, member, administrator.as_ref()));
     }
     links.sort_by_key(|link| (link.linked_at, link.agreement_id));
@@ -127,7 +112,7 @@ pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Optio
 /// An agreement as the ledger's first entries make it; none before it was opened.
 ///
 /// # Errors
-/// As for [`stream_at`].
+/// When the database does not answer, or an event cannot be folded.
 pub async fn agreement_at(
     database: &Database,
     id: AgreementId,
@@ -165,7 +150,7 @@ async fn fold_agreement(
     id: AgreementId,
     size: u64,
 ) -> Result<Option<(Agreement, Members)>, ReplayError> {
-    let folded = stream_at(database, ("agreement", &id.to_string()), size).await?;
+    let folded = FoldedStream::read(database, ("agreement", &id.to_string()), Extent::Below(size)).await?;
     Ok(folded.and_then(|folded| match folded.state {
         State::Agreement(_, agreement, members) => Some((*agreement, members)),
         State::User(..) | State::Instance(_) => None,
@@ -207,8 +192,4 @@ async fn administers_count(database: &Database, id: AgreementId, size: u64) -> R
             return Ok(u64::try_from(count).unwrap_or(u64::MAX));
         }
     }
-}
-
-fn number(natural: u64) -> Value {
-    i64::try_from(natural).unwrap_or(i64::MAX).into()
 }

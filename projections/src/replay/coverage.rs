@@ -36,6 +36,14 @@ pub(super) async fn compare(
     size: u64,
     named: &mut Vec<Difference>,
 ) -> Result<ModelReport, ReplayError> {
+    Ok(replay_and_compare(database, size, named).await?.1)
+}
+
+async fn replay_and_compare<'d>(
+    database: &'d Database,
+    size: u64,
+    named: &mut Vec<Difference>,
+) -> Result<(Replay<'d>, ModelReport), ReplayError> {
     let began = Instant::now();
     while catch_up::position::<Coverage>(database).await? < size && began.elapsed() < PATIENCE {
         tokio::time::sleep(POLL).await;
@@ -50,7 +58,7 @@ pub(super) async fn compare(
             replay.compare_table(table, column, side, &mut tally, named).await?;
         }
     }
-    Ok(tally.report())
+    Ok((replay, tally.report()))
 }
 
 /// Puts a replay in the place of coverage, if it differs; how many rows did.
@@ -59,13 +67,12 @@ pub(super) async fn rebuild(
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<u64, ReplayError> {
     let size = catch_up::position::<Coverage>(database).await?;
-    let differences = compare(database, size, &mut Vec::new()).await?.differences;
+    let (replay, ModelReport { differences, .. }) =
+        replay_and_compare(database, size, &mut Vec::new()).await?;
     progress(size, size);
     if differences == 0 {
         return Ok(0);
     }
-    let replay = Replay::new(database).await?;
-    replay.up_to(size).await?;
     let mut locked: Vec<&str> = COVERAGE_TABLES.iter().map(|table| table.name).collect();
     locked.push("projection_checkpoints");
     let mut exclusive = database.exclusive(&locked).await?;

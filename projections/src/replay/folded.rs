@@ -10,7 +10,9 @@ use countersign_domain::user::User;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::streams::PastEvent;
+use super::ReplayError;
+use super::streams::{Extent, PastEvent, events_of, is_last_page};
+use crate::database::Database;
 use crate::instance_rows::instance_rows;
 use crate::login_check::{agreement_row, link_row, user_row};
 use crate::table::{Change, SNAPSHOTS, Table, Value};
@@ -91,6 +93,32 @@ impl FoldedStream {
         };
         let (stream_type, stream_id) = (stream_type.to_owned(), stream_id.to_owned());
         Some(Self { stream_type, stream_id, sequence: 0, recorded_at: None, state })
+    }
+
+    /// Folds a stream as it is stored; none if none of these events is of it.
+    ///
+    /// # Errors
+    /// When the database does not answer, or an event cannot be folded.
+    pub async fn read(
+        database: &Database,
+        stream: (&str, &str),
+        extent: Extent,
+    ) -> Result<Option<Self>, ReplayError> {
+        let mut folded: Option<Self> = None;
+        loop {
+            let after = folded.as_ref().map_or(0, |folded| folded.sequence);
+            let events = events_of(database, stream, after, extent).await?;
+            for event in &events {
+                let folded = match &mut folded {
+                    Some(folded) => folded,
+                    None => folded.insert(Self::before(event)?),
+                };
+                folded.apply(event)?;
+            }
+            if is_last_page(&events) {
+                return Ok(folded);
+            }
+        }
     }
 
     /// Whether an event is one of this stream's.

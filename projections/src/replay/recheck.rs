@@ -5,7 +5,7 @@ use super::ReplayError;
 use super::compare::Rows;
 use super::folded::FoldedStream;
 use super::model::StreamTable;
-use super::streams::{events_of, is_last_page};
+use super::streams::Extent;
 use crate::database::{Database, DatabaseError};
 use crate::table::Value;
 
@@ -20,7 +20,10 @@ pub(super) async fn look_again(
 ) -> Result<Vec<(Rows, Rows)>, ReplayError> {
     for _ in 0..LOOKS_MAX {
         let before = sequence(database, stream).await?;
-        let replayed = fold_all(database, stream).await?.map(|folded| folded.rows()).unwrap_or_default();
+        let replayed = FoldedStream::read(database, stream, Extent::Everything)
+            .await?
+            .map(|folded| folded.rows())
+            .unwrap_or_default();
         let mut both = Vec::with_capacity(tables.len());
         for table in tables {
             let stored = stored(database, table, stream.1).await?;
@@ -32,28 +35,6 @@ pub(super) async fn look_again(
         }
     }
     Err(DatabaseError::Busy.into())
-}
-
-/// Folds a whole stream, what waits for its place too; none if it has no events.
-pub(super) async fn fold_all(
-    database: &Database,
-    stream: (&str, &str),
-) -> Result<Option<FoldedStream>, ReplayError> {
-    let mut folded: Option<FoldedStream> = None;
-    loop {
-        let after = folded.as_ref().map_or(0, |folded| folded.sequence);
-        let events = events_of(database, stream, after).await?;
-        for event in &events {
-            let folded = match &mut folded {
-                Some(folded) => folded,
-                None => folded.insert(FoldedStream::before(event)?),
-            };
-            folded.apply(event)?;
-        }
-        if is_last_page(&events) {
-            return Ok(folded);
-        }
-    }
 }
 
 /// Those of a stream's rows that belong to a table, as they are compared.

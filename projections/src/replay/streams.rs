@@ -5,6 +5,7 @@
 
 use countersign_domain::Timestamp;
 
+use super::number;
 use crate::database::{Database, Row};
 use crate::ledger::store::{LedgerError, natural};
 
@@ -70,8 +71,8 @@ const OF_ONE: &str = select!(
 const OF_ONE_BELOW: &str = select!(
     "k.position",
     "(SELECT position, aggregate_type, aggregate_id, sequence FROM ledger_entries \
-     WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 AND position < $4 \
-     ORDER BY sequence LIMIT $5) AS k \
+     WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 AND position < $5 \
+     ORDER BY sequence LIMIT $4) AS k \
      LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
      AND e.sequence = k.sequence ORDER BY k.sequence"
 );
@@ -120,7 +121,16 @@ impl<'d> Streams<'d> {
     }
 }
 
-/// The next events of one stream after a sequence, those too that wait for their place.
+/// How much of a stream is meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Extent {
+    /// All of it, what waits for its place too.
+    Everything,
+    /// What is among so many first entries of the ledger.
+    Below(u64),
+}
+
+/// The next events of one stream after a sequence.
 ///
 /// # Errors
 /// As for [`Streams::next_page`].
@@ -128,31 +138,20 @@ pub async fn events_of(
     database: &Database,
     (stream_type, stream_id): (&str, &str),
     after: i64,
+    extent: Extent,
 ) -> Result<Vec<PastEvent>, LedgerError> {
-    let params = [stream_type.into(), stream_id.into(), after.into(), PAGE_EVENTS.into()];
-    let rows = database.read_bulk(OF_ONE, &params).await?;
-    rows.iter().map(read_event).collect()
-}
-
-/// The next events of one stream after a sequence that are among the ledger's first entries.
-///
-/// # Errors
-/// As for [`Streams::next_page`].
-pub async fn events_of_below(
-    database: &Database,
-    (stream_type, stream_id): (&str, &str),
-    after: i64,
-    size: u64,
-) -> Result<Vec<PastEvent>, LedgerError> {
-    let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let params = [stream_type.into(), stream_id.into(), after.into(), size.into(), PAGE_EVENTS.into()];
-    let rows = database.read_bulk(OF_ONE_BELOW, &params).await?;
+    let (sql, below) = match extent {
+        Extent::Everything => (OF_ONE, None),
+        Extent::Below(size) => (OF_ONE_BELOW, Some(number(size))),
+    };
+    let mut params = vec![stream_type.into(), stream_id.into(), after.into(), PAGE_EVENTS.into()];
+    params.extend(below);
+    let rows = database.read_bulk(sql, &params).await?;
     rows.iter().map(read_event).collect()
 }
 
 /// Whether a page of events was the last one.
-#[must_use]
-pub fn is_last_page(events: &[PastEvent]) -> bool {
+pub(super) fn is_last_page(events: &[PastEvent]) -> bool {
     i64::try_from(events.len()) != Ok(PAGE_EVENTS)
 }
 

@@ -69,7 +69,10 @@ async fn a_rebuild_that_was_cut_short_is_gone_on_with() {
         let tables: StreamTables =
             STREAM_TABLES.iter().filter(|table| table.model == Model::LoginCheck).collect();
         let mut run = Run::begin(&database, "streams", &tables_of(&tables), 6).await.unwrap();
-        let folded = recheck::fold_all(&database, ("user", &user(0))).await.unwrap().unwrap();
+        let folded = FoldedStream::read(&database, ("user", &user(0)), streams::Extent::Everything)
+            .await
+            .unwrap()
+            .unwrap();
         let State::User(id, mut state) = folded.state else { panic!("a person") };
         state.apply(&countersign_domain::user::UserEvent::TwoFactorDisabled { at: AT.parse().unwrap() });
         let Some(Change::Upsert(_, row)) = crate::login_check::user_row(id, &state) else { panic!("a row") };

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::AgreementEvent;
 
-use super::ReplayError;
 use super::compare::{Rows, Tally};
 use super::model::Model;
 use super::report::{Difference, ModelReport};
+use super::{ReplayError, number};
 use crate::audit_trail::{AUDIT_TRAIL, AUDIT_TRAIL_TABLE, AuditTrail};
 use crate::catch_up;
 use crate::database::{Database, DatabaseError, Row};
@@ -170,8 +170,4 @@ fn read_trail_row(row: &Row) -> Result<(String, Vec<Value>), DatabaseError> {
 /// Sorts like the positions.
 fn key(position: i64) -> String {
     format!("{position:019}")
-}
-
-fn number(natural: u64) -> Value {
-    i64::try_from(natural).unwrap_or(i64::MAX).into()
 }

@@ -1,8 +1,8 @@
 //! The tables beside the live ones, and how far they were filled.
 
 use crate::database::{Database, DatabaseError, Engine, Exclusive, Row, Step, Transacted};
-use crate::replay::ReplayError;
-use crate::table::{Table, Value};
+use crate::replay::{ReplayError, number};
+use crate::table::Table;
 
 /// A live table, and the one beside it.
 pub(in crate::replay) type Pair = (&'static Table, &'static Table);
@@ -183,8 +183,4 @@ fn indexes(Table { name, key, .. }: &Table) -> Vec<String> {
         .skip(1)
         .map(|column| format!("CREATE INDEX IF NOT EXISTS {name}_{column} ON {name} ({column})"));
     [whole].into_iter().chain(others).collect()
-}
-
-pub(super) fn number(natural: u64) -> Value {
-    i64::try_from(natural).unwrap_or(i64::MAX).into()
 }

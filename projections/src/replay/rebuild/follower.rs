@@ -1,12 +1,11 @@
 //! Rebuilding what follows the ledger: it is run again into a table beside the live one.
 
-use super::beside::{Pair, Run, number};
+use super::beside::{Pair, Run};
 use super::flip::put_in_place;
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
 use crate::database::{Database, Step, Transacted};
 use crate::replay::ReplayError;
-use crate::table::Value;
 
 /// So many entries are taken in at once.
 const BATCH_ENTRIES: u64 = 16_384;
@@ -64,8 +63,5 @@ async fn stopped(database: &Database, from: u64, to: u64) -> Result<ReplayError,
 }
 
 fn signed(natural: u64) -> i64 {
-    match number(natural) {
-        Value::Integer(signed) => signed,
-        Value::Null | Value::Text(_) | Value::Boolean(_) | Value::Timestamp(_) => i64::MAX,
-    }
+    i64::try_from(natural).unwrap_or(i64::MAX)
 }

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::beside::{Pair, Run, number};
+use super::beside::{Pair, Run};
 use super::flip::put_in_place;
 use crate::database::{Database, Exclusive, Step, Transacted};
 use crate::ledger::store::LedgerStore;
 use crate::replay::folded::FoldedStream;
 use crate::replay::model::{Model, StreamTable};
-use crate::replay::recheck::fold_all;
-use crate::replay::streams::Streams;
+use crate::replay::streams::{Extent, Streams};
 use crate::replay::unplaced::refuse_unplaced;
-use crate::replay::{ReplayError, StreamTables};
+use crate::replay::{ReplayError, StreamTables, number};
 use crate::table::{Table, Value};
 
 /// So many rows are written in one transaction, or few more.
@@ -188,7 +187,7 @@ async fn rows_of(
     database: &Database,
     (stream_type, stream_id): &StreamKey,
 ) -> Result<Vec<(&'static Table, Vec<Value>)>, ReplayError> {
-    let folded = fold_all(database, (stream_type, stream_id)).await?;
+    let folded = FoldedStream::read(database, (stream_type, stream_id), Extent::Everything).await?;
     Ok(folded.map(|folded| folded.rows()).unwrap_or_default())
 }
 
