@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// What is true of the database of every installation, whatever it is called.
 const SEEDS: [u8; 3] = [1, 2, 3];
-const ACTS: usize = 60;
+const ACTS: usize = 150;
 
 mod in_process {
     use super::*;
