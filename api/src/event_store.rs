@@ -13,6 +13,7 @@ pub mod stream;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use countersign_domain::versions::{StoredEvent, UnreadableEvent, read_event, upcast_payload};
 use countersign_projections::database::DatabaseError;
 use countersign_projections::ledger::tree::Hash;
 use countersign_projections::table::{Change, timestamp_text};
@@ -73,6 +74,8 @@ pub struct Corrupt {
 #[derive(Deserialize)]
 struct TailEvent {
     sequence: i64,
+    event_type: String,
+    event_version: String,
     payload: String,
 }
 
@@ -128,7 +131,9 @@ fn fold<A: Stream>(stream_id: &str, row: &LoadedRow) -> Result<Folded<A>, Corrup
     let mut leaf_hash = row.leaf_hash.as_deref().and_then(|text| text.parse().ok());
     let tail: Vec<TailEvent> = parse(A::TYPE, stream_id, "tail", row.tail.as_deref().unwrap_or("[]"))?;
     for event in tail {
-        Aggregate::apply(&mut state, parse(A::TYPE, stream_id, "event", &event.payload)?);
+        let TailEvent { event_type, event_version, payload, .. } = &event;
+        let read = read_event(StoredEvent { event_type, event_version, payload });
+        Aggregate::apply(&mut state, read.map_err(|error| unreadable_event::<A>(stream_id, &error))?);
         (sequence, leaf_hash) = (event.sequence, None);
     }
     Ok(Folded { state, sequence, leaf_hash })
@@ -149,6 +154,15 @@ fn parse<T: DeserializeOwned>(
     })
 }
 
+fn unreadable_event<A: Stream>(stream_id: &str, error: &UnreadableEvent) -> Corrupt {
+    Corrupt {
+        what: "event",
+        stream_type: A::TYPE,
+        stream_id: stream_id.to_owned(),
+        reason: format!("it {error}"),
+    }
+}
+
 impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
     type AC = Loaded<A>;
 
@@ -157,7 +171,11 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
         aggregate_id: &str,
     ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
         let stored = self.journal.events_of::<A>(aggregate_id).await.map_err(boxed)?;
-        let read = stored.into_iter().map(|event| EventEnvelope::<A>::try_from(event).map_err(unreadable));
+        let read = stored.into_iter().map(|mut event| {
+            event.payload = upcast_payload(&event.event_type, &event.event_version, event.payload)
+                .map_err(|error| unreadable(unreadable_event::<A>(aggregate_id, &error)))?;
+            EventEnvelope::<A>::try_from(event).map_err(unreadable)
+        });
         read.collect()
     }
 

@@ -9,6 +9,7 @@ use cqrs_es::{Aggregate, DomainEvent};
 use crate::agreement::{Agreement, AgreementCommand, AgreementEvent, AgreementRefusal};
 use crate::instance::{Instance, InstanceCommand, InstanceEvent, InstanceRefusal};
 use crate::user::{User, UserCommand, UserEvent, UserRefusal};
+use crate::versions::version_of;
 
 macro_rules! aggregate {
     ($aggregate:ident, $type:literal, $command:ident, $event:ident, $refusal:ident) => {
@@ -41,10 +42,8 @@ macro_rules! aggregate {
                 self.name().to_owned()
             }
 
-            /// The version of the stored shape. An event whose shape changes gets the next
-            /// number, a golden file of its own, and an upcaster from the one before.
             fn event_version(&self) -> String {
-                "1".to_owned()
+                version_of(self.name()).to_string()
             }
         }
     };

@@ -6,7 +6,8 @@
 //! 3. [`user`]: a person's account, from registration to the verified second step;
 //! 4. [`agreement`]: a customer account, its members and its enforcement;
 //! 5. [`instance`]: what belongs to the installation: API keys, webhooks, who reads the audit trail, the ledger;
-//! 6. [`cqrs`]: how the three are `cqrs_es` aggregates.
+//! 6. [`cqrs`]: how the three are `cqrs_es` aggregates;
+//! 7. [`versions`]: how events of older shapes are read.
 //!
 //! A refusal (`Err`) is an answer: nothing happened. A failed attempt is an event (`Ok`):
 //! something happened, it is stored, and it counts.
@@ -23,6 +24,7 @@ pub mod sealed;
 #[cfg(test)]
 mod testing;
 pub mod user;
+pub mod versions;
 
 /// A moment in UTC. Always handed in by the caller; the domain never reads a clock.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

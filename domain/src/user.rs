@@ -32,7 +32,8 @@ use crate::sealed::{Sealed, TokenDigest};
 pub use command::UserCommand;
 use enrolment::{Enrolment, EnrolmentToken};
 pub use event::{
-    Factor, FailureReason, LoginMethod, PasswordJudge, SessionEndReason, UserEvent, UserEventKind,
+    AuthenticatorRemovalReason, Factor, FailureReason, LoginMethod, PasswordJudge, SessionEndReason,
+    UserEvent, UserEventKind,
 };
 use proof::PASSWORD_FAILURES_RECORDED_PER_HOUR;
 pub use refusal::UserRefusal;

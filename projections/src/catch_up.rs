@@ -6,7 +6,7 @@
 
 use std::future::Future;
 
-use crate::database::{Database, DatabaseError, Step, Transacted};
+use crate::database::{Database, DatabaseError, Exclusive, Row, Step, Transacted};
 
 /// So many entries are taken in one transaction.
 pub const BATCH_MAX: u64 = 4_096;
@@ -86,21 +86,22 @@ pub async fn catch_up_elsewhere<P: Projection>(
     size: u64,
 ) -> Result<CaughtUp, DatabaseError> {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let mut from = begin::<P>(own).await?;
+    let mut place = begin::<P>(own).await?;
     let mut lost = 0;
-    while from < size {
+    while place.position < size {
+        let from = place.position;
         let to = size.min(from.saturating_add(i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)));
         let poison = match projection.take(ledger, own, from, to).await? {
             Batch::Steps(steps) => {
-                if advance::<P>(own, from, to, steps).await? == Transacted::Committed {
-                    from = to;
+                if advance::<P>(own, place, to, steps).await? == Transacted::Committed {
+                    place.position = to;
                     continue;
                 }
                 // Either somebody else took these entries, or one of them cannot be taken.
                 let now = begin::<P>(own).await?;
-                let poison = if now == from { projection.poison(ledger, from, to).await? } else { None };
+                let poison = if now == place { projection.poison(ledger, from, to).await? } else { None };
                 if poison.is_none() {
-                    from = now;
+                    place = now;
                     lost += 1;
                     if lost > RACES_MAX {
                         return Err(DatabaseError::Busy);
@@ -114,12 +115,12 @@ pub async fn catch_up_elsewhere<P: Projection>(
             if poison > from
                 && let Batch::Steps(steps) = projection.take(ledger, own, from, poison).await?
             {
-                advance::<P>(own, from, poison, steps).await?;
+                advance::<P>(own, place, poison, steps).await?;
             }
             return Ok(CaughtUp::Poisoned(natural(poison)));
         }
     }
-    Ok(CaughtUp::To(natural(from)))
+    Ok(CaughtUp::To(natural(place.position)))
 }
 
 /// How many entries of the ledger a projection has taken in.
@@ -127,39 +128,58 @@ pub async fn catch_up_elsewhere<P: Projection>(
 /// # Errors
 /// When the database does not answer.
 pub async fn position<P: Projection>(database: &Database) -> Result<u64, DatabaseError> {
-    Ok(checkpoint::<P>(database).await?.map_or(0, natural))
+    Ok(checkpoint::<P>(database).await?.map_or(0, |place| natural(place.position)))
 }
 
-async fn checkpoint<P: Projection>(database: &Database) -> Result<Option<i64>, DatabaseError> {
-    let read = "SELECT position FROM projection_checkpoints WHERE projection = $1 AND version = $2";
+/// Where a projection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    /// It holds every entry below this position.
+    position: i64,
+    /// How often its rows were replaced by a replay.
+    epoch: i64,
+}
+
+async fn checkpoint<P: Projection>(database: &Database) -> Result<Option<Place>, DatabaseError> {
+    let read = "SELECT position, epoch FROM projection_checkpoints WHERE projection = $1 AND version = $2";
     let rows = database.read(read, &[P::NAME.into(), P::VERSION.into()]).await?;
-    rows.first().map(|row| row.get("position")).transpose()
+    let place = |row: &Row| Ok(Place { position: row.get("position")?, epoch: row.get("epoch")? });
+    rows.first().map(place).transpose()
 }
 
 /// Where a projection goes on; it begins at the beginning.
-async fn begin<P: Projection>(database: &Database) -> Result<i64, DatabaseError> {
-    if let Some(position) = checkpoint::<P>(database).await? {
-        return Ok(position);
+async fn begin<P: Projection>(database: &Database) -> Result<Place, DatabaseError> {
+    if let Some(place) = checkpoint::<P>(database).await? {
+        return Ok(place);
     }
     let key = [P::NAME.into(), P::VERSION.into()];
     let begin = "INSERT INTO projection_checkpoints (projection, version, position) VALUES ($1, $2, 0) \
                  ON CONFLICT (projection, version) DO NOTHING";
     database.write(begin, &key).await?;
-    Ok(0)
+    Ok(Place { position: 0, epoch: 0 })
 }
 
+/// What was worked out from rows that were replaced since takes no effect.
 async fn advance<P: Projection>(
     own: &Database,
-    from: i64,
+    from: Place,
     to: i64,
     more: Vec<Step>,
 ) -> Result<Transacted, DatabaseError> {
     let moved = "UPDATE projection_checkpoints SET position = $1 \
-                 WHERE projection = $2 AND version = $3 AND position = $4";
-    let params = vec![to.into(), P::NAME.into(), P::VERSION.into(), from.into()];
+                 WHERE projection = $2 AND version = $3 AND position = $4 AND epoch = $5";
+    let params = vec![to.into(), P::NAME.into(), P::VERSION.into(), from.position.into(), from.epoch.into()];
     let mut steps = vec![Step::new(moved, params).changing(1)];
     steps.extend(more);
     own.transact_derived(steps).await
+}
+
+/// Within the transaction that replaces rows of a projection: whoever worked from them begins again.
+pub(crate) async fn outdate<P: Projection>(exclusive: &mut Exclusive) -> Result<(), DatabaseError> {
+    let outdate =
+        "UPDATE projection_checkpoints SET epoch = epoch + 1 WHERE projection = $1 AND version = $2";
+    exclusive.execute(outdate, vec![P::NAME.into(), P::VERSION.into()]).await?;
+    Ok(())
 }
 
 fn natural(position: i64) -> u64 {

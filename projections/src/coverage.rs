@@ -22,12 +22,14 @@ pub struct Coverage;
 
 /// How agreements were, by day.
 pub static COVERAGE: Table = Table {
-    name: "coverage_v1",
+    name: "coverage_v2",
     columns: &[
         text("agreement_id"),
         text("day"),
         integer("members"),
         integer("with_two_factor"),
+        integer("superusers"),
+        integer("superusers_with_two_factor"),
         boolean("enforced"),
         timestamp("deadline"),
         text("administered_by"),
@@ -38,14 +40,14 @@ pub static COVERAGE: Table = Table {
 
 /// Who is linked to what.
 pub static COVERAGE_MEMBERS: Table = Table {
-    name: "coverage_members_v1",
-    columns: &[text("user_id"), text("agreement_id")],
+    name: "coverage_members_v2",
+    columns: &[text("user_id"), text("agreement_id"), boolean("superuser")],
     key: &["user_id", "agreement_id"],
 };
 
 /// Who has two-factor.
 pub static COVERAGE_TWO_FACTOR: Table =
-    Table { name: "coverage_two_factor_v1", columns: &[text("user_id")], key: &["user_id"] };
+    Table { name: "coverage_two_factor_v2", columns: &[text("user_id")], key: &["user_id"] };
 
 /// All of its tables.
 pub const COVERAGE_TABLES: [&Table; 3] = [&COVERAGE, &COVERAGE_MEMBERS, &COVERAGE_TWO_FACTOR];
@@ -53,7 +55,7 @@ pub const COVERAGE_TABLES: [&Table; 3] = [&COVERAGE, &COVERAGE_MEMBERS, &COVERAG
 impl Projection for Coverage {
     const NAME: &'static str = "coverage";
     const TITLE: &'static str = "Coverage";
-    const VERSION: i64 = 1;
+    const VERSION: i64 = 2;
 
     async fn take(
         &self,

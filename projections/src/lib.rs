@@ -13,4 +13,5 @@ pub mod instance_rows;
 pub mod ledger;
 pub mod login_check;
 pub mod replay;
+mod stored_event;
 pub mod table;

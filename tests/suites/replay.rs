@@ -76,11 +76,11 @@ const TAMPERINGS: [(&str, &str, &str); 13] = [
     ),
     (
         "coverage",
-        "UPDATE coverage_v1 SET with_two_factor = with_two_factor + 1",
+        "UPDATE coverage_v2 SET with_two_factor = with_two_factor + 1",
         "has another with_two_factor",
     ),
-    ("coverage", "DELETE FROM coverage_members_v1", "is missing"),
-    ("coverage", "INSERT INTO coverage_two_factor_v1 VALUES ('zz')", "should not be there"),
+    ("coverage", "DELETE FROM coverage_members_v2", "is missing"),
+    ("coverage", "INSERT INTO coverage_two_factor_v2 VALUES ('zz')", "should not be there"),
 ];
 
 async fn every_difference_is_named_and_a_rebuild_puts_it_right(place: Arc<Place>) {

@@ -70,7 +70,8 @@ macro_rules! load_query {
                 $type,
                 "' AND l.aggregate_id = wanted.id AND l.sequence = s.last_sequence) END AS leaf_hash, \
                  CAST(s.payload AS text) AS snapshot, \
-                 CAST((SELECT {array}{object}'sequence', e.sequence, 'payload', CAST(e.payload AS text){/object} \
+                 CAST((SELECT {array}{object}'sequence', e.sequence, 'event_type', e.event_type, \
+                 'event_version', e.event_version, 'payload', CAST(e.payload AS text){/object} \
                  ORDER BY e.sequence{/array} FROM events e WHERE e.aggregate_type = '",
                 $type,
                 "' AND e.aggregate_id = wanted.id AND e.sequence > coalesce(s.last_sequence, 0)) AS text) AS tail, \

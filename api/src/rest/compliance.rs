@@ -208,7 +208,11 @@ pub struct CoverageDayView {
     members: i64,
     /// How many of them had two-factor.
     with_two_factor: i64,
-    /// Of how many the agreement, or the one that administers it, required it.
+    /// How many of the members were superusers.
+    superusers: i64,
+    /// How many of these had two-factor.
+    superusers_with_two_factor: i64,
+    /// Of how many members the agreement, or the one that administers it, required it.
     required: i64,
     /// How many of these had none, although it was due.
     overdue: i64,
@@ -252,6 +256,8 @@ pub async fn coverage(
         date: day.date,
         members: day.members,
         with_two_factor: day.with_two_factor,
+        superusers: day.superusers,
+        superusers_with_two_factor: day.superusers_with_two_factor,
         required: day.required,
         overdue: day.overdue,
     };

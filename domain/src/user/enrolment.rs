@@ -10,7 +10,7 @@ use crate::user::judging::Spent;
 use crate::user::proof::{Proof, Proven};
 use crate::user::session::NewSession;
 use crate::user::two_factor::AUTHENTICATORS_MAX;
-use crate::user::{LoginMethod, PasswordJudge, User, UserEvent, UserRefusal};
+use crate::user::{AuthenticatorRemovalReason, LoginMethod, PasswordJudge, User, UserEvent, UserRefusal};
 
 /// How long a pending enrolment lives, and the token that allows one.
 pub const ENROLMENT_LIFETIME: TimeDelta = TimeDelta::minutes(10);
@@ -188,7 +188,11 @@ impl User {
         let mut events = Vec::new();
         if enrolment.replace {
             events.extend(self.two_factor.authenticators.iter().map(|authenticator| {
-                UserEvent::AuthenticatorRemoved { authenticator_id: authenticator.id, replaced: true, at }
+                UserEvent::AuthenticatorRemoved {
+                    authenticator_id: authenticator.id,
+                    reason: AuthenticatorRemovalReason::Replaced,
+                    at,
+                }
             }));
         }
         events.push(UserEvent::AuthenticatorAdded {
@@ -400,7 +404,7 @@ mod tests {
         given(offered).when(command).then([
             UserEvent::AuthenticatorRemoved {
                 authenticator_id: authenticator_id(1),
-                replaced: true,
+                reason: AuthenticatorRemovalReason::Replaced,
                 at: at_minute(5),
             },
             authenticator_added(2, 40, 5),

@@ -73,8 +73,12 @@ pub enum UserEvent {
     SecondFactorLocked { factor: Factor, until: Timestamp, at: Timestamp },
     /// Fifty failures in a row: this authenticator is not accepted until it is bound anew.
     AuthenticatorDisabled { authenticator_id: AuthenticatorId, at: Timestamp },
-    /// An authenticator was removed, or gave way to its replacement.
-    AuthenticatorRemoved { authenticator_id: AuthenticatorId, replaced: bool, at: Timestamp },
+    /// An authenticator is not accepted any more.
+    AuthenticatorRemoved {
+        authenticator_id: AuthenticatorId,
+        reason: AuthenticatorRemovalReason,
+        at: Timestamp,
+    },
     /// Two-factor went from on to off, by the person's own wish.
     TwoFactorDisabled { at: Timestamp },
     /// An operator took two-factor away from somebody who lost everything. The next enrolment
@@ -129,6 +133,16 @@ pub enum FailureReason {
     Wrong,
     /// It was the code, but that time step, or a later one, has been accepted already.
     AlreadyUsed,
+}
+
+/// Why an authenticator went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticatorRemovalReason {
+    /// Somebody asked for that.
+    Requested,
+    /// A new one took its place.
+    Replaced,
 }
 
 /// Who judged the password of a sign-in.

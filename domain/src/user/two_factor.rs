@@ -9,7 +9,7 @@ use crate::sealed::{Sealed, TokenDigest};
 use crate::user::proof::{Proof, Proven};
 use crate::user::recovery_code::IssuedRecoveryCode;
 use crate::user::throttle::FailureCounter;
-use crate::user::{Factor, User, UserEvent, UserRefusal};
+use crate::user::{AuthenticatorRemovalReason, Factor, User, UserEvent, UserRefusal};
 
 /// A person can have so many authenticators, the disabled ones included.
 pub const AUTHENTICATORS_MAX: usize = 10;
@@ -242,7 +242,7 @@ impl User {
         let at = command.at;
         let removed = UserEvent::AuthenticatorRemoved {
             authenticator_id: command.authenticator_id,
-            replaced: false,
+            reason: AuthenticatorRemovalReason::Requested,
             at,
         };
         Ok(match self.prove(&command.proof, at)? {
@@ -360,7 +360,7 @@ mod tests {
             second_factor_passed(200, 100),
             UserEvent::AuthenticatorRemoved {
                 authenticator_id: authenticator_id(1),
-                replaced: false,
+                reason: AuthenticatorRemovalReason::Requested,
                 at: at_minute(100),
             },
             UserEvent::TwoFactorDisabled { at: at_minute(100) },

@@ -17,7 +17,11 @@ pub struct CoverageDay {
     pub members: i64,
     /// How many of them had two-factor.
     pub with_two_factor: i64,
-    /// How many of them it, or the agreement that administers it, required to have it.
+    /// How many of the members were superusers.
+    pub superusers: i64,
+    /// How many of these had two-factor.
+    pub superusers_with_two_factor: i64,
+    /// How many members it, or the agreement that administers it, required to have it.
     pub required: i64,
     /// How many of these had not, although it was due.
     pub overdue: i64,
@@ -28,6 +32,8 @@ struct Stored {
     day: String,
     members: i64,
     with_two_factor: i64,
+    superusers: i64,
+    superusers_with_two_factor: i64,
     requirement: Requirement,
     administered_by: Option<String>,
 }
@@ -75,8 +81,15 @@ pub async fn days(
         let due = requirements.clone().any(|it| it.deadline.is_none_or(|deadline| deadline <= end));
         let required = if requirements.count() == 0 { 0 } else { row.members };
         let overdue = if due { row.members - row.with_two_factor } else { 0 };
-        let (members, with_two_factor) = (row.members, row.with_two_factor);
-        days.push(CoverageDay { date, members, with_two_factor, required, overdue });
+        days.push(CoverageDay {
+            date,
+            members: row.members,
+            with_two_factor: row.with_two_factor,
+            superusers: row.superusers,
+            superusers_with_two_factor: row.superusers_with_two_factor,
+            required,
+            overdue,
+        });
     }
     Ok(days)
 }
@@ -101,7 +114,8 @@ async fn rows_of(
 ) -> Result<Vec<Stored>, DatabaseError> {
     let table = COVERAGE.name;
     let sql = format!(
-        "SELECT day, members, with_two_factor, enforced, deadline, administered_by, closed FROM {table} \
+        "SELECT day, members, with_two_factor, superusers, superusers_with_two_factor, enforced, deadline, \
+         administered_by, closed FROM {table} \
          WHERE agreement_id = $1 AND day < $2 AND day >= coalesce((SELECT max(d.day) FROM {table} d \
          WHERE d.agreement_id = $1 AND d.day <= $3), $3) ORDER BY day"
     );
@@ -114,6 +128,8 @@ fn read(row: &Row) -> Result<Stored, DatabaseError> {
         day: row.get("day")?,
         members: row.get("members")?,
         with_two_factor: row.get("with_two_factor")?,
+        superusers: row.get("superusers")?,
+        superusers_with_two_factor: row.get("superusers_with_two_factor")?,
         requirement: Requirement {
             enforced: row.get("enforced")?,
             deadline: row.get("deadline")?,

@@ -3,23 +3,51 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_domain::Timestamp;
-use countersign_domain::agreement::AgreementEvent;
+use countersign_domain::agreement::{AgreementEvent, AgreementEventKind, Role};
+use countersign_domain::user::{UserEvent, UserEventKind};
 use serde_json::json;
+use strum::IntoEnumIterator;
 
 use super::{COVERAGE, COVERAGE_MEMBERS, COVERAGE_TWO_FACTOR, day_of};
 use crate::database::{Database, DatabaseError, Row, Step};
+use crate::stored_event::event_of;
 use crate::table::{Value, text};
 
-/// What changes coverage; everything else is passed over unread.
-const USER_EVENTS: [&str; 4] = ["TwoFactorEnabled", "TwoFactorDisabled", "TwoFactorReset", "UserErased"];
-const AGREEMENT_EVENTS: [&str; 6] = [
-    "AgreementOpened",
-    "AdministrationChanged",
-    "UserLinked",
-    "UserUnlinked",
-    "EnforcementToggled",
-    "AgreementClosed",
-];
+/// Whether somebody has two-factor after an event of this kind, if that is what it tells.
+const fn two_factor_after(kind: UserEventKind) -> Option<bool> {
+    match kind {
+        UserEventKind::TwoFactorEnabled => Some(true),
+        UserEventKind::TwoFactorDisabled | UserEventKind::TwoFactorReset | UserEventKind::UserErased => {
+            Some(false)
+        }
+        UserEventKind::UserRegistered
+        | UserEventKind::PasswordSet
+        | UserEventKind::PasswordFailed
+        | UserEventKind::EnrolmentDemanded
+        | UserEventKind::TwoFactorEnrolmentStarted
+        | UserEventKind::TwoFactorEnrolmentFailed
+        | UserEventKind::AuthenticatorAdded
+        | UserEventKind::RecoveryCodeIssued
+        | UserEventKind::RecoveryCodeSaved
+        | UserEventKind::RecoveryCodeUsed
+        | UserEventKind::SecondFactorPassed
+        | UserEventKind::SecondFactorFailed
+        | UserEventKind::SecondFactorRefused
+        | UserEventKind::SecondFactorLocked
+        | UserEventKind::AuthenticatorDisabled
+        | UserEventKind::AuthenticatorRemoved
+        | UserEventKind::LoginChallenged
+        | UserEventKind::LoginSucceeded
+        | UserEventKind::SessionStarted
+        | UserEventKind::SessionEnded => None,
+    }
+}
+
+/// The types of the events that change coverage; everything else is passed over unread.
+fn types() -> Vec<&'static str> {
+    let people = UserEventKind::iter().filter(|kind| two_factor_after(*kind).is_some()).map(Into::into);
+    people.chain(AgreementEventKind::iter().map(Into::into)).collect()
+}
 
 /// An event that changes coverage.
 pub(super) struct Change {
@@ -41,10 +69,9 @@ pub(super) struct Read {
 
 /// Reads the entries from `from` to before `to`, of which none may be missing.
 pub(super) async fn read_events(ledger: &Database, from: i64, to: i64) -> Result<Read, DatabaseError> {
-    let types: Vec<String> =
-        USER_EVENTS.iter().chain(&AGREEMENT_EVENTS).map(|name| format!("'{name}'")).collect();
+    let types: Vec<String> = types().iter().map(|name| format!("'{name}'")).collect();
     let sql = format!(
-        "SELECT l.position, l.aggregate_type, l.aggregate_id, e.event_type, e.recorded_at, \
+        "SELECT l.position, l.aggregate_type, l.aggregate_id, e.event_type, e.event_version, e.recorded_at, \
          CASE WHEN e.event_type IN ({}) THEN CAST(e.payload AS text) END AS payload \
          FROM (SELECT * FROM ledger_entries WHERE position >= $1 AND position < $2 ORDER BY position LIMIT $3) AS l \
          LEFT JOIN events e ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id \
@@ -58,7 +85,7 @@ pub(super) async fn read_events(ledger: &Database, from: i64, to: i64) -> Result
             read.poison = Some(expected);
             return Ok(read);
         }
-        match read_event(row)? {
+        match read_change(row)? {
             Readable::Change(change) => read.events.push(change),
             Readable::Nothing => {}
             Readable::No => {
@@ -80,19 +107,24 @@ enum Readable {
     No,
 }
 
-fn read_event(row: &Row) -> Result<Readable, DatabaseError> {
-    let Some(event_type) = row.get::<Option<String>>("event_type")? else { return Ok(Readable::No) };
-    let Some(payload) = row.get::<Option<String>>("payload")? else { return Ok(Readable::Nothing) };
+fn read_change(row: &Row) -> Result<Readable, DatabaseError> {
+    if row.get::<Option<String>>("event_type")?.is_none() {
+        return Ok(Readable::No);
+    }
+    if row.get::<Option<String>>("payload")?.is_none() {
+        return Ok(Readable::Nothing);
+    }
     let id: String = row.get("aggregate_id")?;
-    let day = day_of(row.get::<Timestamp>("recorded_at")?);
     let what = match row.get::<String>("aggregate_type")?.as_str() {
-        "user" => What::TwoFactor { user_id: id, enabled: event_type == "TwoFactorEnabled" },
-        _ => match serde_json::from_str(&payload) {
-            Ok(event) => What::Agreement { agreement_id: id, event },
-            Err(_) => return Ok(Readable::No),
-        },
+        "user" => {
+            let kind = event_of::<UserEvent>(row)?.map(|event| UserEventKind::from(&event));
+            let enabled = kind.and_then(two_factor_after);
+            enabled.map(|enabled| What::TwoFactor { user_id: id, enabled })
+        }
+        _ => event_of(row)?.map(|event| What::Agreement { agreement_id: id, event }),
     };
-    Ok(Readable::Change(Change { day, what }))
+    let day = day_of(row.get::<Timestamp>("recorded_at")?);
+    Ok(what.map_or(Readable::No, |what| Readable::Change(Change { day, what })))
 }
 
 /// How an agreement is at some point of the ledger.
@@ -100,23 +132,45 @@ fn read_event(row: &Row) -> Result<Readable, DatabaseError> {
 struct Standing {
     /// The day of its latest row; empty before there is any.
     day: String,
-    members: i64,
-    with_two_factor: i64,
+    members: Counted,
+    superusers: Counted,
     enforced: bool,
     deadline: Option<Timestamp>,
     administered_by: Option<String>,
     closed: bool,
 }
 
+/// How many people, and how many of them have two-factor.
+#[derive(Clone, Copy, Default, Debug)]
+struct Counted {
+    all: i64,
+    with_two_factor: i64,
+}
+
+impl Standing {
+    /// Counts people in a role, and those of them who have two-factor; negative numbers are for who is so no more.
+    fn count(&mut self, role: Role, all: i64, with_two_factor: i64) {
+        let superusers = match role {
+            Role::Superuser => Some(&mut self.superusers),
+            Role::User => None,
+        };
+        for counted in [&mut self.members].into_iter().chain(superusers) {
+            counted.all += all;
+            counted.with_two_factor += with_two_factor;
+        }
+    }
+}
+
 /// Rows as they become while entries are taken in.
 #[derive(Default)]
 pub(super) struct Taking {
     standings: BTreeMap<String, Standing>,
-    /// Of each person that an entry names: the agreements.
-    memberships: BTreeMap<String, BTreeSet<String>>,
+    /// Of each person that an entry names: the agreements, and the role in each.
+    memberships: BTreeMap<String, BTreeMap<String, Role>>,
     with_two_factor: BTreeSet<String>,
     rows: BTreeMap<(String, String), Vec<Value>>,
-    linked: BTreeMap<(String, String), bool>,
+    /// Who is linked to what from now on, in which role; nobody any more without one.
+    linked: BTreeMap<(String, String), Option<Role>>,
     enabled: BTreeMap<String, bool>,
 }
 
@@ -137,7 +191,7 @@ impl Taking {
         if !people.is_empty() {
             taking.look_up_people(own, &people).await?;
         }
-        agreements.extend(taking.memberships.values().flatten().cloned());
+        agreements.extend(taking.memberships.values().flat_map(BTreeMap::keys).cloned());
         if !agreements.is_empty() {
             taking.look_up_agreements(own, &agreements).await?;
         }
@@ -154,12 +208,13 @@ impl Taking {
         let ids = [json!(ids).to_string().into()];
         // Outer joins, so that each is looked up by its key.
         let members = format!(
-            "SELECT m.user_id, m.agreement_id FROM {given} LEFT JOIN {} m ON m.user_id = given.user_id \
+            "SELECT m.user_id, m.agreement_id, m.superuser FROM {given} LEFT JOIN {} m ON m.user_id = given.user_id \
              WHERE coalesce(m.user_id, '') <> ''",
             COVERAGE_MEMBERS.name
         );
         for row in own.read_bulk(&members, &ids).await? {
-            self.memberships.entry(row.get("user_id")?).or_default().insert(row.get("agreement_id")?);
+            let role = if row.get("superuser")? { Role::Superuser } else { Role::User };
+            self.memberships.entry(row.get("user_id")?).or_default().insert(row.get("agreement_id")?, role);
         }
         let enabled = format!(
             "SELECT t.user_id FROM {given} LEFT JOIN {} t ON t.user_id = given.user_id \
@@ -181,16 +236,19 @@ impl Taking {
         let ids: Vec<_> = agreements.iter().map(|id| json!({ "agreement_id": id })).collect();
         let table = COVERAGE.name;
         let sql = format!(
-            "SELECT c.agreement_id, c.day, c.members, c.with_two_factor, c.enforced, c.deadline, c.administered_by, \
-             c.closed FROM {given} LEFT JOIN {table} c ON c.agreement_id = given.agreement_id AND c.day = \
+            "SELECT c.agreement_id, c.day, c.members, c.with_two_factor, c.superusers, c.superusers_with_two_factor, \
+             c.enforced, c.deadline, c.administered_by, c.closed FROM {given} LEFT JOIN {table} c ON c.agreement_id = given.agreement_id AND c.day = \
              (SELECT max(d.day) FROM {table} d WHERE d.agreement_id = given.agreement_id) \
              WHERE coalesce(c.agreement_id, '') <> ''"
         );
         for row in own.read_bulk(&sql, &[json!(ids).to_string().into()]).await? {
             let standing = Standing {
                 day: row.get("day")?,
-                members: row.get("members")?,
-                with_two_factor: row.get("with_two_factor")?,
+                members: Counted { all: row.get("members")?, with_two_factor: row.get("with_two_factor")? },
+                superusers: Counted {
+                    all: row.get("superusers")?,
+                    with_two_factor: row.get("superusers_with_two_factor")?,
+                },
                 enforced: row.get("enforced")?,
                 deadline: row.get("deadline")?,
                 administered_by: row.get("administered_by")?,
@@ -220,8 +278,8 @@ impl Taking {
         }
         self.enabled.insert(user_id.to_owned(), enabled);
         let step = if enabled { 1 } else { -1 };
-        for agreement_id in self.memberships.get(user_id).cloned().unwrap_or_default() {
-            self.standing(&agreement_id, day, |standing| standing.with_two_factor += step);
+        for (agreement_id, role) in self.memberships.get(user_id).cloned().unwrap_or_default() {
+            self.standing(&agreement_id, day, |standing| standing.count(role, 0, step));
         }
     }
 
@@ -232,9 +290,12 @@ impl Taking {
                 let by = administered_by.map(|id| id.to_string());
                 self.standing(agreement_id, day, |standing| standing.administered_by = by);
             }
-            AgreementEvent::UserLinked { user_id, .. } => self.link(agreement_id, &user_id.to_string(), day),
+            AgreementEvent::UserLinked { user_id, role, .. }
+            | AgreementEvent::UserRoleChanged { user_id, role, .. } => {
+                self.link(agreement_id, &user_id.to_string(), Some(*role), day);
+            }
             AgreementEvent::UserUnlinked { user_id, .. } => {
-                self.unlink(agreement_id, &user_id.to_string(), day);
+                self.link(agreement_id, &user_id.to_string(), None, day);
             }
             AgreementEvent::EnforcementToggled { enforced, deadline, .. } => {
                 self.standing(agreement_id, day, |standing| {
@@ -244,30 +305,29 @@ impl Taking {
             AgreementEvent::AgreementClosed { .. } => {
                 self.standing(agreement_id, day, |standing| standing.closed = true);
             }
-            AgreementEvent::UserRoleChanged { .. } => {}
         }
     }
 
-    fn link(&mut self, agreement_id: &str, user_id: &str, day: &str) {
-        if self.memberships.entry(user_id.to_owned()).or_default().insert(agreement_id.to_owned()) {
-            self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), true);
-            let with = i64::from(self.with_two_factor.contains(user_id));
-            self.standing(agreement_id, day, |standing| {
-                standing.members += 1;
-                standing.with_two_factor += with;
-            });
+    /// Links somebody in a role, or to nothing without one.
+    fn link(&mut self, agreement_id: &str, user_id: &str, role: Option<Role>, day: &str) {
+        let memberships = self.memberships.entry(user_id.to_owned()).or_default();
+        let before = match role {
+            Some(role) => memberships.insert(agreement_id.to_owned(), role),
+            None => memberships.remove(agreement_id),
+        };
+        if before == role {
+            return;
         }
-    }
-
-    fn unlink(&mut self, agreement_id: &str, user_id: &str, day: &str) {
-        if self.memberships.entry(user_id.to_owned()).or_default().remove(agreement_id) {
-            self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), false);
-            let with = i64::from(self.with_two_factor.contains(user_id));
-            self.standing(agreement_id, day, |standing| {
-                standing.members -= 1;
-                standing.with_two_factor -= with;
-            });
-        }
+        self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), role);
+        let with = i64::from(self.with_two_factor.contains(user_id));
+        self.standing(agreement_id, day, |standing| {
+            if let Some(before) = before {
+                standing.count(before, -1, -with);
+            }
+            if let Some(role) = role {
+                standing.count(role, 1, with);
+            }
+        });
     }
 
     /// Changes how an agreement is, and its row of the day. Days never go back, whatever clocks did.
@@ -280,8 +340,10 @@ impl Taking {
         let row = vec![
             agreement_id.into(),
             standing.day.clone().into(),
-            standing.members.into(),
-            standing.with_two_factor.into(),
+            standing.members.all.into(),
+            standing.members.with_two_factor.into(),
+            standing.superusers.all.into(),
+            standing.superusers.with_two_factor.into(),
             standing.enforced.into(),
             standing.deadline.into(),
             standing.administered_by.clone().into(),
@@ -296,25 +358,25 @@ impl Taking {
         if !self.rows.is_empty() {
             steps.push(Step::upsert(&COVERAGE, self.rows.into_values().collect()));
         }
-        let pair = |(user_id, agreement_id): (String, String)| vec![user_id.into(), agreement_id.into()];
-        let (linked, unlinked): (Vec<_>, Vec<_>) = self.linked.into_iter().partition(|(_, linked)| *linked);
+        let (mut linked, mut unlinked) = (Vec::new(), Vec::new());
+        for ((user_id, agreement_id), role) in self.linked {
+            match role {
+                Some(role) => {
+                    linked.push(vec![user_id.into(), agreement_id.into(), (role == Role::Superuser).into()]);
+                }
+                None => unlinked.push(json!({ "user_id": user_id, "agreement_id": agreement_id })),
+            }
+        }
         if !linked.is_empty() {
-            steps.push(Step::upsert(
-                &COVERAGE_MEMBERS,
-                linked.into_iter().map(|(key, _)| pair(key)).collect(),
-            ));
+            steps.push(Step::upsert(&COVERAGE_MEMBERS, linked));
         }
         if !unlinked.is_empty() {
-            let keys: Vec<_> = unlinked
-                .into_iter()
-                .map(|((user_id, agreement_id), _)| json!({ "user_id": user_id, "agreement_id": agreement_id }))
-                .collect();
             let sql = format!(
                 "DELETE FROM {} WHERE (user_id, agreement_id) IN (SELECT given.user_id, given.agreement_id FROM {})",
                 COVERAGE_MEMBERS.name,
-                own.given(1, COVERAGE_MEMBERS.columns)
+                own.given(1, &[text("user_id"), text("agreement_id")])
             );
-            steps.push(Step::new(sql, vec![json!(keys).to_string().into()]));
+            steps.push(Step::new(sql, vec![json!(unlinked).to_string().into()]));
         }
         let (enabled, disabled): (Vec<_>, Vec<_>) =
             self.enabled.into_iter().partition(|(_, enabled)| *enabled);

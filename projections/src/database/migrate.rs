@@ -88,6 +88,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0004_coverage.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0004_coverage.sql"),
     },
+    Migration {
+        version: 5,
+        name: "coverage_v2",
+        postgres: include_str!("../../../migrations/postgres/0005_coverage_v2.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0005_coverage_v2.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (

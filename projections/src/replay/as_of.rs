@@ -17,6 +17,7 @@ use super::{ReplayError, number};
 use crate::audit_trail::AUDIT_TRAIL;
 use crate::database::{Database, DatabaseError, Row};
 use crate::login_check::Link;
+use crate::stored_event::event_of;
 
 /// An entry may come to its place so many entries after others that were recorded later.
 const OVERTAKEN_MAX: i64 = 10_000;
@@ -160,7 +161,7 @@ async fn fold_agreement(
 /// Who administers whom is told by the administered, so all that was ever said of it is gone through.
 async fn administers_count(database: &Database, id: AgreementId, size: u64) -> Result<u64, ReplayError> {
     let sql = format!(
-        "SELECT t.position, t.agreement_id, CAST(e.payload AS text) AS payload FROM (SELECT * FROM {AUDIT_TRAIL} \
+        "SELECT t.position, t.agreement_id, e.event_type, e.event_version, CAST(e.payload AS text) AS payload FROM (SELECT * FROM {AUDIT_TRAIL} \
          WHERE event_type IN ('AdministrationChanged', 'AgreementClosed') AND position >= $1 AND position < $2 \
          ORDER BY position LIMIT $3) AS t LEFT JOIN events e ON e.aggregate_type = t.aggregate_type \
          AND e.aggregate_id = t.aggregate_id AND e.sequence = t.sequence ORDER BY t.position"
@@ -171,9 +172,8 @@ async fn administers_count(database: &Database, id: AgreementId, size: u64) -> R
         let rows = database.read_bulk(&sql, &[from.into(), number(size), PAGE_ROWS.into()]).await?;
         for row in &rows {
             from = row.get::<i64>("position")? + 1;
-            let payload: Option<String> = row.get("payload")?;
-            let event = payload.and_then(|payload| serde_json::from_str(&payload).ok());
-            let event: AgreementEvent =
+            let event: Option<AgreementEvent> = event_of(row)?;
+            let event =
                 event.ok_or_else(|| DatabaseError::Corrupt(format!("event {} does not read", from - 1)))?;
             let by_this_one = match event {
                 AgreementEvent::AdministrationChanged { administered_by, .. } => administered_by == Some(id),

@@ -78,6 +78,7 @@ pub(super) async fn rebuild(
     let mut exclusive = database.exclusive(&locked).await?;
     // Nobody moves it any more.
     replay.up_to(catch_up::position::<Coverage>(database).await?).await?;
+    catch_up::outdate::<Coverage>(&mut exclusive).await?;
     for table in COVERAGE_TABLES {
         exclusive.execute(&format!("DELETE FROM {}", table.name), Vec::new()).await?;
         let mut offset = 0;

@@ -7,11 +7,12 @@ use countersign_domain::agreement::{Agreement, AgreementEvent, Role};
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::instance::Instance;
 use countersign_domain::user::User;
+use countersign_domain::versions::{StoredEvent, read_event};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ReplayError;
-use super::streams::{Extent, PastEvent, events_of, is_last_page};
+use super::streams::{Extent, PastContent, PastEvent, events_of, is_last_page};
 use crate::database::Database;
 use crate::instance_rows::instance_rows;
 use crate::login_check::{agreement_row, link_row, user_row};
@@ -137,13 +138,13 @@ impl FoldedStream {
         }
         let content = event.content.as_ref().ok_or_else(|| event.unreadable("is gone"))?;
         match &mut self.state {
-            State::User(_, user) => user.apply(&read(event, &content.payload)?),
+            State::User(_, user) => user.apply(&read(event, content)?),
             State::Agreement(id, agreement, members) => {
-                let event: AgreementEvent = read(event, &content.payload)?;
+                let event: AgreementEvent = read(event, content)?;
                 agreement.apply(&event);
                 members.apply(*id, &event);
             }
-            State::Instance(instance) => instance.apply(&read(event, &content.payload)?),
+            State::Instance(instance) => instance.apply(&read(event, content)?),
         }
         self.sequence = event.sequence;
         self.recorded_at = Some(content.recorded_at);
@@ -253,8 +254,8 @@ impl PastEvent {
     }
 }
 
-fn read<Event: DeserializeOwned>(event: &PastEvent, payload: &str) -> Result<Event, Unreadable> {
-    // Where and what kind, never the text: it may hold what must not be shown.
-    serde_json::from_str(payload)
-        .map_err(|error| event.unreadable(&format!("does not read ({:?})", error.classify())))
+fn read<Event: DeserializeOwned>(event: &PastEvent, content: &PastContent) -> Result<Event, Unreadable> {
+    let PastContent { event_type, event_version, payload, .. } = content;
+    read_event(StoredEvent { event_type, event_version, payload })
+        .map_err(|error| event.unreadable(&error.to_string()))
 }

@@ -12,6 +12,7 @@ use super::{ReplayError, number};
 use crate::audit_trail::{AUDIT_TRAIL, AUDIT_TRAIL_TABLE, AuditTrail};
 use crate::catch_up;
 use crate::database::{Database, DatabaseError, Row};
+use crate::stored_event::event_of;
 use crate::table::Value;
 
 /// So many entries are compared at once.
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 
 const READ_EVENTS: &str = "SELECT l.position, l.aggregate_type, l.aggregate_id, l.sequence, e.recorded_at, \
-    e.event_type, e.user_id, e.agreement_id, e.actor_id, CAST(e.payload AS text) AS payload, \
+    e.event_type, e.event_version, e.user_id, e.agreement_id, e.actor_id, CAST(e.payload AS text) AS payload, \
     CAST(e.metadata AS text) AS metadata \
     FROM (SELECT * FROM ledger_entries WHERE position >= $1 AND position < $2 ORDER BY position LIMIT $3) AS l \
     LEFT JOIN events e ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id \
@@ -97,7 +98,9 @@ struct Entry {
 
 impl Entry {
     fn read(row: &Row) -> Result<Option<Self>, DatabaseError> {
-        let Some(payload) = row.get::<Option<String>>("payload")? else { return Ok(None) };
+        if row.get::<Option<String>>("payload")?.is_none() {
+            return Ok(None);
+        }
         let metadata: serde_json::Value = serde_json::from_str(&row.get::<String>("metadata")?)
             .map_err(|_| DatabaseError::Corrupt("an event's metadata does not read".to_owned()))?;
         let told = |name: &str| metadata.get(name).and_then(|value| value.as_str()).map(str::to_owned);
@@ -106,7 +109,7 @@ impl Entry {
         let (user_id, own_agreement) = match stream_type.as_str() {
             "user" => (Some(stream_id.clone()), None),
             "agreement" => {
-                let event: Option<AgreementEvent> = serde_json::from_str(&payload).ok();
+                let event: Option<AgreementEvent> = event_of(row)?;
                 (event.and_then(|event| event.user_id()).map(|id| id.to_string()), Some(stream_id.clone()))
             }
             _ => (None, None),

@@ -7,6 +7,7 @@ use countersign_domain::Timestamp;
 use countersign_domain::agreement::AgreementEventKind;
 use countersign_domain::instance::InstanceEventKind;
 use countersign_domain::user::UserEventKind;
+use countersign_domain::versions::{UnreadableEvent, upcast_payload};
 use countersign_projections::database::Row;
 use serde::Serialize;
 use serde_json::Value;
@@ -78,6 +79,7 @@ pub(super) struct StoredEntry {
     pub(super) event_id: String,
     pub(super) recorded_at: Timestamp,
     event_type: String,
+    kind: EventKind,
     stream_type: String,
     pub(super) user_id: Option<String>,
     pub(super) agreement_id: Option<String>,
@@ -94,7 +96,7 @@ pub(super) enum EventKind {
     User(UserEventKind),
     Agreement(AgreementEventKind),
     Instance(InstanceEventKind),
-    /// Only a newer program knows it: it is listed, and what it says is not shown.
+    /// Only a newer program knows it, or its shape: it is listed, and what it says is not shown.
     Unknown,
 }
 
@@ -115,21 +117,33 @@ impl StoredEntry {
     pub(super) fn read(row: &Row) -> Result<Self, Problem> {
         let unreadable =
             |error: serde_json::Error| Problem::internal(format!("an event does not read: {error}"));
+        let event_type: String = row.get("event_type")?;
         let (payload, metadata): (Option<String>, Option<String>) =
             (row.get("payload")?, row.get("metadata")?);
         // An entry stays where it was recorded, even if somebody removed its event.
         let event = payload.zip(metadata);
         let is_gone = event.is_none();
         let (payload, metadata) = event.unwrap_or_else(|| ("null".to_owned(), "{}".to_owned()));
+        let version = row.get::<Option<String>>("event_version")?.unwrap_or_default();
+        let written = serde_json::from_str(&payload).map_err(unreadable)?;
+        let (kind, payload) = match upcast_payload(&event_type, &version, written) {
+            Ok(payload) => (EventKind::of(&event_type), payload),
+            Err(_) if is_gone => (EventKind::of(&event_type), Value::Null),
+            Err(UnreadableEvent::Newer { .. }) => (EventKind::Unknown, Value::Null),
+            Err(error @ (UnreadableEvent::NoVersion | UnreadableEvent::Payload(_))) => {
+                return Err(Problem::internal(format!("an event {error}")));
+            }
+        };
         Ok(Self {
             position: row.get("position")?,
             event_id: row.get::<Option<String>>("event_id")?.unwrap_or_default(),
             recorded_at: row.get("recorded_at")?,
-            event_type: row.get("event_type")?,
+            event_type,
+            kind,
             stream_type: row.get("aggregate_type")?,
             user_id: row.get("user_id")?,
             agreement_id: row.get("agreement_id")?,
-            payload: serde_json::from_str(&payload).map_err(unreadable)?,
+            payload,
             metadata: serde_json::from_str(&metadata).map_err(unreadable)?,
             is_gone,
         })
@@ -165,27 +179,26 @@ impl StoredEntry {
         };
         let address = open(Purpose::Address, "address");
         let user_agent = open(Purpose::UserAgent, "user_agent");
-        let kind = self.text("actor_kind").unwrap_or_default();
+        let actor_kind = self.text("actor_kind").unwrap_or_default();
         let actor_id = self.text("actor_id").map(str::to_owned);
-        let actor_name = match kind {
+        let actor_name = match actor_kind {
             "user" => actor_id.as_deref().map(|id| names.person(id)),
             _ => self.text("actor_name").map(str::to_owned),
         };
-        let actor = EntryActor { kind: kind.to_owned(), id: actor_id, name: actor_name };
+        let actor = EntryActor { kind: actor_kind.to_owned(), id: actor_id, name: actor_name };
         let on_behalf_of =
             self.text("on_behalf_of").map(|id| EntryPerson { id: id.to_owned(), name: names.person(id) });
         let by = actor.name.clone().unwrap_or_else(|| "an operator".to_owned());
         let person = self.user_id.as_deref().map(|id| names.person(id));
         let agreement = self.agreement_id.as_deref().map(|id| names.agreement(id));
-        let kind = EventKind::of(&self.event_type);
-        let data = readable(kind, fields(self.payload), app, names);
+        let data = readable(self.kind, fields(self.payload), app, names);
         let told = Named {
             by: &by,
             person: person.as_deref().unwrap_or("somebody"),
             agreement: agreement.as_deref().unwrap_or("an agreement"),
             data: &data,
         };
-        let summary = match summary(kind, &told) {
+        let summary = match summary(self.kind, &told) {
             _ if self.is_gone => GONE.to_owned(),
             Some(summary) => summary,
             None => self.event_type.clone(),

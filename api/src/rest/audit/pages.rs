@@ -71,7 +71,7 @@ pub(super) fn forwards(conditions: &Conditions, order: &[&str], limit: i64) -> S
         |table: &str| order.iter().map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ");
     format!(
         "SELECT p.position, p.recorded_at, p.event_type, p.aggregate_type, p.user_id, p.agreement_id, e.event_id, \
-         CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
+         e.event_version, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
          FROM (SELECT * FROM {AUDIT_TRAIL} t WHERE {asked} ORDER BY {} LIMIT {limit}) AS p \
          LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
          AND e.sequence = p.sequence ORDER BY {}",

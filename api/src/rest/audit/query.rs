@@ -129,7 +129,7 @@ impl Conditions {
             })
             .collect();
         format!(
-            "SELECT p.*, e.event_id, CAST(e.payload AS text) AS payload, \
+            "SELECT p.*, e.event_id, e.event_version, CAST(e.payload AS text) AS payload, \
              CAST(e.metadata AS text) AS metadata FROM ({} ORDER BY recorded_at DESC, position DESC LIMIT {limit}) AS p \
              LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
              AND e.sequence = p.sequence ORDER BY p.recorded_at DESC, p.position DESC",

@@ -74,6 +74,9 @@ fn of_user(kind: UserEventKind, named: &Named<'_>) -> String {
         UserEventKind::AuthenticatorDisabled => {
             format!("An authenticator of {person} was disabled after fifty failures")
         }
+        UserEventKind::AuthenticatorRemoved if text("reason") == "replaced" => {
+            format!("An authenticator of {person} gave way to a new one")
+        }
         UserEventKind::AuthenticatorRemoved => format!("An authenticator of {person} was removed by {by}"),
         UserEventKind::TwoFactorDisabled => format!("Two-factor switched off for {person} by {by}"),
         UserEventKind::TwoFactorReset => format!("Two-factor of {person} reset by {by}: {}", text("reason")),

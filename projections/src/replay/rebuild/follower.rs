@@ -41,6 +41,7 @@ pub(super) async fn rebuild(
     if taken != position.saturating_sub(run.seen) {
         return Err(stopped(database, run.seen, position).await?);
     }
+    catch_up::outdate::<AuditTrail>(&mut exclusive).await?;
     exclusive.join_whole_tables().await?;
     let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
     let replaced = put_in_place(&mut exclusive, pair, "1 = 1", AUDIT_TRAIL_TABLE.columns.iter()).await?;

@@ -1,0 +1,35 @@
+-- Coverage tells superusers apart: those who may tick enforcement should have two-factor before anybody else.
+-- Version 2 is filled from the ledger's first entry; nodes of the release before go on with version 1.
+
+-- One row for each agreement and each day on which something changed it, as it was at the end of that day.
+-- What was required, and due, follows from the last four columns of this row and of the administrator's.
+CREATE TABLE coverage_v2 (
+    agreement_id               text NOT NULL,
+    day                        text NOT NULL,
+    members                    bigint NOT NULL,
+    with_two_factor            bigint NOT NULL,
+    superusers                 bigint NOT NULL,
+    superusers_with_two_factor bigint NOT NULL,
+    enforced                   boolean NOT NULL,
+    deadline                   timestamptz,
+    administered_by            text,
+    closed                     boolean NOT NULL,
+    CONSTRAINT coverage_v2_pkey PRIMARY KEY (agreement_id, day)
+);
+
+-- Who is linked to which agreement, as far as coverage has followed the ledger.
+CREATE TABLE coverage_members_v2 (
+    user_id      text NOT NULL,
+    agreement_id text NOT NULL,
+    superuser    boolean NOT NULL,
+    CONSTRAINT coverage_members_v2_pkey PRIMARY KEY (user_id, agreement_id)
+);
+
+-- Who has two-factor, as far as coverage has followed the ledger.
+CREATE TABLE coverage_two_factor_v2 (
+    user_id text NOT NULL,
+    CONSTRAINT coverage_two_factor_v2_pkey PRIMARY KEY (user_id)
+);
+
+-- Raised whenever rows of a read model were replaced: whoever had read them before must read them again.
+ALTER TABLE projection_checkpoints ADD COLUMN epoch bigint NOT NULL DEFAULT 0;
