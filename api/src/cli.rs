@@ -4,6 +4,7 @@
 pub mod demo;
 mod doctor;
 mod ledger;
+mod migrate;
 mod print;
 mod progress;
 mod replay;
@@ -22,7 +23,7 @@ use countersign_projections::ledger::store::LedgerStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{App, connect};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator;
@@ -71,7 +72,7 @@ enum Command {
     /// Helps people
     #[command(subcommand)]
     User(User),
-    /// Applies migrations and stops
+    /// Applies migrations, fills the read models that are new, and stops
     Migrate,
     /// Checks the ledger of the database, or an auditor's bundle without any database
     Verify(ledger::Verify),
@@ -189,7 +190,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
         Command::User(User::ResetTwoFactor { id, reason }) => reset_two_factor(config, &id, &reason).await,
         Command::User(User::Erase { id }) => erase_user(config, &id).await,
-        Command::Migrate => migrate(&config).await,
+        Command::Migrate => migrate::run(&config).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -302,20 +303,6 @@ fn listed(key: &operator::ListedKey, now: Timestamp) -> String {
         (None, None) => "live".to_owned(),
     };
     format!("{}  {:<18}  {:<24}  {}", key.id, state, key.name, key.scopes.join(" "))
-}
-
-async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let database = connect(config).await?;
-    let applied = database.migrate(Clock::system().now()).await?;
-    match applied.as_slice() {
-        [] => print::note("nothing to migrate"),
-        names => {
-            for name in names {
-                print::result(name)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Asks on a terminal, and only there: a script has decided already.

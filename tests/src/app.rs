@@ -73,6 +73,17 @@ impl TestApp {
         Self { key, clock, place, client, node, data_dir, webhook_targets, numbers }
     }
 
+    /// Starts a first node where an older version has stopped, whose key is given, and goes on from then.
+    pub async fn resume(place: &Arc<Place>, key: &str, now: DateTime<Utc>) -> Self {
+        let clock = TestClock::manual();
+        clock.set(now);
+        let data_dir = place.data_dir();
+        let webhook_targets = WebhookTargets::default();
+        let (client, node) = start_node(place, &data_dir, &clock, webhook_targets).await;
+        let (place, numbers) = (Arc::clone(place), Arc::default());
+        Self { key: key.to_owned(), clock, place, client, node, data_dir, webhook_targets, numbers }
+    }
+
     /// The same helpers for the built program that serves.
     pub fn of_program(place: &Arc<Place>, serving: &Serving, key: &str) -> Self {
         Self {

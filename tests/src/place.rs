@@ -1,6 +1,7 @@
 //! Where a product under test lives: one fresh database and one data directory.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -61,6 +62,24 @@ impl Place {
         Self::at(Database::Postgres, url, dir)
     }
 
+    /// What an installation of an older version left behind; see `tests/fixtures`.
+    pub async fn left_by(version: &str, database: Database) -> Arc<Self> {
+        let place = Self::fresh(database).await;
+        for entry in std::fs::read_dir(fixture(version, database)).expect("the fixture") {
+            let file = entry.expect("a file").path();
+            let copy = place.data_dir().join(file.file_name().expect("a name"));
+            std::fs::copy(&file, &copy).expect("a copy");
+            let owner_only = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&copy, owner_only).expect("keys are for their owner only");
+        }
+        match database {
+            Database::Sqlite => {}
+            #[cfg(feature = "postgres")]
+            Database::Postgres => crate::postgres::restore(&place.data_dir().join("dump.sql"), place.url()),
+        }
+        place
+    }
+
     fn at(database: Database, url: String, dir: TempDir) -> Arc<Self> {
         std::fs::create_dir_all(dir.path().join("data")).expect("a data directory");
         Arc::new(Self { database, url, dir, nodes: Mutex::default(), node_dirs: AtomicU32::new(1) })
@@ -109,6 +128,16 @@ impl Place {
             Database::Postgres => crate::postgres::drop_database(&self.url).await,
         }
     }
+}
+
+/// What an older version left behind on a database.
+pub fn fixture(version: &str, database: Database) -> PathBuf {
+    let name = match database {
+        Database::Sqlite => "sqlite",
+        #[cfg(feature = "postgres")]
+        Database::Postgres => "postgres",
+    };
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(version).join(name)
 }
 
 /// Stops a node that still runs.

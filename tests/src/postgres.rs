@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -44,6 +44,14 @@ pub async fn run(connection: &mut PgConnection, sql: &str) {
 pub fn program(name: &str) -> Command {
     let dir = std::env::var("COUNTERSIGN_TEST_POSTGRES_BIN").map(PathBuf::from).unwrap_or_default();
     Command::new(dir.join(name))
+}
+
+/// Fills an empty database with what `pg_dump` wrote.
+pub(crate) fn restore(dump: &Path, url: &str) {
+    let mut psql = program("psql");
+    psql.args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null", "--file"]);
+    let restored = psql.arg(dump).arg(url).status().expect("psql");
+    assert!(restored.success(), "psql: {restored}");
 }
 
 /// Creates an empty database and returns its URL.

@@ -45,6 +45,20 @@ macro_rules! program_on_both_databases {
     };
 }
 
+/// Like [`on_both_databases!`], for tests that begin with what an older version left behind.
+#[macro_export]
+macro_rules! left_by_on_both_databases {
+    ($version:literal: $($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { $crate::run_left_by($version, $crate::Database::Sqlite, super::$name); })+
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[test] fn $name() { $crate::run_left_by($version, $crate::Database::Postgres, super::$name); })+
+        }
+    };
+}
+
 /// Runs a test with the product started in-process on a fresh database.
 pub fn run_with_app(database: Database, test: impl AsyncFnOnce(TestApp)) {
     run(
@@ -65,6 +79,17 @@ pub fn run_in_place(database: Database, test: impl AsyncFnOnce(Arc<Place>)) {
     run(
         async move || {
             let place = Place::fresh(database).await;
+            (Arc::clone(&place), place)
+        },
+        test,
+    );
+}
+
+/// Runs a test with what an older version left behind.
+pub fn run_left_by(version: &str, database: Database, test: impl AsyncFnOnce(Arc<Place>)) {
+    run(
+        async move || {
+            let place = Place::left_by(version, database).await;
             (Arc::clone(&place), place)
         },
         test,

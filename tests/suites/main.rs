@@ -42,6 +42,7 @@ mod sessions;
 mod snapshots;
 mod step_up;
 mod two_factor;
+mod upgrade;
 mod webhooks;
 mod webhooks_registered;
 mod webhooks_tls;

@@ -24,6 +24,8 @@ const TRAIL_PACE: Duration = Duration::from_millis(20);
 const COVERAGE_PACE: Duration = Duration::from_millis(500);
 /// How soon what another node took in is noticed.
 const POLL: Duration = Duration::from_millis(50);
+/// So long a node that does not lead waits for the one that does.
+const LEFT_ALONE: Duration = Duration::from_secs(2);
 /// After a failure, and before an entry that cannot be taken; twice as long each time, up to a bound.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(16);
@@ -70,6 +72,8 @@ struct Follower<P> {
     sizes: watch::Receiver<Option<u64>>,
     /// How far it was when this was last known.
     position: u64,
+    /// Since when another node has not let it follow.
+    left_alone_since: Instant,
     /// How long it rests after the next failure.
     pause: Duration,
 }
@@ -92,7 +96,16 @@ impl<P: Projection> Follower<P> {
         sizes: &watch::Receiver<Option<u64>>,
     ) -> Self {
         let (app, sizes) = (Arc::clone(app), sizes.clone());
-        Self { projection, pace, tell, app, sizes, position: 0, pause: PAUSE }
+        Self {
+            projection,
+            pace,
+            tell,
+            app,
+            sizes,
+            position: 0,
+            left_alone_since: Instant::now(),
+            pause: PAUSE,
+        }
     }
 
     async fn run(mut self) {
@@ -145,11 +158,37 @@ impl<P: Projection> Follower<P> {
     }
 
     async fn step(&mut self, size: Option<u64>) -> Result<Followed, String> {
-        let Some(size) = size else {
-            self.position = catch_up::position::<P>(&self.app.database).await.map_err(text)?;
-            (self.tell)(&self.app, self.position);
+        match size {
+            Some(size) => self.follow(size).await,
+            None => self.watch().await,
+        }
+    }
+
+    /// Where another node leads, it lets the read model follow; but one of another version fills tables of its
+    /// own and leaves ours to us.
+    async fn watch(&mut self) -> Result<Followed, String> {
+        let position = catch_up::position::<P>(&self.app.database).await.map_err(text)?;
+        if std::mem::replace(&mut self.position, position) != position {
+            self.left_alone_since = Instant::now();
+        }
+        (self.tell)(&self.app, position);
+        if self.left_alone_since.elapsed() < LEFT_ALONE {
             return Ok(Followed::Everything);
-        };
+        }
+        let size = self.size().await?;
+        if position < size {
+            return self.follow(size).await;
+        }
+        self.left_alone_since = Instant::now();
+        Ok(Followed::Everything)
+    }
+
+    async fn size(&self) -> Result<u64, String> {
+        let state = self.app.ledger.store.state().await.map_err(|error| error.to_string())?;
+        Ok(state.map_or(0, |state| state.size()))
+    }
+
+    async fn follow(&mut self, size: u64) -> Result<Followed, String> {
         let to = size.min(self.position.saturating_add(BATCH_MAX));
         let poisoned = match catch_up(&self.projection, &self.app.database, to).await.map_err(text)? {
             CaughtUp::To(position) => {
@@ -163,8 +202,7 @@ impl<P: Projection> Follower<P> {
         };
         if self.position > size {
             // Another node, or the command line, may have gone further since.
-            let state = self.app.ledger.store.state().await.map_err(|error| error.to_string())?;
-            let size = state.map_or(0, |state| state.size());
+            let size = self.size().await?;
             if self.position > size {
                 return Err(format!("it says that it holds {} entries of a ledger of {size}", self.position));
             }
@@ -271,6 +309,19 @@ mod tests {
         drop(sizes);
         let mut trail = app.ledger.trail();
         catch_up(&AuditTrail, &app.database, 1).await.unwrap();
+        timeout(PATIENCE, trail.wait_for(|size| *size == 1)).await.unwrap().unwrap();
+        drop(sender);
+        follower.finish().await;
+    }
+
+    #[tokio::test]
+    async fn what_the_leading_node_does_not_fill_is_filled_by_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let (sender, sizes) = watch::channel(None);
+        let follower = Followers::start(&app, &sizes);
+        drop(sizes);
+        let mut trail = app.ledger.trail();
         timeout(PATIENCE, trail.wait_for(|size| *size == 1)).await.unwrap().unwrap();
         drop(sender);
         follower.finish().await;
