@@ -47,6 +47,8 @@ pub struct Loaded<A: Stream> {
     pub before: A,
     /// The sequence of its last event; 0 when there is none.
     pub sequence: i64,
+    /// The number of its snapshot; 0 when there is none.
+    pub snapshot_number: i64,
     /// The hash of that event's leaf, if it is known here.
     pub leaf_hash: Option<Hash>,
     /// What was looked up in the same moment.
@@ -108,7 +110,9 @@ impl EventStore {
         let Folded { state, sequence, leaf_hash } = fold::<A>(&stream_id, &row).map_err(unreadable)?;
         let facts =
             parse(A::TYPE, &stream_id, "facts", row.facts.as_deref().unwrap_or("{}")).map_err(unreadable)?;
-        Ok(Loaded { id, before: state.clone(), state, sequence, leaf_hash, facts, changes: Vec::new() })
+        let (before, changes) = (state.clone(), Vec::new());
+        let snapshot_number = row.snapshot_number.unwrap_or_default();
+        Ok(Loaded { id, state, before, sequence, snapshot_number, leaf_hash, facts, changes })
     }
 }
 
@@ -233,6 +237,7 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
             stream_type: A::TYPE,
             stream_id,
             expected_sequence: context.sequence,
+            expected_snapshot: context.snapshot_number,
             events: rows,
             snapshot,
             leaf_hash: leaves.last(),

@@ -268,6 +268,7 @@ pub const SNAPSHOTS: Table = Table {
         json("payload"),
         integer("leaf_sequence"),
         text("leaf_hash"),
+        integer("current_snapshot"),
     ],
     key: &["aggregate_type", "aggregate_id"],
 };

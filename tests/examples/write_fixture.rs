@@ -8,11 +8,7 @@
 //! The directory gets `sqlite/` and `postgres/`: the data directory as it was when the node stopped, and
 //! `answers.json` with what the node had answered; PostgreSQL's database is `dump.sql` in it.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a program for developers: it says where it failed by panicking"
-)]
+#![expect(clippy::expect_used, reason = "a program for developers: it says where it failed by panicking")]
 
 use std::path::{Path, PathBuf};
 

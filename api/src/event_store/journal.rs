@@ -12,6 +12,7 @@ use countersign_projections::table::Value;
 use cqrs_es::Aggregate;
 use cqrs_es::persist::SerializedEvent;
 
+pub(super) use append::IS_AS_EXPECTED;
 pub use append::{Append, AppendError, EventRow};
 
 use super::postgres::PostgresJournal;
@@ -26,7 +27,7 @@ pub struct Journal {
 /// How a kind of aggregate is loaded, in one statement for any number of them.
 ///
 /// The text uses the tokens of [`Database::sql`]. It selects from `{wanted}` and returns a row for
-/// each `(id, subject)` of it: `id`, `subject`, `sequence` and `snapshot` (null without one), `tail`
+/// each `(id, subject)` of it: `id`, `subject`, `sequence`, `snapshot_number` and `snapshot` (null without one), `tail`
 /// (the events after the snapshot) and `facts` (what the decision needs besides), as JSON.
 pub struct LoadQuery {
     /// Tells it from every other load query of the program.
@@ -40,6 +41,8 @@ pub struct LoadQuery {
 pub struct LoadedRow {
     /// The sequence that the snapshot stands at.
     pub sequence: Option<i64>,
+    /// How often a snapshot was written, or replaced.
+    pub snapshot_number: Option<i64>,
     /// The hash of the leaf of the event of that sequence, in base64.
     pub leaf_hash: Option<String>,
     /// The snapshot, as JSON.
@@ -122,6 +125,7 @@ impl LoadedRow {
     pub(super) fn from_row(row: &Row) -> Result<Self, DatabaseError> {
         Ok(LoadedRow {
             sequence: row.get("sequence")?,
+            snapshot_number: row.get("snapshot_number")?,
             leaf_hash: row.get("leaf_hash")?,
             snapshot: row.get("snapshot")?,
             tail: row.get("tail")?,

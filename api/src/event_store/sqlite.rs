@@ -8,7 +8,7 @@ use countersign_projections::table::{APPEND_TABLES, Change, EVENTS, SNAPSHOTS, T
 use cqrs_es::persist::SerializedEvent;
 use rusqlite::{Connection, params_from_iter};
 
-use super::journal::{Append, AppendError, LoadQuery, LoadedRow};
+use super::journal::{Append, AppendError, IS_AS_EXPECTED, LoadQuery, LoadedRow};
 
 /// The journal's way to a SQLite database.
 #[derive(Clone)]
@@ -76,8 +76,7 @@ impl Statements {
         Statements {
             // Whether this changes a row decides the conflict.
             snapshot: format!(
-                "{} {}, current_snapshot = snapshots.current_snapshot + 1 \
-                 WHERE snapshots.last_sequence = excluded.previous_sequence",
+                "{} {} WHERE {IS_AS_EXPECTED}",
                 SNAPSHOTS.insert(),
                 SNAPSHOTS.on_conflict_replace()
             ),

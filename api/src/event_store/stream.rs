@@ -65,6 +65,7 @@ macro_rules! load_query {
             name: $type,
             sql: concat!(
                 "SELECT wanted.id AS id, wanted.subject AS subject, s.last_sequence AS sequence, \
+                 s.current_snapshot AS snapshot_number, \
                  CASE WHEN s.leaf_sequence = s.last_sequence THEN s.leaf_hash ELSE \
                  (SELECT l.leaf_hash FROM ledger_entries l WHERE l.aggregate_type = '",
                 $type,

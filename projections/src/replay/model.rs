@@ -108,8 +108,8 @@ const fn whole(
 const fn snapshots(stream_type: &'static str, only: &'static str) -> StreamTable {
     StreamTable {
         model: Model::Snapshots,
-        table: &SNAPSHOTS,
-        beside: &REPLAYED_SNAPSHOTS,
+        table: &STATES,
+        beside: &REPLAYED_STATES,
         stream_type,
         stream_column: "aggregate_id",
         only,
@@ -125,7 +125,11 @@ const fn beside(name: &'static str, table: &Table) -> Table {
     Table { name, columns: table.columns, key: table.key }
 }
 
-static REPLAYED_SNAPSHOTS: Table = beside("replay_snapshots", &SNAPSHOTS);
+/// Snapshots without the last column, by which an append sees that one was written, or replaced, since.
+static STATES: Table =
+    Table { name: SNAPSHOTS.name, columns: SNAPSHOTS.columns.split_at(7).0, key: SNAPSHOTS.key };
+
+static REPLAYED_STATES: Table = beside("replay_snapshots", &STATES);
 static REPLAYED_AGREEMENTS: Table = beside("replay_login_check_agreements", &LOGIN_CHECK_AGREEMENTS);
 static REPLAYED_LINKS: Table = beside("replay_login_check_links", &LOGIN_CHECK_LINKS);
 static REPLAYED_USERS: Table = beside("replay_login_check_users", &LOGIN_CHECK_USERS);

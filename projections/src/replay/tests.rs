@@ -1,10 +1,14 @@
 //! What a replay does that is cut short, or that meets what it cannot fold, on real databases.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::json;
 
 use super::rebuild::beside::Run;
 use super::rebuild::streams::tables_of;
 use super::*;
+use crate::catch_up::{Batch, CaughtUp, Projection, catch_up, outdate};
+use crate::coverage::Coverage;
 use crate::database::testing::fresh_databases;
 use crate::database::{Database, Step, Transacted};
 use crate::replay::model::STREAM_TABLES;
@@ -92,6 +96,69 @@ async fn a_rebuild_that_was_cut_short_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn only_what_was_replaced_must_be_read_again_before_anybody_decides() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 3).await;
+        rebuild(&database, &Model::ALL, |_, _| {}).await.unwrap();
+        let numbers = async || {
+            let sql = "SELECT current_snapshot FROM snapshots ORDER BY aggregate_id";
+            let rows = database.read(sql, &[]).await.unwrap();
+            rows.iter().map(|row| row.get::<i64>("current_snapshot").unwrap()).collect::<Vec<_>>()
+        };
+        let made = numbers().await;
+        let wrong = "UPDATE snapshots SET payload = '{}' WHERE aggregate_id = $1";
+        database.write(wrong, &[user(1).into()]).await.unwrap();
+        rebuild(&database, &[Model::Snapshots], |_, _| {}).await.unwrap();
+        assert_eq!(numbers().await, [made[0], made[1] + 1, made[2]]);
+        // Another row of the stream counts as much: what was looked up with the stream may have been it.
+        let wrong = "UPDATE login_check_users SET display_name = 'other' WHERE user_id = $1";
+        database.write(wrong, &[user(2).into()]).await.unwrap();
+        rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
+        assert_eq!(numbers().await, [made[0], made[1] + 1, made[2] + 1]);
+        let models = [Model::Snapshots, Model::LoginCheck];
+        assert!(verify_replay(&database, &models, |_, _| {}).await.unwrap().holds());
+    }
+}
+
+/// Coverage whose rows a replay replaces right after they were read for the first time.
+struct Interrupted(AtomicU32);
+
+impl Projection for Interrupted {
+    const NAME: &'static str = Coverage::NAME;
+    const TITLE: &'static str = Coverage::TITLE;
+    const VERSION: i64 = Coverage::VERSION;
+
+    async fn take(
+        &self,
+        ledger: &Database,
+        own: &Database,
+        from: i64,
+        to: i64,
+    ) -> Result<Batch, DatabaseError> {
+        let batch = Coverage.take(ledger, own, from, to).await?;
+        if self.0.fetch_add(1, Ordering::Relaxed) == 0 {
+            let mut exclusive = own.exclusive(&["projection_checkpoints"]).await?;
+            outdate::<Coverage>(&mut exclusive).await?;
+            exclusive.commit().await?;
+        }
+        Ok(batch)
+    }
+}
+
+#[tokio::test]
+async fn what_a_follower_worked_out_from_rows_that_were_replaced_since_is_worked_out_again() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 3).await;
+        let interrupted = Interrupted(AtomicU32::new(0));
+        let caught_up = catch_up(&interrupted, &database, 6).await.unwrap();
+        assert_eq!(caught_up, CaughtUp::To(6));
+        assert_eq!(interrupted.0.into_inner(), 2);
+    }
+}
+
+#[tokio::test]
 async fn of_two_rebuilds_at_once_one_gives_up() {
     for fresh in fresh_databases().await.unwrap() {
         let database = fresh.database;
@@ -148,7 +215,7 @@ async fn what_does_not_read_is_named_by_its_place_and_never_quoted() {
         let grown = "UPDATE ledger_state SET size = 5, frontier = $1";
         database.write(grown, &[format!("{hash} {hash}").into()]).await.unwrap();
         let report = verify_replay(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap().to_string();
-        assert!(report.contains(&format!("event 3 of user/{} does not read", user(1))), "{report}");
+        assert!(report.contains(&format!("event 3 of user/{} is of version 9", user(1))), "{report}");
         assert!(!report.contains("word") && report.contains("4 of 5"), "{report}");
         let refused = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await;
         assert!(matches!(refused, Err(ReplayError::Unreadable(_))), "{refused:?}");

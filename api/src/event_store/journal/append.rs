@@ -9,6 +9,10 @@ use countersign_projections::database::DatabaseError;
 use countersign_projections::ledger::tree::Hash;
 use countersign_projections::table::{APPEND_TABLES, Change, Value, timestamp_text};
 
+/// Whether the row of snapshots is the one that the command saw: otherwise the append is a conflict.
+pub(crate) const IS_AS_EXPECTED: &str = "snapshots.last_sequence = excluded.previous_sequence \
+    AND snapshots.current_snapshot = excluded.current_snapshot - 1";
+
 /// One event on its way into the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
@@ -45,6 +49,9 @@ pub struct Append {
     pub stream_id: String,
     /// The sequence that the command saw; 0 for a stream that does not exist yet.
     pub expected_sequence: i64,
+    /// The number of the snapshot that the command saw; 0 if there was none. A replay that replaced it since,
+    /// or another row of the stream, has given it the next one.
+    pub expected_snapshot: i64,
     /// The events, at least one, numbered on from `expected_sequence`.
     pub events: Vec<EventRow>,
     /// The aggregate's state after the last of them, as JSON.
@@ -125,7 +132,7 @@ impl Append {
     }
 
     /// The snapshot's values in the order of the table's columns.
-    pub(crate) fn snapshot_texts(&self) -> [Option<Cow<'_, str>>; 7] {
+    pub(crate) fn snapshot_texts(&self) -> [Option<Cow<'_, str>>; 8] {
         [
             Some(Cow::Borrowed(self.stream_type)),
             Some(Cow::Borrowed(&self.stream_id)),
@@ -134,6 +141,7 @@ impl Append {
             Some(Cow::Borrowed(&self.snapshot)),
             self.leaf_hash.map(|_| Cow::Owned(self.last_sequence().to_string())),
             self.leaf_hash.map(|hash| Cow::Owned(hash.to_base64())),
+            Some(Cow::Owned(self.expected_snapshot.saturating_add(1).to_string())),
         ]
     }
 

@@ -22,7 +22,8 @@ const ODD: &str = "O'Brien \"Zoë\" 🦀 \\ {a,NULL} $1 \u{1}\n";
 /// Loads a user, and counts the links of the subject.
 static LOAD_USER: LoadQuery = LoadQuery {
     name: "test user",
-    sql: "SELECT wanted.id, wanted.subject, snapshots.last_sequence AS sequence, snapshots.payload AS snapshot, \
+    sql: "SELECT wanted.id, wanted.subject, snapshots.last_sequence AS sequence, \
+        snapshots.current_snapshot AS snapshot_number, snapshots.payload AS snapshot, \
         snapshots.leaf_hash, \
         (SELECT {array}{object}'sequence', events.sequence, 'payload', {json}events.payload{/json}{/object} \
                 ORDER BY events.sequence{/array} \
@@ -70,6 +71,7 @@ fn append(stream_id: &str, expected_sequence: i64, by: &str) -> Append {
         stream_type: "user",
         stream_id: stream_id.to_owned(),
         expected_sequence,
+        expected_snapshot: expected_sequence / 2,
         events: sequences.map(|n| event(format!("{stream_id} {n} by {by}"), n)).to_vec(),
         snapshot: format!(r#"{{"events":{}}}"#, expected_sequence + 2),
         leaf_hash: Some(leaf_hash(stream_id.as_bytes())),

@@ -13,7 +13,7 @@ use countersign_projections::table::{Change, Column, EVENTS, SNAPSHOTS, Table, V
 use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
 
-use crate::event_store::journal::{Append, EventRow};
+use crate::event_store::journal::{Append, EventRow, IS_AS_EXPECTED};
 
 /// The event ids that are stored, each with the place in which its stream and sequence were asked for:
 /// this tells what became of a batch whose answer was lost.
@@ -44,8 +44,7 @@ pub(super) fn store(appends: &[&Append]) -> Result<Statement, DatabaseError> {
         // Streams in one order on every node, so that two batches wait for each other in one direction.
         format!(
             "moved AS (INSERT INTO snapshots ({}) SELECT {} FROM {snapshots} \
-             ORDER BY aggregate_type, aggregate_id {}, current_snapshot = snapshots.current_snapshot + 1 \
-             WHERE snapshots.last_sequence = excluded.previous_sequence \
+             ORDER BY aggregate_type, aggregate_id {} WHERE {IS_AS_EXPECTED} \
              RETURNING aggregate_type, aggregate_id)",
             SNAPSHOTS.column_names(),
             casts(SNAPSHOTS.columns),

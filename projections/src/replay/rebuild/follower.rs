@@ -1,7 +1,7 @@
 //! Rebuilding what follows the ledger: it is run again into a table beside the live one.
 
 use super::beside::{Pair, Run};
-use super::flip::put_in_place;
+use super::flip::{Part, put_in_place};
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
 use crate::database::{Database, Step, Transacted};
@@ -44,7 +44,7 @@ pub(super) async fn rebuild(
     catch_up::outdate::<AuditTrail>(&mut exclusive).await?;
     exclusive.join_whole_tables().await?;
     let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
-    let replaced = put_in_place(&mut exclusive, pair, "1 = 1", AUDIT_TRAIL_TABLE.columns.iter()).await?;
+    let replaced = put_in_place(&mut exclusive, pair, &Part::whole(&AUDIT_TRAIL_TABLE)).await?;
     run.end(&mut exclusive, &PAIRS).await?;
     exclusive.commit().await?;
     Ok(replaced)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::beside::{Pair, Run};
-use super::flip::put_in_place;
+use super::flip::{self, Part};
 use crate::database::{Database, Exclusive, Step, Transacted};
 use crate::ledger::store::LedgerStore;
 use crate::replay::folded::FoldedStream;
@@ -11,13 +11,19 @@ use crate::replay::model::{Model, StreamTable};
 use crate::replay::streams::{Extent, Streams};
 use crate::replay::unplaced::refuse_unplaced;
 use crate::replay::{ReplayError, StreamTables, number};
-use crate::table::{Table, Value};
+use crate::table::{SNAPSHOTS, Table, Value};
 
 /// So many rows are written in one transaction, or few more.
 const BATCH_ROWS: usize = 4_096;
 
 /// Once no more streams than this have moved, the rest is done while writers wait.
 const REST_STREAMS: usize = 64;
+
+/// So many streams are compared, or replaced, by one statement.
+const PAGE_STREAMS: usize = 4_096;
+
+/// Of so many differing streams each is replaced by its id; of more, whole tables are.
+const DIFFERING_MAX: usize = 20_000;
 
 /// So often what came meanwhile is taken in before the rest is done in any case.
 const ROUNDS_MAX: usize = 20;
@@ -73,27 +79,138 @@ pub(super) async fn rebuild(
         }
     }
     refuse_unplaced(database).await?;
-    let live: Vec<&str> = pairs.iter().map(|(live, _)| live.name).collect();
+    // Looked for while everybody writes, so that little is left to do while nobody may.
+    let differing = Differing::of(database, tables).await?;
+    let mut live: Vec<&str> = pairs.iter().map(|(live, _)| live.name).collect();
+    if !live.contains(&SNAPSHOTS.name) {
+        live.push(SNAPSHOTS.name);
+    }
     let mut exclusive = database.exclusive(&live).await?;
-    for stream in moved_since(database, from).await? {
-        let rows = rows_of(database, &stream).await?;
+    let moved = moved_since(database, from).await?;
+    for stream in &moved {
+        let rows = rows_of(database, stream).await?;
         for table in of_kind(tables, &stream.0) {
             take_in(&mut exclusive, table, &stream.1, &rows).await?;
         }
     }
-    exclusive.join_whole_tables().await?;
-    let mut replaced: Vec<(Model, u64)> = Vec::new();
-    for table in tables {
-        let pair = (table.table, table.beside);
-        let rows = put_in_place(&mut exclusive, pair, table.only, table.compared()).await?;
-        match replaced.iter_mut().find(|(model, _)| *model == table.model) {
-            Some((_, before)) => *before += rows,
-            None => replaced.push((table.model, rows)),
-        }
-    }
+    let replaced = differing.put_in_place(database, &mut exclusive, tables, &moved).await?;
     run.end(&mut exclusive, &pairs).await?;
     exclusive.commit().await?;
     Ok(replaced)
+}
+
+/// The streams of which rows are to be replaced.
+enum Differing {
+    /// These; what moves meanwhile comes to them.
+    Some(BTreeSet<StreamKey>),
+    /// So many that whole tables are gone through.
+    Many,
+}
+
+impl Differing {
+    /// Compares all rows with those beside them, some streams at a time.
+    async fn of(database: &Database, tables: &StreamTables) -> Result<Self, ReplayError> {
+        let mut streams = BTreeSet::new();
+        for table in tables {
+            let mut after = String::new();
+            while let Some(last) = last_of_page(database, table, &after).await? {
+                for id in flip::differing(database, table, (&after, &last)).await? {
+                    streams.insert((table.stream_type.to_owned(), id));
+                }
+                if streams.len() > DIFFERING_MAX {
+                    return Ok(Self::Many);
+                }
+                after = last;
+            }
+        }
+        Ok(Self::Some(streams))
+    }
+
+    /// Replaces what differs, while nobody writes.
+    async fn put_in_place(
+        self,
+        database: &Database,
+        exclusive: &mut Exclusive,
+        tables: &StreamTables,
+        moved: &BTreeSet<StreamKey>,
+    ) -> Result<Vec<(Model, u64)>, ReplayError> {
+        let mut replaced: Vec<(Model, u64)> = Vec::new();
+        let kinds: BTreeSet<&'static str> = tables.iter().map(|table| table.stream_type).collect();
+        match self {
+            Self::Some(streams) => {
+                for kind in kinds {
+                    let of_kind = streams.union(moved).filter(|(stream_type, _)| stream_type == kind);
+                    let ids: Vec<String> = of_kind.map(|(_, id)| id.clone()).collect();
+                    for ids in ids.chunks(PAGE_STREAMS) {
+                        replace(database, exclusive, (tables, kind), Some(ids), &mut replaced).await?;
+                    }
+                }
+            }
+            Self::Many => {
+                exclusive.join_whole_tables().await?;
+                for kind in kinds {
+                    replace(database, exclusive, (tables, kind), None, &mut replaced).await?;
+                }
+            }
+        }
+        for table in tables {
+            count(&mut replaced, table.model, 0);
+        }
+        replaced.sort_unstable();
+        Ok(replaced)
+    }
+}
+
+async fn replace(
+    database: &Database,
+    exclusive: &mut Exclusive,
+    (tables, kind): (&StreamTables, &str),
+    streams: Option<&[String]>,
+    replaced: &mut Vec<(Model, u64)>,
+) -> Result<(), ReplayError> {
+    let before: u64 = replaced.iter().map(|(_, rows)| rows).sum();
+    for table in of_kind(tables, kind) {
+        let part = Part::of(database, table, streams);
+        let rows = flip::put_in_place(exclusive, (table.table, table.beside), &part).await?;
+        count(replaced, table.model, rows);
+    }
+    if replaced.iter().map(|(_, rows)| rows).sum::<u64>() > before {
+        flip::outdate(exclusive, database, kind, streams).await?;
+    }
+    Ok(())
+}
+
+fn count(replaced: &mut Vec<(Model, u64)>, model: Model, rows: u64) {
+    match replaced.iter_mut().find(|(known, _)| *known == model) {
+        Some((_, before)) => *before += rows,
+        None => replaced.push((model, rows)),
+    }
+}
+
+/// The last of the next streams of a table, live or beside it; none at the end.
+async fn last_of_page(
+    database: &Database,
+    StreamTable { table, beside, only, stream_column: id, .. }: &StreamTable,
+    after: &str,
+) -> Result<Option<String>, ReplayError> {
+    let page = i64::try_from(PAGE_STREAMS).unwrap_or(i64::MAX);
+    let (mut full, mut rest): (Option<String>, Option<String>) = (None, None);
+    for name in [table.name, beside.name] {
+        let sql = format!(
+            "SELECT count(*) AS found, max(id) AS id FROM (SELECT DISTINCT {id} AS id FROM {name} WHERE {only} AND {id} > $1 \
+             ORDER BY {id} LIMIT $2) AS page"
+        );
+        let rows = database.read_bulk(&sql, &[after.into(), page.into()]).await?;
+        let Some(row) = rows.first() else { continue };
+        let Some(id) = row.get::<Option<String>>("id")? else { continue };
+        if row.get::<i64>("found")? == page {
+            full = Some(full.map_or(id.clone(), |other| other.min(id)));
+        } else {
+            rest = rest.max(Some(id));
+        }
+    }
+    // Where a page is full there may be more, so it ends there; what is left of the other comes with the next.
+    Ok(full.or(rest))
 }
 
 /// Folds every stream, on from where the run is.

@@ -37,6 +37,24 @@ async fn what_was_appended_is_loaded() {
 }
 
 #[tokio::test]
+async fn what_was_decided_from_a_snapshot_that_was_replaced_since_is_a_conflict() {
+    for (fresh, journal) in journals().await {
+        journal.append(append("u1", 0, "me")).await.unwrap();
+        let loaded = journal.load(&LOAD_USER, "u1", None).await.unwrap();
+        assert_eq!(loaded.snapshot_number, Some(1));
+        // As a replay does in the place of a snapshot that was wrong, with the same sequence.
+        let replace = "UPDATE snapshots SET current_snapshot = current_snapshot + 1";
+        fresh.database.write(replace, &[]).await.unwrap();
+        let stale = append("u1", 2, "me");
+        assert_eq!(journal.append(stale.clone()).await.unwrap_err(), AppendError::Conflict);
+        journal.append(super::Append { expected_snapshot: 2, ..stale }).await.unwrap();
+        let loaded = journal.load(&LOAD_USER, "u1", None).await.unwrap();
+        assert_eq!((loaded.sequence, loaded.snapshot_number), (Some(4), Some(3)));
+        assert_whole(&fresh.database).await;
+    }
+}
+
+#[tokio::test]
 async fn events_come_back_as_they_were_stored() {
     for (fresh, journal) in journals().await {
         journal.append(append("u1", 0, "me")).await.unwrap();

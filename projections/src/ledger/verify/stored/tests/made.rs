@@ -57,7 +57,7 @@ impl Made {
             .map(|(id, last)| {
                 json!({
                     "aggregate_type": "user", "aggregate_id": id, "last_sequence": last,
-                    "previous_sequence": 0, "payload": {},
+                    "previous_sequence": 0, "payload": {}, "current_snapshot": 1,
                 })
             })
             .collect();
