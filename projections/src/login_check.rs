@@ -151,7 +151,7 @@ macro_rules! login_check {
     ($from:literal) => {
         concat!(
             "SELECT wanted.id AS id, wanted.subject AS subject, CAST(NULL AS bigint) AS sequence, \
-             CAST(NULL AS text) AS leaf_hash, CAST(NULL AS text) AS snapshot, CAST(NULL AS text) AS tail, \
+             CAST(NULL AS bigint) AS snapshot_number, CAST(NULL AS text) AS leaf_hash, CAST(NULL AS text) AS snapshot, CAST(NULL AS text) AS tail, \
              CAST({object}'user_id', u.user_id, 'two_factor_enabled', {boolean}u.two_factor_enabled{/boolean}, \
              'totp_usable', {boolean}u.totp_usable{/boolean}, \
              'recovery_code_usable', {boolean}u.recovery_code_usable{/boolean}, \

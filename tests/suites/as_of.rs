@@ -8,6 +8,7 @@ on_both_databases![
     the_ends_of_the_log_are_defined,
     what_cannot_be_asked_is_refused,
     sessions_are_those_that_had_not_ended,
+    what_a_slow_clock_recorded_brings_nothing_else_along,
 ];
 
 /// What a live route shows of one thing, without what only the present has.
@@ -117,4 +118,20 @@ async fn sessions_are_those_that_had_not_ended(app: TestApp) {
     // Asking is on the record.
     let reads = app.entries("type=AuditRead").await;
     assert!(reads.iter().any(|read| read["data"]["filter"]["route"] == "as_of"), "{reads:?}");
+}
+
+async fn what_a_slow_clock_recorded_brings_nothing_else_along(app: TestApp) {
+    let office = app.administrator("Nordlys").await;
+    app.advance_s(100);
+    app.enforce(&office).await;
+    // The clock of another node is behind: what it records gets its place after what came later.
+    app.advance_s(-50);
+    let ben = app.register("Ben").await;
+    app.advance_s(200);
+    app.wait_for_the_trail().await;
+    let between = clock::text(app.now() - chrono::TimeDelta::seconds(190));
+    assert_eq!(then(&app, &ben.path(""), &between).await["display_name"], "Ben");
+    assert_eq!(then(&app, &office.path(""), &between).await["enforcement"]["enforced"], false);
+    let later = clock::text(app.now() - chrono::TimeDelta::seconds(150));
+    assert_eq!(then(&app, &office.path(""), &later).await["enforcement"]["enforced"], true);
 }

@@ -1,7 +1,7 @@
 //! What auditors ask: how a person or an agreement was at a moment.
 //!
-//! Everything is folded from the ledger's first entries, so the answer for a moment is the same whenever it
-//! is asked for. Asking is recorded, like reading the trail.
+//! Everything is folded from what the ledger's first entries had recorded by then, so the answer for a moment is
+//! the same whenever it is asked for. Asking is recorded, like reading the trail.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -14,7 +14,8 @@ use countersign_domain::user::session::Session;
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::coverage::{Coverage, CoverageDay, days};
 use countersign_projections::replay::ReplayError;
-use countersign_projections::replay::as_of::{AgreementAt, UserAt, agreement_at, size_at, user_at};
+use countersign_projections::replay::as_of::{AgreementAt, UserAt, agreement_at, moment, user_at};
+use countersign_projections::replay::streams::Moment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -48,7 +49,7 @@ pub struct AsOf {
 pub struct Folded {
     /// The moment.
     as_of: DateTime<Utc>,
-    /// So many entries of the ledger were folded, from the first on.
+    /// What had been recorded by then among so many entries of the ledger, from the first on, was folded.
     position: u64,
 }
 
@@ -133,13 +134,13 @@ pub async fn user(
     let as_of = app.moment_asked(asked.as_of)?;
     let filter = AuditFilter { user: Some(id), to: asked.as_of, ..AuditFilter::of(AuditRoute::AsOf) };
     app.record_audit_read(&request, filter).await?;
-    let folded = app.folded_at(as_of).await?;
+    let moment = app.moment_of(as_of).await?;
     let not_there = || Problem::not_found("user at that time");
-    let UserAt { state, links } = user_at(&app.database, id, folded.position).await?.ok_or_else(not_there)?;
+    let UserAt { state, links } = user_at(&app.database, id, moment).await?.ok_or_else(not_there)?;
     let profile = state.profile().ok_or_else(not_there)?;
     let user = UserView::of(id, profile, &state, &links, &app.opener_of(id).await?, as_of)?;
     let live = state.sessions().iter().rev().filter(|session| as_of < session.expires_at);
-    Ok(Json(UserAsOf { folded, user, sessions: live.map(SessionAsOf::of).collect() }))
+    Ok(Json(UserAsOf { folded: moment.into(), user, sessions: live.map(SessionAsOf::of).collect() }))
 }
 
 /// Shows an agreement as it was at a moment.
@@ -157,9 +158,9 @@ pub async fn agreement(
     let as_of = app.moment_asked(asked.as_of)?;
     let filter = AuditFilter { agreement: Some(id), to: asked.as_of, ..AuditFilter::of(AuditRoute::AsOf) };
     app.record_audit_read(&request, filter).await?;
-    let folded = app.folded_at(as_of).await?;
+    let moment = app.moment_of(as_of).await?;
     let AgreementAt { state, members, administrator, administers_count } =
-        agreement_at(&app.database, id, folded.position)
+        agreement_at(&app.database, id, moment)
             .await?
             .ok_or_else(|| Problem::not_found("agreement at that time"))?;
     let superusers = members.iter().filter(|(_, member)| member.role == Role::Superuser);
@@ -176,7 +177,7 @@ pub async fn agreement(
     let administers_count = i64::try_from(administers_count).unwrap_or(i64::MAX);
     let agreement = AgreementView::of(id, &state, administers_count)?;
     let members_count = members.iter().count();
-    Ok(Json(AgreementAsOf { folded, agreement, administrator, members_count, superusers }))
+    Ok(Json(AgreementAsOf { folded: moment.into(), agreement, administrator, members_count, superusers }))
 }
 
 /// Which days.
@@ -249,7 +250,9 @@ pub async fn coverage(
     };
     app.record_audit_read(&request, filter).await?;
     if !app.ledger.has_taken_in_everything::<Coverage>().await? {
-        return Err(busy("Coverage has not taken in every entry of the ledger; /readyz says why."));
+        return Err(busy(
+            "Coverage has not taken in every entry of the ledger yet; /metrics says how far it is, /readyz what keeps it.",
+        ));
     }
     let days = days(&app.database, id, (from, to), now).await?;
     let view = |day: CoverageDay| CoverageDayView {
@@ -262,6 +265,12 @@ pub async fn coverage(
         overdue: day.overdue,
     };
     Ok(Json(CoverageView { items: days.into_iter().map(view).collect() }))
+}
+
+impl From<Moment> for Folded {
+    fn from(Moment { at, size }: Moment) -> Self {
+        Self { as_of: at, position: size }
+    }
 }
 
 impl SessionAsOf {
@@ -289,7 +298,7 @@ impl App {
         }
     }
 
-    async fn folded_at(&self, as_of: Timestamp) -> Result<Folded, Problem> {
+    async fn moment_of(&self, as_of: Timestamp) -> Result<Moment, Problem> {
         if as_of > self.clock.now() - RECENT && !self.ledger.has_placed_what_waits().await? {
             return Err(busy(
                 "What was recorded just now has no place in the ledger yet. Ask again, or for an earlier moment.",
@@ -297,9 +306,11 @@ impl App {
         }
         // What the trail has not taken in, however old it is, would be missing.
         if !self.ledger.has_taken_in_everything::<AuditTrail>().await? {
-            return Err(busy("The trail has not taken in every entry of the ledger; /readyz says why."));
+            return Err(busy(
+                "The trail has not taken in every entry of the ledger yet; /metrics says how far it is, /readyz what keeps it.",
+            ));
         }
-        Ok(Folded { as_of, position: size_at(&self.database, as_of).await? })
+        Ok(moment(&self.database, as_of).await?)
     }
 
     async fn opener_of(&self, id: UserId) -> Result<Opener, Problem> {

@@ -1,7 +1,7 @@
 //! People and agreements as they were: folded from the ledger's first entries.
 //!
-//! A moment is turned into a number of entries once, and everything is folded from these. So an answer is
-//! the same however often it is asked for, and whoever holds the ledger can check it.
+//! A moment is turned into a number of entries once, and what of these was recorded by then is folded. So an
+//! answer is the same however often it is asked for, and whoever holds the ledger can check it.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +12,7 @@ use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::user::User;
 
 use super::folded::{FoldedStream, Members, State};
-use super::streams::Extent;
+use super::streams::{Extent, Moment};
 use super::{ReplayError, number};
 use crate::audit_trail::AUDIT_TRAIL;
 use crate::database::{Database, DatabaseError, Row};
@@ -47,12 +47,17 @@ pub struct AgreementAt {
     pub administers_count: u64,
 }
 
-/// How many entries the ledger had once everything recorded at this moment or before was in it. Clocks of
-/// several nodes differ, so entries recorded a little later may be among them.
+/// A moment, with the entries that the ledger had once everything recorded by then was in it. Clocks of several
+/// nodes differ, and one append takes longer than another: entries recorded later may be among them, and one
+/// that came to its place more than [`OVERTAKEN_MAX`] entries late is not.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn size_at(database: &Database, at: Timestamp) -> Result<u64, ReplayError> {
+pub async fn moment(database: &Database, at: Timestamp) -> Result<Moment, ReplayError> {
+    Ok(Moment { at, size: size_at(database, at).await? })
+}
+
+async fn size_at(database: &Database, at: Timestamp) -> Result<u64, ReplayError> {
     let latest = format!(
         "SELECT position FROM {AUDIT_TRAIL} WHERE recorded_at <= $1 ORDER BY recorded_at DESC, position DESC LIMIT 1"
     );
@@ -73,12 +78,12 @@ pub async fn size_at(database: &Database, at: Timestamp) -> Result<u64, ReplayEr
     }
 }
 
-/// A person as the ledger's first entries make them; none before there was an account.
+/// A person as they were; none before there was an account.
 ///
 /// # Errors
 /// When the database does not answer, or an event cannot be folded.
-pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Option<UserAt>, ReplayError> {
-    let Some(folded) = FoldedStream::read(database, ("user", &id.to_string()), Extent::Below(size)).await?
+pub async fn user_at(database: &Database, id: UserId, moment: Moment) -> Result<Option<UserAt>, ReplayError> {
+    let Some(folded) = FoldedStream::read(database, ("user", &id.to_string()), Extent::At(moment)).await?
     else {
         return Ok(None);
     };
@@ -90,8 +95,8 @@ pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Optio
     let mut links = Vec::new();
     // One office may administer all of them.
     let mut administrators: BTreeMap<AgreementId, Option<(AgreementId, Agreement)>> = BTreeMap::new();
-    for row in database.read_bulk(&ever_linked, &[id.to_string().into(), number(size)]).await? {
-        let Some((agreement_id, agreement, members)) = agreement_of(database, &row, size).await? else {
+    for row in database.read_bulk(&ever_linked, &[id.to_string().into(), number(moment.size)]).await? {
+        let Some((agreement_id, agreement, members)) = agreement_of(database, &row, moment).await? else {
             continue;
         };
         let Some(member) = members.get(id) else { continue };
@@ -100,7 +105,7 @@ pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Optio
             Some(by) => match administrators.entry(by) {
                 Entry::Occupied(known) => known.get().clone(),
                 Entry::Vacant(place) => {
-                    place.insert(administrator_of(database, &agreement, size).await?).clone()
+                    place.insert(administrator_of(database, &agreement, moment).await?).clone()
                 }
             },
         };
@@ -110,48 +115,48 @@ pub async fn user_at(database: &Database, id: UserId, size: u64) -> Result<Optio
     Ok(Some(UserAt { state: *state, links }))
 }
 
-/// An agreement as the ledger's first entries make it; none before it was opened.
+/// An agreement as it was; none before it was opened.
 ///
 /// # Errors
 /// When the database does not answer, or an event cannot be folded.
 pub async fn agreement_at(
     database: &Database,
     id: AgreementId,
-    size: u64,
+    moment: Moment,
 ) -> Result<Option<AgreementAt>, ReplayError> {
-    let Some((state, members)) = fold_agreement(database, id, size).await? else { return Ok(None) };
-    let administrator = administrator_of(database, &state, size).await?;
-    let administers_count = administers_count(database, id, size).await?;
+    let Some((state, members)) = fold_agreement(database, id, moment).await? else { return Ok(None) };
+    let administrator = administrator_of(database, &state, moment).await?;
+    let administers_count = administers_count(database, id, moment).await?;
     Ok(Some(AgreementAt { state, members, administrator, administers_count }))
 }
 
 async fn agreement_of(
     database: &Database,
     row: &Row,
-    size: u64,
+    moment: Moment,
 ) -> Result<Option<(AgreementId, Agreement, Members)>, ReplayError> {
     let id: Option<String> = row.get("agreement_id")?;
     let Some(id) = id.and_then(|id| id.parse().ok()) else { return Ok(None) };
-    let folded = fold_agreement(database, id, size).await?;
+    let folded = fold_agreement(database, id, moment).await?;
     Ok(folded.map(|(agreement, members)| (id, agreement, members)))
 }
 
 async fn administrator_of(
     database: &Database,
     agreement: &Agreement,
-    size: u64,
+    moment: Moment,
 ) -> Result<Option<(AgreementId, Agreement)>, ReplayError> {
     let Some(id) = agreement.administered_by() else { return Ok(None) };
-    let folded = fold_agreement(database, id, size).await?;
+    let folded = fold_agreement(database, id, moment).await?;
     Ok(folded.filter(|(agreement, _)| agreement.closed_at().is_none()).map(|(agreement, _)| (id, agreement)))
 }
 
 async fn fold_agreement(
     database: &Database,
     id: AgreementId,
-    size: u64,
+    moment: Moment,
 ) -> Result<Option<(Agreement, Members)>, ReplayError> {
-    let folded = FoldedStream::read(database, ("agreement", &id.to_string()), Extent::Below(size)).await?;
+    let folded = FoldedStream::read(database, ("agreement", &id.to_string()), Extent::At(moment)).await?;
     Ok(folded.and_then(|folded| match folded.state {
         State::Agreement(_, agreement, members) => Some((*agreement, members)),
         State::User(..) | State::Instance(_) => None,
@@ -159,17 +164,19 @@ async fn fold_agreement(
 }
 
 /// Who administers whom is told by the administered, so all that was ever said of it is gone through.
-async fn administers_count(database: &Database, id: AgreementId, size: u64) -> Result<u64, ReplayError> {
+async fn administers_count(database: &Database, id: AgreementId, moment: Moment) -> Result<u64, ReplayError> {
     let sql = format!(
         "SELECT t.position, t.agreement_id, e.event_type, e.event_version, CAST(e.payload AS text) AS payload FROM (SELECT * FROM {AUDIT_TRAIL} \
          WHERE event_type IN ('AdministrationChanged', 'AgreementClosed') AND position >= $1 AND position < $2 \
-         ORDER BY position LIMIT $3) AS t LEFT JOIN events e ON e.aggregate_type = t.aggregate_type \
+         AND recorded_at <= $4 ORDER BY position LIMIT $3) AS t LEFT JOIN events e ON e.aggregate_type = t.aggregate_type \
          AND e.aggregate_id = t.aggregate_id AND e.sequence = t.sequence ORDER BY t.position"
     );
     let mut administered: BTreeMap<String, bool> = BTreeMap::new();
     let mut from: i64 = 0;
     loop {
-        let rows = database.read_bulk(&sql, &[from.into(), number(size), PAGE_ROWS.into()]).await?;
+        let rows = database
+            .read_bulk(&sql, &[from.into(), number(moment.size), PAGE_ROWS.into(), moment.at.into()])
+            .await?;
         for row in &rows {
             from = row.get::<i64>("position")? + 1;
             let event: Option<AgreementEvent> = event_of(row)?;

@@ -68,13 +68,13 @@ const OF_ONE: &str = select!(
      AND e.aggregate_id = k.aggregate_id AND e.sequence = k.sequence ORDER BY k.sequence"
 );
 
-const OF_ONE_BELOW: &str = select!(
+const OF_ONE_AT: &str = select!(
     "k.position",
     "(SELECT position, aggregate_type, aggregate_id, sequence FROM ledger_entries \
      WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 AND position < $5 \
      ORDER BY sequence LIMIT $4) AS k \
      LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
-     AND e.sequence = k.sequence ORDER BY k.sequence"
+     AND e.sequence = k.sequence WHERE coalesce(e.recorded_at, $6) <= $6 ORDER BY k.sequence"
 );
 
 /// Reads all events of the ledger below a size, in the order of their streams.
@@ -126,8 +126,17 @@ impl<'d> Streams<'d> {
 pub enum Extent {
     /// All of it, what waits for its place too.
     Everything,
-    /// What is among so many first entries of the ledger.
-    Below(u64),
+    /// What had been recorded at a moment.
+    At(Moment),
+}
+
+/// A moment, and the entries of the ledger that are gone through for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// What was recorded then or before counts. Times never go back within a stream.
+    pub at: Timestamp,
+    /// So many entries, from the first on.
+    pub size: u64,
 }
 
 /// The next events of one stream after a sequence.
@@ -140,17 +149,19 @@ pub async fn events_of(
     after: i64,
     extent: Extent,
 ) -> Result<Vec<PastEvent>, LedgerError> {
-    let (sql, below) = match extent {
-        Extent::Everything => (OF_ONE, None),
-        Extent::Below(size) => (OF_ONE_BELOW, Some(number(size))),
-    };
     let mut params = vec![stream_type.into(), stream_id.into(), after.into(), PAGE_EVENTS.into()];
-    params.extend(below);
+    let sql = match extent {
+        Extent::Everything => OF_ONE,
+        Extent::At(Moment { at, size }) => {
+            params.extend([number(size), at.into()]);
+            OF_ONE_AT
+        }
+    };
     let rows = database.read_bulk(sql, &params).await?;
     rows.iter().map(read_event).collect()
 }
 
-/// Whether a page of events was the last one.
+/// Whether a page of events was the last one. One that ends at a moment is.
 pub(super) fn is_last_page(events: &[PastEvent]) -> bool {
     i64::try_from(events.len()) != Ok(PAGE_EVENTS)
 }
