@@ -174,11 +174,16 @@ async fn advance<P: Projection>(
     own.transact_derived(steps).await
 }
 
-/// Within the transaction that replaces rows of a projection: whoever worked from them begins again.
-pub(crate) async fn outdate<P: Projection>(exclusive: &mut Exclusive) -> Result<(), DatabaseError> {
-    let outdate =
-        "UPDATE projection_checkpoints SET epoch = epoch + 1 WHERE projection = $1 AND version = $2";
-    exclusive.execute(outdate, vec![P::NAME.into(), P::VERSION.into()]).await?;
+/// Within the transaction that replaces rows of a projection by those of the entries below a position: whoever
+/// worked from them begins again there.
+pub(crate) async fn outdate<P: Projection>(
+    exclusive: &mut Exclusive,
+    position: u64,
+) -> Result<(), DatabaseError> {
+    let outdate = "UPDATE projection_checkpoints SET position = $1, epoch = epoch + 1 \
+                   WHERE projection = $2 AND version = $3";
+    let position = i64::try_from(position).unwrap_or(i64::MAX);
+    exclusive.execute(outdate, vec![position.into(), P::NAME.into(), P::VERSION.into()]).await?;
     Ok(())
 }
 

@@ -43,7 +43,7 @@ async fn after_any_mix_of_commands_every_read_model_equals_its_replay(app: TestA
 }
 
 /// Rows that are wrong in every way, and in every read model.
-const TAMPERINGS: [(&str, &str, &str); 13] = [
+const TAMPERINGS: [(&str, &str, &str); 16] = [
     ("snapshots", "DELETE FROM snapshots WHERE aggregate_type = 'user'", "is missing"),
     (
         "snapshots",
@@ -80,6 +80,21 @@ const TAMPERINGS: [(&str, &str, &str); 13] = [
         "has another with_two_factor",
     ),
     ("coverage", "DELETE FROM coverage_members_v2", "is missing"),
+    (
+        "audit_trail",
+        "UPDATE projection_checkpoints SET position = position - 3 WHERE projection = 'audit_trail'",
+        "has another position",
+    ),
+    (
+        "audit_trail",
+        "UPDATE projection_checkpoints SET position = position + 7 WHERE projection = 'audit_trail'",
+        "has another position",
+    ),
+    (
+        "coverage",
+        "UPDATE projection_checkpoints SET position = position + 7 WHERE projection = 'coverage'",
+        "has another position",
+    ),
     ("coverage", "INSERT INTO coverage_two_factor_v2 VALUES ('zz')", "should not be there"),
 ];
 

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use super::ReplayError;
 use super::model::{Model, StreamTable};
 use super::report::{DIFFERENCES_NAMED_MAX, Difference, Kind, ModelReport};
+use crate::catch_up::{self, Projection};
+use crate::database::Database;
+use crate::ledger::store::LedgerStore;
 use crate::ledger::tree::Hash;
 use crate::table::{Column, Value};
 
@@ -65,6 +69,29 @@ impl Tally {
                 named.push(Difference { model: self.model, table: table.0, key: key.clone(), kind });
             }
         }
+    }
+
+    /// Takes in how far a read model says it is: no less than it must be, and no more than there is.
+    pub(super) async fn take_in_checkpoint<P: Projection>(
+        &mut self,
+        database: &Database,
+        size: u64,
+        named: &mut Vec<Difference>,
+    ) -> Result<(), ReplayError> {
+        let position = catch_up::position::<P>(database).await?;
+        let state = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?;
+        if (size..=state.size()).contains(&position) {
+            return Ok(());
+        }
+        self.differences += 1;
+        let (table, key) = ("projection_checkpoints", self.model.name().to_owned());
+        named.push(Difference {
+            model: self.model,
+            table,
+            key,
+            kind: Kind::Altered { columns: vec!["position"] },
+        });
+        Ok(())
     }
 
     pub(super) fn report(self) -> ModelReport {

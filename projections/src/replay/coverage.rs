@@ -9,10 +9,12 @@ use tempfile::TempDir;
 use super::ReplayError;
 use super::compare::{Rows, Tally};
 use super::model::{Model, value};
+use super::rebuild::follower_size;
 use super::report::{Difference, ModelReport};
 use crate::catch_up::{self, CaughtUp, catch_up_elsewhere};
 use crate::coverage::{COVERAGE, COVERAGE_MEMBERS, COVERAGE_TABLES, COVERAGE_TWO_FACTOR, Coverage};
 use crate::database::{Database, DatabaseError};
+use crate::ledger::store::LedgerStore;
 use crate::table::{Table, Value, text};
 
 /// So many agreements, or people, are compared at once, and so many rows written.
@@ -49,10 +51,12 @@ async fn replay_and_compare<'d>(
         tokio::time::sleep(POLL).await;
     }
     let replay = Replay::new(database).await?;
-    // One that is behind for longer differs.
-    let position = catch_up::position::<Coverage>(database).await?.max(size);
+    // One that is behind for longer differs, and one that says it is past the ledger too.
+    let ledger = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?;
+    let position = catch_up::position::<Coverage>(database).await?.max(size).min(ledger.size());
     replay.up_to(position).await?;
     let mut tally = Tally::of(Model::Coverage);
+    tally.take_in_checkpoint::<Coverage>(database, size, named).await?;
     for (table, column) in TABLES {
         for side in [Side::Stored, Side::Replayed] {
             replay.compare_table(table, column, side, &mut tally, named).await?;
@@ -66,7 +70,7 @@ pub(super) async fn rebuild(
     database: &Database,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<u64, ReplayError> {
-    let size = catch_up::position::<Coverage>(database).await?;
+    let size = follower_size::<Coverage>(database).await?;
     let (replay, ModelReport { differences, .. }) =
         replay_and_compare(database, size, &mut Vec::new()).await?;
     progress(size, size);
@@ -77,8 +81,9 @@ pub(super) async fn rebuild(
     locked.push("projection_checkpoints");
     let mut exclusive = database.exclusive(&locked).await?;
     // Nobody moves it any more.
-    replay.up_to(catch_up::position::<Coverage>(database).await?).await?;
-    catch_up::outdate::<Coverage>(&mut exclusive).await?;
+    let position = follower_size::<Coverage>(database).await?;
+    replay.up_to(position).await?;
+    catch_up::outdate::<Coverage>(&mut exclusive, position).await?;
     for table in COVERAGE_TABLES {
         exclusive.execute(&format!("DELETE FROM {}", table.name), Vec::new()).await?;
         let mut offset = 0;
@@ -174,7 +179,7 @@ impl<'d> Replay<'d> {
     ) -> Result<(Rows, Rows), ReplayError> {
         for _ in 0..LOOKS_MAX {
             let position = catch_up::position::<Coverage>(self.ledger).await?;
-            self.up_to(position).await?;
+            self.up_to(follower_size::<Coverage>(self.ledger).await?).await?;
             let stored = rows_of(self.ledger, table, column, ids).await?;
             let replayed = rows_of(&self.own, table, column, ids).await?;
             if catch_up::position::<Coverage>(self.ledger).await? == position || stored == replayed {

@@ -105,7 +105,19 @@ impl FoldedStream {
         stream: (&str, &str),
         extent: Extent,
     ) -> Result<Option<Self>, ReplayError> {
-        let mut folded: Option<Self> = None;
+        Self::read_on(database, stream, None, extent).await
+    }
+
+    /// Folds what came to a stream since, after what was folded of it.
+    ///
+    /// # Errors
+    /// As for [`FoldedStream::read`].
+    pub(super) async fn read_on(
+        database: &Database,
+        stream: (&str, &str),
+        mut folded: Option<Self>,
+        extent: Extent,
+    ) -> Result<Option<Self>, ReplayError> {
         loop {
             let after = folded.as_ref().map_or(0, |folded| folded.sequence);
             let events = events_of(database, stream, after, extent).await?;

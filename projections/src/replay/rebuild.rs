@@ -11,6 +11,8 @@ mod flip;
 mod follower;
 pub(super) mod streams;
 
+pub(super) use follower::follower_size;
+
 use crate::database::Database;
 use crate::ledger::store::LedgerStore;
 

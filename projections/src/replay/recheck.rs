@@ -18,12 +18,12 @@ pub(super) async fn look_again(
     tables: &[&'static StreamTable],
     stream: (&str, &str),
 ) -> Result<Vec<(Rows, Rows)>, ReplayError> {
+    let mut folded = None;
     for _ in 0..LOOKS_MAX {
         let before = sequence(database, stream).await?;
-        let replayed = FoldedStream::read(database, stream, Extent::Everything)
-            .await?
-            .map(|folded| folded.rows())
-            .unwrap_or_default();
+        // From the second look on only what came since is folded, so that a long stream is overtaken too.
+        folded = FoldedStream::read_on(database, stream, folded, Extent::Everything).await?;
+        let replayed = folded.as_ref().map(FoldedStream::rows).unwrap_or_default();
         let mut both = Vec::with_capacity(tables.len());
         for table in tables {
             let stored = stored(database, table, stream.1).await?;

@@ -139,7 +139,7 @@ impl Projection for Interrupted {
         let batch = Coverage.take(ledger, own, from, to).await?;
         if self.0.fetch_add(1, Ordering::Relaxed) == 0 {
             let mut exclusive = own.exclusive(&["projection_checkpoints"]).await?;
-            outdate::<Coverage>(&mut exclusive).await?;
+            outdate::<Coverage>(&mut exclusive, 0).await?;
             exclusive.commit().await?;
         }
         Ok(batch)

@@ -40,6 +40,7 @@ pub(super) async fn compare(
         tokio::time::sleep(POLL).await;
     }
     let mut tally = Tally::of(Model::AuditTrail);
+    tally.take_in_checkpoint::<AuditTrail>(database, size, named).await?;
     let mut seen = 0;
     let read_trail =
         format!("SELECT * FROM {AUDIT_TRAIL} WHERE position >= $1 AND position < $2 ORDER BY position");

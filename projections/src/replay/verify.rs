@@ -11,7 +11,7 @@ use super::folded::FoldedStream;
 use super::model::{Model, STREAM_TABLES, StreamTable};
 use super::recheck::{look_again, read_all, rows_of};
 use super::report::{Difference, ReplayReport};
-use super::streams::Streams;
+use super::streams::{PastEvent, Streams};
 use super::unplaced::count_unplaced;
 use super::{ReplayError, Unreadable, coverage, trail};
 use crate::database::Database;
@@ -106,6 +106,26 @@ struct Chunk {
     broken: BTreeSet<String>,
 }
 
+/// The stream whose events are gone through.
+enum Current {
+    Folded(FoldedStream),
+    /// Nobody knows what it amounts to: its kind, and its id.
+    Broken(String, String),
+}
+
+impl Current {
+    fn key(&self) -> (&str, &str) {
+        match self {
+            Self::Folded(folded) => (&folded.stream_type, &folded.stream_id),
+            Self::Broken(stream_type, stream_id) => (stream_type, stream_id),
+        }
+    }
+
+    fn holds(&self, event: &PastEvent) -> bool {
+        self.key() == (event.stream_type.as_str(), event.stream_id.as_str())
+    }
+}
+
 /// Where the rows end that are compared with a chunk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
@@ -136,37 +156,17 @@ impl<'d> Run<'d> {
 
     async fn fold_all(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<(), ReplayError> {
         let mut streams = Streams::below(self.database, u64::MAX);
-        let mut current: Option<Result<FoldedStream, (String, String)>> = None;
+        let mut current: Option<Current> = None;
         loop {
             let events = streams.next_page().await?;
             if events.is_empty() {
                 break;
             }
             for event in &events {
-                let same = match &current {
-                    Some(Ok(folded)) => folded.holds(event),
-                    Some(Err((stream_type, id))) => {
-                        *stream_type == event.stream_type && *id == event.stream_id
-                    }
-                    None => false,
-                };
-                if !same {
+                if current.as_ref().is_none_or(|current| !current.holds(event)) {
                     self.finish_stream(current.take()).await?;
-                    current = match FoldedStream::before(event) {
-                        Ok(folded) => Some(Ok(folded)),
-                        Err(error) => Some(Err(self.broken(error))),
-                    };
                 }
-                if let Some(Ok(folded)) = &mut current {
-                    match folded.apply(event) {
-                        // What came after this began is compared, and counted by the next.
-                        Ok(()) if event.position.is_some_and(|position| position < self.size) => {
-                            self.events += 1;
-                        }
-                        Ok(()) => {}
-                        Err(error) => current = Some(Err(self.broken(error))),
-                    }
-                }
+                current = Some(self.fold(current, event));
             }
             progress(self.events, self.size);
         }
@@ -183,32 +183,46 @@ impl<'d> Run<'d> {
         Ok(())
     }
 
-    fn broken(&mut self, error: Unreadable) -> (String, String) {
-        let stream = (error.stream_type.clone(), error.stream_id.clone());
+    /// Folds an event into its stream, which begins with it where there is none.
+    fn fold(&mut self, current: Option<Current>, event: &PastEvent) -> Current {
+        let folded = match current {
+            Some(Current::Folded(folded)) => Ok(folded),
+            Some(broken @ Current::Broken(..)) => return broken,
+            None => FoldedStream::before(event),
+        };
+        match folded.and_then(|mut folded| folded.apply(event).map(|()| folded)) {
+            Ok(folded) => {
+                // What came after this began is compared, and counted by the next.
+                self.events += u64::from(event.position.is_some_and(|position| position < self.size));
+                Current::Folded(folded)
+            }
+            Err(error) => {
+                self.name(error);
+                Current::Broken(event.stream_type.clone(), event.stream_id.clone())
+            }
+        }
+    }
+
+    /// Names an event that cannot be folded.
+    fn name(&mut self, error: Unreadable) {
         self.unreadable_total += 1;
         if self.unreadable.len() < UNREADABLE_NAMED_MAX {
             self.unreadable.push(error);
         }
-        stream
     }
 
-    async fn finish_stream(
-        &mut self,
-        stream: Option<Result<FoldedStream, (String, String)>>,
-    ) -> Result<(), ReplayError> {
+    async fn finish_stream(&mut self, stream: Option<Current>) -> Result<(), ReplayError> {
         let Some(stream) = stream else { return Ok(()) };
-        let (stream_type, stream_id) = match &stream {
-            Ok(folded) => (folded.stream_type.clone(), folded.stream_id.clone()),
-            Err(stream) => stream.clone(),
-        };
+        let (stream_type, stream_id) = stream.key();
+        let (stream_type, stream_id) = (stream_type.to_owned(), stream_id.to_owned());
         if self.chunk.stream_type != stream_type {
             self.flush(Until::End).await?;
             self.visited.insert(stream_type.clone());
             self.chunk = Chunk { stream_type, ..Chunk::default() };
         }
         match stream {
-            Ok(folded) => self.chunk.rows.extend(folded.rows()),
-            Err(_) => drop(self.chunk.broken.insert(stream_id.clone())),
+            Current::Folded(folded) => self.chunk.rows.extend(folded.rows()),
+            Current::Broken(..) => drop(self.chunk.broken.insert(stream_id.clone())),
         }
         self.chunk.last = stream_id;
         self.chunk.streams += 1;
@@ -261,7 +275,7 @@ impl<'d> Run<'d> {
     }
 
     async fn look_again(
-        &self,
+        &mut self,
         stream_type: &str,
         tables: &[&'static StreamTable],
         both: &mut [(Rows, Rows)],
@@ -274,7 +288,14 @@ impl<'d> Run<'d> {
             }
         }
         for stream_id in streams {
-            let again = look_again(self.database, tables, (stream_type, &stream_id)).await?;
+            let again = match look_again(self.database, tables, (stream_type, &stream_id)).await {
+                // What waits for its place may be what does not read.
+                Err(ReplayError::Unreadable(error)) => {
+                    self.name(error);
+                    tables.iter().map(|_| (Rows::new(), Rows::new())).collect()
+                }
+                looked => looked?,
+            };
             for ((table, (replayed, stored)), (replayed_again, stored_again)) in
                 tables.iter().zip(both.iter_mut()).zip(again)
             {

@@ -5,6 +5,7 @@ use super::flip::{Part, put_in_place};
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
 use crate::database::{Database, Step, Transacted};
+use crate::ledger::store::LedgerStore;
 use crate::replay::ReplayError;
 
 /// So many entries are taken in at once.
@@ -12,15 +13,22 @@ const BATCH_ENTRIES: u64 = 16_384;
 
 const PAIRS: [Pair; 1] = [(&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL)];
 
+/// How many entries a read model is to hold: as many as it says, but no more than there are.
+pub(in crate::replay) async fn follower_size<P: Projection>(database: &Database) -> Result<u64, ReplayError> {
+    let position = catch_up::position::<P>(database).await?;
+    let state = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?;
+    Ok(position.min(state.size()))
+}
+
 /// Rebuilds the audit trail; how many rows were replaced.
 pub(super) async fn rebuild(
     database: &Database,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<u64, ReplayError> {
-    let size = catch_up::position::<AuditTrail>(database).await?;
+    let size = follower_size::<AuditTrail>(database).await?;
     let mut run = Run::begin(database, "audit_trail", &PAIRS, size).await?;
     loop {
-        let size = catch_up::position::<AuditTrail>(database).await?;
+        let size = follower_size::<AuditTrail>(database).await?;
         if run.seen >= size {
             break;
         }
@@ -35,13 +43,13 @@ pub(super) async fn rebuild(
     let live = AUDIT_TRAIL_TABLE.name;
     let mut exclusive = database.exclusive(&[live, "projection_checkpoints"]).await?;
     // Nobody moves it any more, so the rest is what the live trail has taken in since.
-    let position = catch_up::position::<AuditTrail>(database).await?;
+    let position = follower_size::<AuditTrail>(database).await?;
     let (sql, params) = AuditTrail::insert(REPLAYED_AUDIT_TRAIL.name, signed(run.seen), signed(position));
     let taken = exclusive.execute(&sql, params).await?;
     if taken != position.saturating_sub(run.seen) {
         return Err(stopped(database, run.seen, position).await?);
     }
-    catch_up::outdate::<AuditTrail>(&mut exclusive).await?;
+    catch_up::outdate::<AuditTrail>(&mut exclusive, position).await?;
     exclusive.join_whole_tables().await?;
     let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
     let replaced = put_in_place(&mut exclusive, pair, &Part::whole(&AUDIT_TRAIL_TABLE)).await?;
