@@ -15,7 +15,7 @@ use countersign_projections::replay::{Rebuilt, ReplayReport};
 use serde_json::Value;
 
 use crate::{
-    Client, Place,
+    Client, Person, Place,
     clock::TestClock,
     place::{self, Node},
     product::{self, WebhookTargets},
@@ -161,6 +161,21 @@ impl TestApp {
     /// Rebuilds every read model while the node goes on.
     pub async fn rebuild_all(&self) -> Rebuilt {
         product::rebuild_all(&self.inside()).await
+    }
+
+    /// Takes two-factor away from somebody, as an operator does.
+    pub async fn reset_two_factor(&self, person: &Person) {
+        product::reset_two_factor(&self.inside(), &person.id).await;
+    }
+
+    /// Erases somebody, unless an agreement would be left without a superuser.
+    pub async fn try_to_erase(&self, person: &Person) -> bool {
+        product::erase(&self.inside(), &person.id).await
+    }
+
+    /// Revokes an API key other than the test's own.
+    pub async fn revoke_some_key(&self) {
+        product::revoke_key_but(&self.inside(), "suites").await;
     }
 
     /// Takes all snapshots away.

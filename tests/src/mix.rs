@@ -29,6 +29,11 @@ enum Act {
     Close(usize),
     EndSessions(usize),
     RegisterWebhook,
+    DeleteWebhook,
+    ChangePassword(usize),
+    Reset(usize),
+    Erase(usize),
+    IssueAndRevokeKey,
     ReadTrail(usize),
     TimePasses(i64),
 }
@@ -55,6 +60,11 @@ fn acts(count: usize) -> impl Strategy<Value = Vec<Act>> {
         1 => any::<usize>().prop_map(Act::Close),
         1 => any::<usize>().prop_map(Act::EndSessions),
         1 => proptest::strategy::Just(Act::RegisterWebhook),
+        1 => proptest::strategy::Just(Act::DeleteWebhook),
+        1 => any::<usize>().prop_map(Act::ChangePassword),
+        1 => any::<usize>().prop_map(Act::Reset),
+        1 => any::<usize>().prop_map(Act::Erase),
+        1 => proptest::strategy::Just(Act::IssueAndRevokeKey),
         1 => any::<usize>().prop_map(Act::ReadTrail),
         3 => (1_i64..100_000).prop_map(Act::TimePasses),
     ];
@@ -68,7 +78,12 @@ pub struct Mixed {
     pub people: Vec<(Person, Option<TwoFactor>)>,
     /// Every agreement, closed ones too.
     pub agreements: Vec<Agreement>,
+    /// Nobody is erased, so that what was shown of people can be compared later.
+    pub nobody_is_erased: bool,
 }
+
+/// Nobody is reset or erased when so few are left.
+const PEOPLE_MIN: usize = 3;
 
 impl TestApp {
     /// Does so many things, others for each seed. Much of it is refused, as it should be.
@@ -154,6 +169,28 @@ impl TestApp {
                 let body = json!({ "url": "https://siem.example/in", "types": ["UserLinked"] });
                 self.post("/v1/webhooks", &self.key, body).await;
             }
+            Act::DeleteWebhook => {
+                let registered = self.get("/v1/webhooks", &self.key).await.items();
+                if let Some(id) = registered.first().and_then(|webhook| webhook["id"].as_str()) {
+                    self.delete(&format!("/v1/webhooks/{id}"), &self.key).await.expect(204);
+                }
+            }
+            Act::ChangePassword(index) => self.change_password(mixed, index % people).await,
+            Act::Reset(index) => {
+                if people > PEOPLE_MIN && person(index).1.is_some() {
+                    self.reset_two_factor(&mixed.people.swap_remove(index % people).0).await;
+                }
+            }
+            Act::Erase(index) => {
+                if people > PEOPLE_MIN && !mixed.nobody_is_erased && self.try_to_erase(&person(index).0).await
+                {
+                    mixed.people.swap_remove(index % people);
+                }
+            }
+            Act::IssueAndRevokeKey => {
+                self.key_with(&["login"]).await;
+                self.revoke_some_key().await;
+            }
             Act::ReadTrail(index) => {
                 let path = format!("/v1/audit/entries?limit=1&user={}", person(index).0.id);
                 self.get(&path, &self.key).await;
@@ -166,6 +203,18 @@ impl TestApp {
         match two_factor {
             None => drop(self.log_in(person).await),
             Some(two_factor) => self.try_code(person, &self.next_code(&two_factor.secret)).await,
+        }
+    }
+
+    /// Of somebody whom the password alone signs in.
+    async fn change_password(&self, mixed: &mut Mixed, index: usize) {
+        let (person, None) = &mut mixed.people[index] else { return };
+        let signed_in = self.log_in(person).await;
+        let Some(token) = signed_in.body["session"]["token"].as_str() else { return };
+        let new = format!("{} again", person.password);
+        let body = json!({ "current_password": person.password, "new_password": new });
+        if self.put(&person.path("/password"), token, body).await.status == 204 {
+            person.password = new;
         }
     }
 

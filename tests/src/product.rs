@@ -141,3 +141,21 @@ pub(crate) async fn replay_report(app: &App) -> ReplayReport {
 pub(crate) async fn rebuild_all(app: &App) -> Rebuilt {
     rebuild(&app.database, &Model::ALL, |_, _| {}).await.expect("a replay")
 }
+
+/// What `countersign user reset-two-factor` does.
+pub(crate) async fn reset_two_factor(app: &Arc<App>, user_id: &str) {
+    operator::reset_two_factor(app, user_id, "phone lost").await.expect("a reset");
+}
+
+/// What `countersign user erase` does; whether it was not refused.
+pub(crate) async fn erase(app: &Arc<App>, user_id: &str) -> bool {
+    operator::erase_user(app, user_id).await.is_ok()
+}
+
+/// What `countersign api-key revoke` does to the first key that is live and has another name than this.
+pub(crate) async fn revoke_key_but(app: &Arc<App>, name: &str) {
+    let keys = operator::list_api_keys(app).await.expect("the keys");
+    if let Some(key) = keys.iter().find(|key| key.revoked_at.is_none() && key.name != name) {
+        operator::revoke_api_key(app, &key.id).await.expect("a revocation");
+    }
+}

@@ -9,12 +9,11 @@ use tempfile::TempDir;
 use super::ReplayError;
 use super::compare::{Rows, Tally};
 use super::model::{Model, value};
-use super::rebuild::follower_size;
+use super::rebuild::ledger_size;
 use super::report::{Difference, ModelReport};
 use crate::catch_up::{self, CaughtUp, catch_up_elsewhere};
 use crate::coverage::{COVERAGE, COVERAGE_MEMBERS, COVERAGE_TABLES, COVERAGE_TWO_FACTOR, Coverage};
 use crate::database::{Database, DatabaseError};
-use crate::ledger::store::LedgerStore;
 use crate::table::{Table, Value, text};
 
 /// So many agreements, or people, are compared at once, and so many rows written.
@@ -52,8 +51,8 @@ async fn replay_and_compare<'d>(
     }
     let replay = Replay::new(database).await?;
     // One that is behind for longer differs, and one that says it is past the ledger too.
-    let ledger = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?;
-    let position = catch_up::position::<Coverage>(database).await?.max(size).min(ledger.size());
+    let position = catch_up::position::<Coverage>(database).await?.max(size);
+    let position = position.min(ledger_size(database).await?);
     replay.up_to(position).await?;
     let mut tally = Tally::of(Model::Coverage);
     tally.take_in_checkpoint::<Coverage>(database, size, named).await?;
@@ -70,7 +69,7 @@ pub(super) async fn rebuild(
     database: &Database,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<u64, ReplayError> {
-    let size = follower_size::<Coverage>(database).await?;
+    let size = ledger_size(database).await?;
     let (replay, ModelReport { differences, .. }) =
         replay_and_compare(database, size, &mut Vec::new()).await?;
     progress(size, size);
@@ -81,7 +80,7 @@ pub(super) async fn rebuild(
     locked.push("projection_checkpoints");
     let mut exclusive = database.exclusive(&locked).await?;
     // Nobody moves it any more.
-    let position = follower_size::<Coverage>(database).await?;
+    let position = ledger_size(database).await?;
     replay.up_to(position).await?;
     catch_up::outdate::<Coverage>(&mut exclusive, position).await?;
     for table in COVERAGE_TABLES {
@@ -179,7 +178,7 @@ impl<'d> Replay<'d> {
     ) -> Result<(Rows, Rows), ReplayError> {
         for _ in 0..LOOKS_MAX {
             let position = catch_up::position::<Coverage>(self.ledger).await?;
-            self.up_to(follower_size::<Coverage>(self.ledger).await?).await?;
+            self.up_to(position.min(ledger_size(self.ledger).await?)).await?;
             let stored = rows_of(self.ledger, table, column, ids).await?;
             let replayed = rows_of(&self.own, table, column, ids).await?;
             if catch_up::position::<Coverage>(self.ledger).await? == position || stored == replayed {

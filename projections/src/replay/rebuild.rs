@@ -11,10 +11,9 @@ mod flip;
 mod follower;
 pub(super) mod streams;
 
-pub(super) use follower::follower_size;
+pub(super) use follower::ledger_size;
 
 use crate::database::Database;
-use crate::ledger::store::LedgerStore;
 
 use super::model::{Model, STREAM_TABLES};
 use super::{ReplayError, StreamTables, coverage};
@@ -39,7 +38,7 @@ pub async fn rebuild(
     models: &[Model],
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Rebuilt, ReplayError> {
-    let size = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?.size();
+    let size = ledger_size(database).await?;
     let mut rebuilt = Rebuilt { size, replaced: Vec::new() };
     // One pass over the streams serves all that are folds of them.
     let tables: StreamTables = STREAM_TABLES.iter().filter(|table| models.contains(&table.model)).collect();

@@ -1,12 +1,16 @@
 //! What a replay does that is cut short, or that meets what it cannot fold, on real databases.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 
 use serde_json::json;
 
 use super::rebuild::beside::Run;
 use super::rebuild::streams::tables_of;
 use super::*;
+use crate::audit_trail::AuditTrail;
 use crate::catch_up::{Batch, CaughtUp, Projection, catch_up, outdate};
 use crate::coverage::Coverage;
 use crate::database::testing::fresh_databases;
@@ -155,6 +159,54 @@ async fn what_a_follower_worked_out_from_rows_that_were_replaced_since_is_worked
         let caught_up = catch_up(&interrupted, &database, 6).await.unwrap();
         assert_eq!(caught_up, CaughtUp::To(6));
         assert_eq!(interrupted.0.into_inner(), 2);
+    }
+}
+
+/// Goes no further than so many steps, as if the program were killed then.
+async fn cut_short<F: Future>(future: F, steps: u32) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), steps);
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn wherever_a_rebuild_is_cut_short_all_rows_are_as_before_or_as_they_should_be() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 3).await;
+        catch_up(&AuditTrail, &database, 6).await.unwrap();
+        catch_up(&Coverage, &database, 6).await.unwrap();
+        rebuild(&database, &Model::ALL, |_, _| {}).await.unwrap();
+        let right = login_check_users(&database).await;
+        let wrong: Vec<_> = right.iter().map(|(id, enabled)| (id.clone(), !enabled)).collect();
+        let (mut steps, mut cut) = (1, 0);
+        loop {
+            let turn = "UPDATE login_check_users SET two_factor_enabled = NOT two_factor_enabled";
+            database.write(turn, &[]).await.unwrap();
+            assert_eq!(login_check_users(&database).await, wrong);
+            database.write("DELETE FROM audit_trail_v1 WHERE position = 4", &[]).await.unwrap();
+            let done = cut_short(rebuild(&database, &Model::ALL, |_, _| {}), steps).await;
+            let now = login_check_users(&database).await;
+            assert!(now == wrong || now == right, "after {steps} steps: {now:?}");
+            if let Some(done) = done {
+                assert_eq!(now, right);
+                done.unwrap();
+                break;
+            }
+            // Whatever is left behind, the next one goes through.
+            rebuild(&database, &Model::ALL, |_, _| {}).await.unwrap();
+            assert_eq!(login_check_users(&database).await, right);
+            let report = verify_replay(&database, &Model::ALL, |_, _| {}).await.unwrap();
+            assert!(report.holds(), "after {steps} steps: {report}");
+            (steps, cut) = (steps + 5, cut + 1);
+        }
+        assert!(cut > 5, "it was cut short {cut} times");
     }
 }
 

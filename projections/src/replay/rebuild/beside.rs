@@ -7,6 +7,9 @@ use crate::table::Table;
 /// A live table, and the one beside it.
 pub(in crate::replay) type Pair = (&'static Table, &'static Table);
 
+/// A rebuild is gone on with if no more entries came since it began, or no more than a quarter of those before.
+const SINCE_MAX: u64 = 100_000;
+
 const CREATE_RUNS: &str = "CREATE TABLE IF NOT EXISTS replay_runs (model text NOT NULL PRIMARY KEY, \
     shape text NOT NULL, token bigint NOT NULL, size bigint NOT NULL, seen bigint NOT NULL, \
     after_type text NOT NULL, after_id text NOT NULL)";
@@ -38,10 +41,11 @@ impl Run {
         let go_on = "UPDATE replay_runs SET token = token + 1 WHERE model = $1 AND shape = $2 \
                      RETURNING token, size, seen, after_type, after_id";
         let found = database.write(go_on, &[name.into(), shape(pairs).into()]).await?;
-        if let Some(row) = found.first()
-            && are_there(database, pairs).await?
-        {
-            return Ok(Self::read(name, row)?);
+        if let Some(row) = found.first() {
+            let run = Self::read(name, row)?;
+            if run.is_recent(size) && are_there(database, pairs).await? {
+                return Ok(run);
+            }
         }
         let begin = "INSERT INTO replay_runs (model, shape, token, size, seen, after_type, after_id) \
                      VALUES ($1, $2, 1, $3, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = excluded.shape, \
@@ -57,6 +61,12 @@ impl Run {
         }
         let row = answer.first().ok_or_else(|| DatabaseError::Query("no run was begun".to_owned()))?;
         Ok(Self::read(name, row)?)
+    }
+
+    /// What moved since it began is folded stream by stream: of too much, it is faster to begin anew.
+    const fn is_recent(&self, size: u64) -> bool {
+        let since = size.saturating_sub(self.size);
+        since <= SINCE_MAX || since <= self.size / 4
     }
 
     fn read(name: &'static str, row: &Row) -> Result<Self, DatabaseError> {

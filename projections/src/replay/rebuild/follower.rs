@@ -13,11 +13,9 @@ const BATCH_ENTRIES: u64 = 16_384;
 
 const PAIRS: [Pair; 1] = [(&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL)];
 
-/// How many entries a read model is to hold: as many as it says, but no more than there are.
-pub(in crate::replay) async fn follower_size<P: Projection>(database: &Database) -> Result<u64, ReplayError> {
-    let position = catch_up::position::<P>(database).await?;
-    let state = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?;
-    Ok(position.min(state.size()))
+/// How many entries a read model is to hold: all, whatever it says that it holds.
+pub(in crate::replay) async fn ledger_size(database: &Database) -> Result<u64, ReplayError> {
+    Ok(LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?.size())
 }
 
 /// Rebuilds the audit trail; how many rows were replaced.
@@ -25,10 +23,10 @@ pub(super) async fn rebuild(
     database: &Database,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<u64, ReplayError> {
-    let size = follower_size::<AuditTrail>(database).await?;
+    let size = ledger_size(database).await?;
     let mut run = Run::begin(database, "audit_trail", &PAIRS, size).await?;
     loop {
-        let size = follower_size::<AuditTrail>(database).await?;
+        let size = ledger_size(database).await?;
         if run.seen >= size {
             break;
         }
@@ -42,8 +40,8 @@ pub(super) async fn rebuild(
     run.index(database, &PAIRS).await?;
     let live = AUDIT_TRAIL_TABLE.name;
     let mut exclusive = database.exclusive(&[live, "projection_checkpoints"]).await?;
-    // Nobody moves it any more, so the rest is what the live trail has taken in since.
-    let position = follower_size::<AuditTrail>(database).await?;
+    // Nobody moves it any more, so the rest is what has come to the ledger since.
+    let position = ledger_size(database).await?;
     let (sql, params) = AuditTrail::insert(REPLAYED_AUDIT_TRAIL.name, signed(run.seen), signed(position));
     let taken = exclusive.execute(&sql, params).await?;
     if taken != position.saturating_sub(run.seen) {

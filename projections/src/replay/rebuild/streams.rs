@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::beside::{Pair, Run};
 use super::flip::{self, Part};
+use super::ledger_size;
 use crate::database::{Database, Exclusive, Step, Transacted};
-use crate::ledger::store::LedgerStore;
 use crate::replay::folded::FoldedStream;
 use crate::replay::model::{Model, StreamTable};
 use crate::replay::streams::{Extent, Streams};
@@ -56,7 +56,7 @@ pub(super) async fn rebuild(
     run.index(database, &pairs).await?;
     let mut from = run.size;
     for _ in 0..ROUNDS_MAX {
-        let to = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?.size();
+        let to = ledger_size(database).await?;
         let moved = moved_since(database, from).await?;
         for stream in &moved {
             let rows = rows_of(database, stream).await?;
