@@ -272,7 +272,7 @@ impl SessionAsOf {
 
 impl App {
     /// Nobody knows how things will be.
-    fn moment_asked(&self, as_of: Option<Timestamp>) -> Result<Timestamp, Problem> {
+    pub(crate) fn moment_asked(&self, as_of: Option<Timestamp>) -> Result<Timestamp, Problem> {
         let now = self.clock.now();
         match as_of {
             Some(as_of) if as_of > now => {
@@ -284,6 +284,12 @@ impl App {
     }
 
     async fn folded_at(&self, as_of: Timestamp) -> Result<Folded, Problem> {
+        self.wait_for_what_was_recorded(as_of).await?;
+        Ok(Folded { as_of, position: size_at(&self.database, as_of).await? })
+    }
+
+    /// Waits until everything recorded at a moment or before has its place, and the trail shows it.
+    pub(crate) async fn wait_for_what_was_recorded(&self, as_of: Timestamp) -> Result<(), Problem> {
         if as_of > self.clock.now() - RECENT && !self.ledger.has_placed_what_waits().await? {
             return Err(busy(
                 "What was recorded just now has no place in the ledger yet. Ask again, or for an earlier moment.",
@@ -293,7 +299,7 @@ impl App {
         if !self.ledger.has_taken_in_everything::<AuditTrail>().await? {
             return Err(busy("The trail has not taken in every entry of the ledger; /readyz says why."));
         }
-        Ok(Folded { as_of, position: size_at(&self.database, as_of).await? })
+        Ok(())
     }
 
     async fn opener_of(&self, id: UserId) -> Result<Opener, Problem> {

@@ -11,7 +11,10 @@ use crate::database::{Database, DatabaseError, Row, Step};
 use crate::table::{Value, text};
 
 /// What changes coverage; everything else is passed over unread.
-const USER_EVENTS: [&str; 4] = ["TwoFactorEnabled", "TwoFactorDisabled", "TwoFactorReset", "UserErased"];
+pub(crate) const USER_EVENTS: [&str; 4] =
+    ["TwoFactorEnabled", "TwoFactorDisabled", "TwoFactorReset", "UserErased"];
+/// Which of them leaves a person with two-factor.
+pub(crate) const ENABLED: &str = "TwoFactorEnabled";
 const AGREEMENT_EVENTS: [&str; 6] = [
     "AgreementOpened",
     "AdministrationChanged",
@@ -86,7 +89,7 @@ fn read_event(row: &Row) -> Result<Readable, DatabaseError> {
     let id: String = row.get("aggregate_id")?;
     let day = day_of(row.get::<Timestamp>("recorded_at")?);
     let what = match row.get::<String>("aggregate_type")?.as_str() {
-        "user" => What::TwoFactor { user_id: id, enabled: event_type == "TwoFactorEnabled" },
+        "user" => What::TwoFactor { user_id: id, enabled: event_type == ENABLED },
         _ => match serde_json::from_str(&payload) {
             Ok(event) => What::Agreement { agreement_id: id, event },
             Err(_) => return Ok(Readable::No),

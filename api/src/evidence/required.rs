@@ -1,0 +1,84 @@
+//! Who was required to have two-factor at a moment, through what, and who had it.
+
+use countersign_domain::requirement::Standing;
+use countersign_projections::replay::required::{RequiredPerson, TwoFactorTold, required_at};
+
+use super::Ground;
+use super::question::Question;
+use super::report::{Cell, Column, Findings, Named, ROWS_MAX, Row, Rows, column};
+use super::words::{counted, in_full};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::rest::audit::names::Names;
+use crate::rest::users::RequirementView;
+
+const COLUMNS: &[Column] = &[
+    column("person", "Person"),
+    column("required_by", "Required by"),
+    column("required_since", "Required since"),
+    column("due", "Due"),
+    column("deadline", "Deadline"),
+    column("two_factor", "Had two-factor"),
+    column("two_factor_at", "Told by an entry of"),
+    column("position", "Entry"),
+];
+
+/// So many names are looked up together.
+const PAGE: usize = 500;
+
+impl App {
+    /// A row for each person who was required to have two-factor.
+    pub(super) async fn who_was_required(
+        &self,
+        question: &Question,
+        ground: Ground,
+    ) -> Result<Findings, Problem> {
+        let Ground { position, at } = ground;
+        let people = required_at(&self.database, (position, at), question.asked.agreement, ROWS_MAX).await?;
+        let without = people.iter().filter(|person| !person.has_two_factor());
+        let overdue = without.clone().filter(|person| person.standing == Standing::Due).count();
+        let (required, without) = (people.len(), without.count());
+        let mut rows = Rows::default();
+        for page in people.chunks(PAGE) {
+            let ids: Vec<String> = page.iter().map(|person| person.user_id.to_string()).collect();
+            let names = self.names_of(ids.iter().map(String::as_str).collect(), [].into()).await?;
+            for person in page {
+                rows.push(row_of(person, &names))?;
+            }
+        }
+        let summary = format!(
+            "On {}, two-factor was required of {}; {} had none, and for {} of them it was due.",
+            in_full(at),
+            counted(required, ["nobody", "person", "people"]),
+            without,
+            overdue,
+        );
+        Ok(Findings::new(COLUMNS, rows, summary))
+    }
+}
+
+fn row_of(person: &RequiredPerson, names: &Names) -> Row {
+    let told = person.two_factor;
+    person_required(person, names)
+        .with("two_factor", Cell::Flag(person.has_two_factor()))
+        .with_any("two_factor_at", told.map(|told| Cell::Time(told.at)))
+        .with_any("position", told.map(|TwoFactorTold { position, .. }| Cell::Position(position)))
+}
+
+/// Who, by whom, since when, and whether it was due.
+pub(super) fn person_required(person: &RequiredPerson, names: &Names) -> Row {
+    let id = person.user_id.to_string();
+    let name = names.person(&id);
+    let (due, deadline) = match person.standing {
+        Standing::Due => (true, None),
+        Standing::RequiredBy(deadline) => (false, Some(deadline)),
+        Standing::NotRequired => (false, None),
+    };
+    let required_by = person.required_by.iter().cloned().map(RequirementView::from).collect();
+    Row::default()
+        .with("person", Cell::Named(Named { id, name }))
+        .with("required_by", Cell::Requirements(required_by))
+        .with_any("required_since", person.since.map(Cell::Time))
+        .with("due", Cell::Flag(due))
+        .with_any("deadline", deadline.map(Cell::Time))
+}
