@@ -76,6 +76,7 @@ impl App {
     /// `busy` while the trail is behind, `too-many-rows` beyond the bound.
     pub async fn evidence(&self, question: &Question) -> Result<Evidence, Problem> {
         let ground = self.ground_of(question).await?;
+        let listed = |listing| self.listed(question, ground, listing);
         let findings = match question.report {
             ReportName::EnforcementOnDate => self.who_was_required(question, ground).await?,
             ReportName::SignInsWithoutSecondFactor => {
@@ -83,13 +84,13 @@ impl App {
             }
             ReportName::Integrity => self.ledger_verified().await?,
             ReportName::Replay => self.folded_twice(ground).await?,
-            ReportName::Disabled
-            | ReportName::PolicyHistory
-            | ReportName::RecoveryCodes
-            | ReportName::Lockouts
-            | ReportName::AdminActions
-            | ReportName::AuditReads
-            | ReportName::Erasures => self.listed(question, ground).await?,
+            ReportName::Disabled => listed(&listing::DISABLED).await?,
+            ReportName::PolicyHistory => listed(&listing::POLICY_HISTORY).await?,
+            ReportName::RecoveryCodes => listed(&listing::RECOVERY_CODES).await?,
+            ReportName::Lockouts => listed(&listing::LOCKOUTS).await?,
+            ReportName::AdminActions => listed(&listing::ADMIN_ACTIONS).await?,
+            ReportName::AuditReads => listed(&listing::AUDIT_READS).await?,
+            ReportName::Erasures => listed(&listing::ERASURES).await?,
         };
         self.signed(question, ground, findings).await
     }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use countersign_domain::Timestamp;
 use countersign_domain::ids::AgreementId;
@@ -14,8 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::evidence::question::{Asked, Question, ReportName};
 use crate::evidence::report::Evidence as Signed;
-use crate::operator;
-use crate::problem::Problem;
+use crate::operator::{self, OperatorError};
 
 /// Options of `evidence`.
 #[derive(Args)]
@@ -79,10 +77,10 @@ impl Evidence {
         };
         super::require_ledger(&config).await?;
         let app = App::open(config, clock).await?;
-        app.record_question(&operator::request(&app)?, &question).await.map_err(told)?;
+        app.record_question(&operator::request(&app)?, &question).await.map_err(OperatorError::from)?;
         // No server may be running that gives everything its place.
         app.ledger.sequence_all(app.clock.now()).await?;
-        let evidence = app.evidence(&question).await.map_err(told)?;
+        let evidence = app.evidence(&question).await.map_err(OperatorError::from)?;
         print::result(self.written(&app, &evidence)?.trim_end())?;
         Ok(verdict(&evidence))
     }
@@ -91,7 +89,7 @@ impl Evidence {
         Ok(match self.format {
             Format::Note => evidence.note.clone(),
             Format::Html => evidence.to_html(app.ledger.verifier()),
-            Format::Json => evidence.to_json().map_err(told)?,
+            Format::Json => evidence.to_json().map_err(OperatorError::from)?,
         })
     }
 }
@@ -105,8 +103,4 @@ fn verdict(evidence: &Signed) -> ExitCode {
         }
         Some(true) | None => ExitCode::SUCCESS,
     }
-}
-
-fn told(problem: Problem) -> anyhow::Error {
-    anyhow!(problem.for_operator())
 }

@@ -25,12 +25,108 @@ const COLUMNS: &[Column] = &[
     column("summary", "What happened"),
     column("person", "Person"),
     column("agreement", "Agreement"),
+    column("actor", "By"),
+    column("reason", "Why"),
+];
+
+const POLICY_COLUMNS: &[Column] = &[
+    column("position", "Entry"),
+    column("at", "When"),
+    column("summary", "What happened"),
+    column("agreement", "Agreement"),
     column("administered_by", "Administered by"),
     column("deadline", "Deadline"),
     column("actor", "By"),
     column("reason", "Why"),
+];
+
+const READ_COLUMNS: &[Column] = &[
+    column("position", "Entry"),
+    column("at", "When"),
+    column("summary", "What happened"),
+    column("actor", "By"),
     column("asked", "What was asked for"),
 ];
+
+/// How the entries of a report are shown and summed up.
+pub(super) struct Listing {
+    columns: &'static [Column],
+    counts: Counts,
+    /// What is said of none, of one, and of more.
+    words: [&'static str; 3],
+}
+
+/// What a summary counts.
+enum Counts {
+    People,
+    Entries,
+}
+
+pub(super) const DISABLED: Listing = Listing {
+    columns: COLUMNS,
+    counts: Counts::People,
+    words: [
+        "Nobody had a second factor removed or reset",
+        "person had a second factor removed or reset",
+        "people had a second factor removed or reset",
+    ],
+};
+
+pub(super) const RECOVERY_CODES: Listing = Listing {
+    columns: COLUMNS,
+    counts: Counts::People,
+    words: [
+        "No emergency code was issued, stored or used",
+        "person was issued an emergency code, stored it or used it",
+        "people were issued emergency codes, stored or used them",
+    ],
+};
+
+pub(super) const LOCKOUTS: Listing = Listing {
+    columns: COLUMNS,
+    counts: Counts::People,
+    words: [
+        "Nobody was locked out of a second factor",
+        "person was locked out of a second factor",
+        "people were locked out of a second factor",
+    ],
+};
+
+pub(super) const ERASURES: Listing = Listing {
+    columns: COLUMNS,
+    counts: Counts::People,
+    words: ["Nobody was erased", "person was erased", "people were erased"],
+};
+
+pub(super) const POLICY_HISTORY: Listing = Listing {
+    columns: POLICY_COLUMNS,
+    counts: Counts::Entries,
+    words: [
+        "Nothing about what is required was changed",
+        "change was made to what is required and by whom",
+        "changes were made to what is required and by whom",
+    ],
+};
+
+pub(super) const ADMIN_ACTIONS: Listing = Listing {
+    columns: COLUMNS,
+    counts: Counts::Entries,
+    words: [
+        "No administrative action was recorded",
+        "administrative action was recorded",
+        "administrative actions were recorded",
+    ],
+};
+
+pub(super) const AUDIT_READS: Listing = Listing {
+    columns: READ_COLUMNS,
+    counts: Counts::Entries,
+    words: [
+        "The audit trail was neither read nor exported",
+        "reading or export of the audit trail was recorded",
+        "readings and exports of the audit trail were recorded",
+    ],
+};
 
 /// In which reports an event of a person is listed.
 const fn reports_of_user(kind: UserEventKind) -> &'static [ReportName] {
@@ -99,7 +195,12 @@ fn types_of(report: ReportName) -> Vec<&'static str> {
 
 impl App {
     /// The entries that a report lists, the oldest first.
-    pub(super) async fn listed(&self, question: &Question, ground: Ground) -> Result<Findings, Problem> {
+    pub(super) async fn listed(
+        &self,
+        question: &Question,
+        ground: Ground,
+        listing: &Listing,
+    ) -> Result<Findings, Problem> {
         let asked = question.asked;
         let mut reading = Reading::of(asked.from, asked.to, ground.position)
             .of_types(types_of(question.report))
@@ -115,28 +216,33 @@ impl App {
                 rows.push(self.row_of(entry, &names))?;
             }
         }
-        let summary = format!("{}{}.", told(question.report, &rows), period(asked.from, asked.to));
-        Ok(Findings::new(COLUMNS, rows, summary))
+        let count = match listing.counts {
+            Counts::People => people_in(&rows),
+            Counts::Entries => rows.len(),
+        };
+        let summary = format!("{}{}.", counted(count, listing.words), period(asked.from, asked.to));
+        Ok(Findings::new(listing.columns, rows, summary))
     }
 
     fn row_of(&self, entry: StoredEntry, names: &Names) -> Row {
         let position = u64::try_from(entry.position).unwrap_or_default();
         let (at, event) = (entry.recorded_at, entry.event_type.clone());
-        let named = |id: String, name: String| Cell::Named(Named { id, name });
-        let person = entry.user_id.clone().map(|id| named(id.clone(), names.person(&id)));
-        let agreement = entry.agreement_id.clone().map(|id| named(id.clone(), names.agreement(&id)));
+        let person = |id: &str| Cell::Named(Named { id: id.to_owned(), name: names.person(id) });
+        let agreement = |id: &str| Cell::Named(Named { id: id.to_owned(), name: names.agreement(id) });
+        let about = entry.user_id.as_deref().map(person);
+        let concerning = entry.agreement_id.as_deref().map(agreement);
         let EntryView { actor, summary, data, .. } = entry.view(self, names, Reader::Auditor);
         let text = |field| data.get(field).and_then(Value::as_str).map(str::to_owned);
         let deadline = text("deadline").and_then(|text| crate::time::parse(&text).ok());
-        let administrator = text("administered_by").map(|id| named(id.clone(), names.agreement(&id)));
+        let administrator = text("administered_by").as_deref().map(agreement);
         let asked = reports_asked(&event).then(|| Cell::Data(data.clone()));
         Row::default()
             .with("position", Cell::Position(position))
             .with("at", Cell::Time(at))
             .with("event", Cell::Code(event))
             .with("summary", Cell::Text(summary))
-            .with_any("person", person)
-            .with_any("agreement", agreement)
+            .with_any("person", about)
+            .with_any("agreement", concerning)
             .with_any("administered_by", administrator)
             .with_any("deadline", deadline.map(Cell::Time))
             .with("actor", Cell::Actor(Actor { kind: actor.kind, id: actor.id, name: actor.name }))
@@ -151,70 +257,12 @@ fn reports_asked(event_type: &str) -> bool {
     kind.is_ok_and(|kind| reports_of_instance(kind).contains(&ReportName::AuditReads))
 }
 
-/// What the rows come to.
-fn told(report: ReportName, rows: &Rows) -> String {
+fn people_in(rows: &Rows) -> usize {
     let ids = rows.iter().filter_map(|row| match row.get("person") {
         Some(Cell::Named(person)) => Some(person.id.as_str()),
         Some(_) | None => None,
     });
-    let people = ids.collect::<BTreeSet<_>>().len();
-    match report {
-        ReportName::Disabled => counted(
-            people,
-            [
-                "Nobody had a second factor removed or reset",
-                "person had a second factor removed or reset",
-                "people had a second factor removed or reset",
-            ],
-        ),
-        ReportName::RecoveryCodes => counted(
-            people,
-            [
-                "No emergency code was issued, stored or used",
-                "person was issued an emergency code, stored it or used it",
-                "people were issued emergency codes, stored or used them",
-            ],
-        ),
-        ReportName::Lockouts => counted(
-            people,
-            [
-                "Nobody was locked out of a second factor",
-                "person was locked out of a second factor",
-                "people were locked out of a second factor",
-            ],
-        ),
-        ReportName::Erasures => {
-            counted(people, ["Nobody was erased", "person was erased", "people were erased"])
-        }
-        ReportName::PolicyHistory => counted(
-            rows.len(),
-            [
-                "Nothing about what is required was changed",
-                "change was made to what is required and by whom",
-                "changes were made to what is required and by whom",
-            ],
-        ),
-        ReportName::AuditReads => counted(
-            rows.len(),
-            [
-                "The audit trail was neither read nor exported",
-                "reading or export of the audit trail was recorded",
-                "readings and exports of the audit trail were recorded",
-            ],
-        ),
-        ReportName::AdminActions
-        | ReportName::EnforcementOnDate
-        | ReportName::SignInsWithoutSecondFactor
-        | ReportName::Integrity
-        | ReportName::Replay => counted(
-            rows.len(),
-            [
-                "No administrative action was recorded",
-                "administrative action was recorded",
-                "administrative actions were recorded",
-            ],
-        ),
-    }
+    ids.collect::<BTreeSet<_>>().len()
 }
 
 #[cfg(test)]

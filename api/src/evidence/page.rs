@@ -8,9 +8,8 @@ use countersign_projections::ledger::checkpoint::Verifier;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::report::{Cell, Column, Evidence, Named, Report, Row};
-use super::words::in_full;
-use crate::rest::users::RequirementView;
+use super::report::{Actor, Cell, Column, Evidence, Named, Report, RequiredBy, Row};
+use super::words::{counted, day, hour};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -121,10 +120,8 @@ fn rows(report: &Report) -> Markup {
     let said = |column: &&Column| report.rows.iter().any(|row| row.get(column.name).is_some());
     let columns: Vec<&Column> = report.columns.iter().filter(said).collect();
     html! {
-        h2 { (report.rows.len()) @if report.rows.len() == 1 { " row" } @else { " rows" } }
-        @if report.rows.is_empty() {
-            p { "There is nothing to list." }
-        } @else {
+        h2 { (counted(report.rows.len(), ["No rows", "row", "rows"])) }
+        @if !report.rows.is_empty() {
             div.wide {
                 table {
                     thead { tr { @for column in &columns { th scope="col" { (column.title) } } } }
@@ -139,8 +136,9 @@ fn table_row(row: &Row, columns: &[&Column]) -> Markup {
     html! {
         tr {
             @for column in columns {
-                td data-title=(column.title) {
-                    span.value { @if let Some(value) = row.get(column.name) { (cell(value)) } }
+                @match row.get(column.name) {
+                    Some(value) => td data-title=(column.title) { span.value { (cell(value)) } },
+                    None => td.empty {},
                 }
             }
         }
@@ -156,21 +154,23 @@ fn cell(cell: &Cell) -> Markup {
         Cell::Text(text) => html! { (text) },
         Cell::Code(code) => html! { code { (code) } },
         Cell::Named(Named { id, name }) => html! { (name) code.id { (id) } },
-        Cell::Actor(actor) => html! {
-            (actor.name.as_deref().unwrap_or("an operator"))
-            span.id { (kind_in_words(&actor.kind)) @if let Some(id) = &actor.id { " " code { (id) } } }
+        Cell::Actor(Actor { kind, id: Some(id), name }) => html! {
+            (name.as_deref().unwrap_or_default())
+            span.id { (kind_in_words(kind)) " " code { (id) } }
         },
+        // Whoever may run commands on the machine has no name there.
+        Cell::Actor(Actor { kind, id: None, .. }) => html! { "an " (kind) },
         Cell::Requirements(all) => html! { @for one in all { (requirement(one)) } },
         Cell::Data(data) => html! { code { (data) } },
     }
 }
 
-fn requirement(requirement: &RequirementView) -> Markup {
+fn requirement(RequiredBy { requirement, via_name }: &RequiredBy) -> Markup {
     html! {
-        (requirement.name)
-        code.id {
-            (requirement.agreement_id)
-            @if let Some(via) = requirement.via { " through " (via) }
+        div {
+            (requirement.name)
+            @if let Some(via) = via_name { ", through " (via) }
+            code.id { (requirement.agreement_id) }
         }
     }
 }
@@ -184,5 +184,8 @@ fn kind_in_words(kind: &str) -> &str {
 }
 
 fn time(at: Timestamp) -> Markup {
-    html! { time datetime=(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)) { (in_full(at)) } }
+    // Two pieces, so that a narrow column breaks between them and nowhere else.
+    html! {
+        time datetime=(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)) { span { (day(at)) } " " span { (hour(at)) } }
+    }
 }

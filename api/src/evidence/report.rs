@@ -109,9 +109,18 @@ pub enum Cell {
     /// Who acted.
     Actor(Actor),
     /// Who requires two-factor.
-    Requirements(Vec<RequirementView>),
+    Requirements(Vec<RequiredBy>),
     /// What else an event says.
     Data(Value),
+}
+
+/// An agreement that requires two-factor, and through which one.
+#[derive(Clone, serde::Serialize)]
+pub struct RequiredBy {
+    #[serde(flatten)]
+    pub(super) requirement: RequirementView,
+    /// What the linked agreement is called through which it reaches the person.
+    pub(super) via_name: Option<String>,
 }
 
 /// Somebody or something with an id.

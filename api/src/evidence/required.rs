@@ -5,7 +5,7 @@ use countersign_projections::replay::required::{RequiredPerson, TwoFactorTold, r
 
 use super::Ground;
 use super::question::Question;
-use super::report::{Cell, Column, Findings, Named, ROWS_MAX, Row, Rows, column};
+use super::report::{Cell, Column, Findings, Named, ROWS_MAX, RequiredBy, Row, Rows, column};
 use super::words::{counted, in_full};
 use crate::app::App;
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ const COLUMNS: &[Column] = &[
     column("due", "Due"),
     column("deadline", "Deadline"),
     column("two_factor", "Had two-factor"),
-    column("two_factor_at", "Told by an entry of"),
+    column("two_factor_at", "Last changed"),
     column("position", "Entry"),
 ];
 
@@ -40,8 +40,7 @@ impl App {
         let (required, without) = (people.len(), without.count());
         let mut rows = Rows::default();
         for page in people.chunks(PAGE) {
-            let ids: Vec<String> = page.iter().map(|person| person.user_id.to_string()).collect();
-            let names = self.names_of(ids.iter().map(String::as_str).collect(), [].into()).await?;
+            let names = self.names_for(page.iter()).await?;
             for person in page {
                 rows.push(row_of(person, &names))?;
             }
@@ -54,6 +53,18 @@ impl App {
             overdue,
         );
         Ok(Findings::new(COLUMNS, rows, summary))
+    }
+
+    /// The names of these people, and of the agreements through which something is required of them.
+    pub(super) async fn names_for(
+        &self,
+        people: impl Iterator<Item = &RequiredPerson> + Clone,
+    ) -> Result<Names, Problem> {
+        let ids: Vec<String> = people.clone().map(|person| person.user_id.to_string()).collect();
+        let via = people.flat_map(|person| &person.required_by).filter_map(|requirement| requirement.via);
+        let via: Vec<String> = via.map(|id| id.to_string()).collect();
+        self.names_of(ids.iter().map(String::as_str).collect(), via.iter().map(String::as_str).collect())
+            .await
     }
 }
 
@@ -74,10 +85,13 @@ pub(super) fn person_required(person: &RequiredPerson, names: &Names) -> Row {
         Standing::RequiredBy(deadline) => (false, Some(deadline)),
         Standing::NotRequired => (false, None),
     };
-    let required_by = person.required_by.iter().cloned().map(RequirementView::from).collect();
+    let required_by = person.required_by.iter().map(|requirement| RequiredBy {
+        via_name: requirement.via.map(|id| names.agreement(&id.to_string())),
+        requirement: RequirementView::from(requirement.clone()),
+    });
     Row::default()
         .with("person", Cell::Named(Named { id, name }))
-        .with("required_by", Cell::Requirements(required_by))
+        .with("required_by", Cell::Requirements(required_by.collect()))
         .with_any("required_since", person.since.map(Cell::Time))
         .with("due", Cell::Flag(due))
         .with_any("deadline", deadline.map(Cell::Time))

@@ -97,8 +97,7 @@ impl App {
                 meant.then_some((sign_in, person))
             })
             .collect();
-        let ids: Vec<String> = found.iter().map(|(sign_in, _)| sign_in.user_id.to_string()).collect();
-        let names = self.names_of(ids.iter().map(String::as_str).collect(), [].into()).await?;
+        let names = self.names_for(found.iter().map(|(_, person)| person)).await?;
         for (sign_in, person) in found {
             let row = Row::default()
                 .with("position", Cell::Position(sign_in.position))

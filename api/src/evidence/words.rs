@@ -5,12 +5,22 @@ use countersign_domain::Timestamp;
 
 /// Such as `1 March 2027 09:12:33 UTC`.
 pub(super) fn in_full(at: Timestamp) -> String {
-    at.format("%-d %B %Y %H:%M:%S UTC").to_string()
+    format!("{} {}", day(at), hour(at))
+}
+
+/// Such as `1 March 2027`.
+pub(super) fn day(at: Timestamp) -> String {
+    at.format("%-d %B %Y").to_string()
+}
+
+/// Such as `09:12:33 UTC`.
+pub(super) fn hour(at: Timestamp) -> String {
+    at.format("%H:%M:%S UTC").to_string()
 }
 
 /// A bound of a period: only the day, where it is midnight.
 fn bound(at: Timestamp) -> String {
-    if at.time() == NaiveTime::MIN { at.format("%-d %B %Y").to_string() } else { in_full(at) }
+    if at.time() == NaiveTime::MIN { day(at) } else { in_full(at) }
 }
 
 /// The end of a sentence, with the blank before it.
