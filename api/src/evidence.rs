@@ -96,7 +96,7 @@ impl App {
     }
 
     async fn ground_of(&self, question: &Question) -> Result<Ground, Problem> {
-        let at = self.moment_asked(question.asked.as_of)?;
+        let at = question.asked.as_of.unwrap_or_else(|| self.clock.now());
         self.wait_for_what_was_recorded(at).await?;
         let position = match question.asked.as_of {
             Some(as_of) => size_at(&self.database, as_of).await?,

@@ -105,6 +105,8 @@ async fn who_was_required_and_who_had_it_is_told_of_any_moment(app: TestApp) {
     let (shop, other) = (app.agreement("Havbris").await, app.agreement("Other").await);
     let (ada, eve) = (linked(&app, &shop, "Ada").await, linked(&app, &shop, "Eve").await);
     linked(&app, &other, "Zoe").await;
+    let ben = disable(&app, "Ben").await;
+    app.link(&shop, &ben).await;
     let before = app.now();
     app.advance_s(60);
     let deadline = app.now() + TimeDelta::days(7);
@@ -124,17 +126,24 @@ async fn who_was_required_and_who_had_it_is_told_of_any_moment(app: TestApp) {
     // The hash of nothing is the root of the empty tree.
     assert_eq!(nothing["root"], "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     let report = asked(early).await;
-    assert_eq!(required(&report), [told("Ada", false, true), told("Eve", false, false)]);
+    assert_eq!(
+        required(&report),
+        [told("Ada", false, true), told("Ben", false, false), told("Eve", false, false)]
+    );
     assert_eq!(clock::parse(report["parameters"]["as_of"].as_str().expect("a time")), early);
-    let row = rows(&report).into_iter().find(|row| row["person"]["id"] == ada.id).expect("Ada");
+    let row = |id: &str| rows(&report).into_iter().find(|row| row["person"]["id"] == id).expect("a row");
+    let turned_off = app.entries(&format!("user={}&type=TwoFactorDisabled", ben.id)).await.remove(0);
+    assert_eq!(row(&ben.id)["position"], turned_off["position"]);
+    let row = row(&ada.id);
     assert_eq!(row["required_by"][0]["name"], "Havbris");
     assert_eq!(clock::parse(row["deadline"].as_str().expect("a time")), deadline);
     let entry = app.get(&format!("/v1/audit/entries/{}", row["position"]), &app.key).await.expect(200);
     assert_eq!((entry.string("type").as_str(), entry.string("user_id")), ("TwoFactorEnabled", ada.id));
-    assert_eq!(required(&asked(deadline).await), [told("Ada", true, true), told("Eve", true, false)]);
-    assert_eq!(required(&asked(late).await), [told("Ada", true, true)]);
+    let (ada, ben, eve) = (told("Ada", true, true), told("Ben", true, false), told("Eve", true, false));
+    assert_eq!(required(&asked(deadline).await), [ada.clone(), ben.clone(), eve]);
+    assert_eq!(required(&asked(late).await), [ada.clone(), ben.clone()]);
     // Without a moment, as things are.
-    assert_eq!(required(&evidence(&app, "enforcement-on-date", "").await), [told("Ada", true, true)]);
+    assert_eq!(required(&evidence(&app, "enforcement-on-date", "").await), [ada, ben]);
     let report = evidence(&app, "enforcement-on-date", &format!("agreement={}", other.id)).await;
     assert_eq!(required(&report), []);
 }

@@ -102,9 +102,9 @@ pub(super) const POLICY_HISTORY: Listing = Listing {
     columns: POLICY_COLUMNS,
     counts: Counts::Entries,
     words: [
-        "Nothing about what is required was changed",
-        "change was made to what is required and by whom",
-        "changes were made to what is required and by whom",
+        "Nothing was changed about enforcement, administration or agreements",
+        "change was made to enforcement, administration or agreements",
+        "changes were made to enforcement, administration or agreements",
     ],
 };
 

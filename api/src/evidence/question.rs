@@ -82,7 +82,7 @@ impl ReportName {
         match self {
             Self::EnforcementOnDate => "Who had to have two-factor, and who had it",
             Self::Disabled => "Who removed or reset a second factor",
-            Self::PolicyHistory => "How what is required was changed",
+            Self::PolicyHistory => "Changes of enforcement, administration and agreements",
             Self::SignInsWithoutSecondFactor => "Sign-ins with the password alone while two-factor was due",
             Self::RecoveryCodes => "Emergency codes that were issued, stored and used",
             Self::Lockouts => "Who was locked out of a second factor",

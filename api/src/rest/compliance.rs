@@ -272,7 +272,7 @@ impl SessionAsOf {
 
 impl App {
     /// Nobody knows how things will be.
-    pub(crate) fn moment_asked(&self, as_of: Option<Timestamp>) -> Result<Timestamp, Problem> {
+    fn moment_asked(&self, as_of: Option<Timestamp>) -> Result<Timestamp, Problem> {
         let now = self.clock.now();
         match as_of {
             Some(as_of) if as_of > now => {
