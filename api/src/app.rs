@@ -36,6 +36,8 @@ pub struct App {
     pub store: EventStore,
     /// So many exports and streams of the trail may be under way.
     pub listeners: Arc<Semaphore>,
+    /// A report that goes through every entry is made one at a time.
+    pub long_reports: Semaphore,
     /// The order of all events, and its proofs.
     pub ledger: Ledger,
     /// Opens and seals.
@@ -105,6 +107,7 @@ impl App {
         let journal = Journal::open(database.clone()).await?;
         Ok(Arc::new(Self {
             store: EventStore::new(journal, ledger.bell()),
+            long_reports: Semaphore::new(1),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             ledger,
             passwords: Passwords::new(config.password_length_min)?,

@@ -3,6 +3,7 @@
 
 pub mod demo;
 mod doctor;
+mod evidence;
 mod ledger;
 mod migrate;
 mod print;
@@ -80,6 +81,8 @@ enum Command {
     Replay(replay::Replay),
     /// Writes a bundle for an auditor: the ledger, what is in it, and its proofs
     Export(ledger::Export),
+    /// Prints an evidence report, signed; without a name, which reports there are
+    Evidence(evidence::Evidence),
     /// What can be done with the ledger itself
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -169,12 +172,14 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Serve(serving) => serving.clone(),
         Command::Demo { exit } => return demo::run(*exit).await.map(|()| ExitCode::SUCCESS),
         Command::Verify(verify) if verify.is_offline() => return verify.run_offline(),
+        Command::Evidence(evidence) if evidence.is_a_list() => return evidence::Evidence::list(),
         Command::ApiKey(_)
         | Command::User(_)
         | Command::Migrate
         | Command::Verify(_)
         | Command::Replay(_)
         | Command::Export(_)
+        | Command::Evidence(_)
         | Command::Ledger(_)
         | Command::Doctor { .. } => settings::Serving::default(),
     };
@@ -182,6 +187,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
     let done = match line.command {
         Command::Verify(verify) => return verify.run(&config).await,
         Command::Replay(replay) => return replay.run(&config).await,
+        Command::Evidence(evidence) => return evidence.run(config).await,
         Command::Doctor { json } => return doctor::run(&config, json).await,
         Command::Demo { .. } => Ok(()),
         Command::Serve(_) => serve(config).await,

@@ -183,6 +183,14 @@ impl Ledger {
         Ok(self.signer.sign(size, root))
     }
 
+    /// A report, signed with the key that signs the ledger: a note of one line of JSON, which is never a checkpoint.
+    ///
+    /// # Errors
+    /// It is not one line of JSON.
+    pub fn sign_report(&self, json: &str) -> Result<String, LedgerError> {
+        Ok(self.signer.sign_report(json)?)
+    }
+
     /// Rung after every append.
     #[must_use]
     pub fn bell(&self) -> Arc<Notify> {

@@ -7,8 +7,9 @@
 //! 4. [`execute`]: one command, from its turn to its committed events;
 //! 5. [`event_store`], [`vault`]: where events and secrets are kept;
 //! 6. [`ledger`]: how events get their place in the order that is proved;
-//! 7. [`webhooks`]: entries of the audit trail on their way to other programs;
-//! 8. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
+//! 7. [`evidence`]: signed reports for auditors;
+//! 8. [`webhooks`]: entries of the audit trail on their way to other programs;
+//! 9. [`cli`]: the command line, and [`cli::demo`], which walks the whole journey.
 
 pub mod app;
 mod audit_reads;
@@ -23,6 +24,7 @@ pub mod email;
 pub mod entropy;
 pub mod erasure;
 pub mod event_store;
+pub mod evidence;
 pub mod execute;
 pub mod housekeeping;
 pub mod key_file;

@@ -78,6 +78,7 @@ problem_codes! {
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
     InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "The body has the wrong shape";
     InvalidField = "invalid-field", UNPROCESSABLE_ENTITY, "A field cannot have this value";
+    TooManyRows = "too-many-rows", UNPROCESSABLE_ENTITY, "The report would be too long";
     Throttled = "throttled", TOO_MANY_REQUESTS, "Too many wrong passwords";
     Locked = "locked", TOO_MANY_REQUESTS, "The second factor is locked";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here";

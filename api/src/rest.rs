@@ -10,6 +10,7 @@ pub mod agreements;
 pub mod audit;
 pub mod compliance;
 pub mod enforcement;
+pub mod evidence;
 pub mod health;
 pub mod login_checks;
 pub mod logins;

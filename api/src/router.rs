@@ -20,7 +20,7 @@ use crate::auth::{self, RequestId};
 use crate::entropy;
 use crate::problem::{Problem, ProblemCode};
 use crate::rest::{
-    BearerToken, agreements, audit, compliance, enforcement, health, login_checks, logins, members,
+    BearerToken, agreements, audit, compliance, enforcement, evidence, health, login_checks, logins, members,
     passwords, sessions, tiles, two_factor, users, webhooks,
 };
 
@@ -155,6 +155,7 @@ pub const ROUTES: &[Route] = {
         only("GET", "/v1/compliance/users/{user_id}", &[AuditRead], Nobody),
         only("GET", "/v1/compliance/agreements/{agreement_id}", &[AuditRead], Nobody),
         only("GET", "/v1/compliance/agreements/{agreement_id}/coverage", &[AuditRead], Superuser),
+        only("GET", "/v1/compliance/evidence/{report}", &[AuditRead], Nobody),
         open("GET", "/v1/audit/checkpoint"),
         open("GET", "/v1/audit/key"),
         open("GET", "/v1/audit/consistency"),
@@ -224,6 +225,7 @@ fn handlers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(compliance::user))
         .routes(routes!(compliance::agreement))
         .routes(routes!(compliance::coverage))
+        .routes(routes!(evidence::evidence))
         .routes(routes!(webhooks::register, webhooks::list))
         .routes(routes!(webhooks::show, webhooks::delete))
         .routes(routes!(tiles::checkpoint))

@@ -15,6 +15,7 @@ use crate::catch_up::{Batch, Projection};
 use crate::database::{Database, DatabaseError};
 use crate::table::{Table, boolean, integer, text, timestamp};
 use taking::Taking;
+pub(crate) use taking::two_factor_after;
 
 /// The read model behind coverage.
 #[derive(Clone, Copy, Debug)]

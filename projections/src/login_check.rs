@@ -74,7 +74,7 @@ impl Link {
         agreement_id: AgreementId,
         agreement: &Agreement,
         member: &Member,
-        administrator: Option<&(AgreementId, Agreement)>,
+        administrator: Option<(AgreementId, &Agreement)>,
     ) -> Option<Self> {
         let details = agreement.details()?;
         let enforcement = agreement.enforcement();
@@ -89,7 +89,7 @@ impl Link {
             enforced: enforcement.enforced,
             enforced_since: enforcement.since,
             deadline: enforcement.deadline,
-            administrator_id: administrator.map(|(id, _)| *id),
+            administrator_id: administrator.map(|(id, _)| id),
             administered_since: agreement.administered_since(),
             administrator_name: administrator
                 .and_then(|(_, administrator)| administrator.details())

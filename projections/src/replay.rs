@@ -8,11 +8,14 @@
 pub mod as_of;
 mod compare;
 mod coverage;
+pub mod digest;
 pub mod folded;
 pub mod model;
+pub mod policy;
 mod rebuild;
 mod recheck;
 pub mod report;
+pub mod required;
 pub mod streams;
 #[cfg(test)]
 mod tests;

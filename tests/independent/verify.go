@@ -2,10 +2,13 @@
 // Countersign: a second program that must come to the same answers from the same public formats.
 //
 //	verify checkpoint  VKEY NOTE-FILE
+//	verify note        VKEY NOTE-FILE
 //	verify inclusion   VKEY PROOF-FILE LEAF-FILE
 //	verify consistency VKEY OLD-NOTE-FILE NEW-NOTE-FILE PROOF-FILE
 //	verify tiles       VKEY BASE-URL
 //	verify bundles     VKEY BASE-URL
+//
+// Note is for evidence reports: it says the text that is signed, whatever it is.
 //
 // The environment variable TOKEN holds the bearer token for bundles. The exit status is 0 and one line says
 // what was checked, or it is 1 and one line says what is wrong; it is 2 for a wrong command line.
@@ -44,6 +47,7 @@ var checks = map[string]struct {
 	check func(words []string) (string, error)
 }{
 	"checkpoint":  {2, checkpoint},
+	"note":        {2, signedText},
 	"inclusion":   {3, inclusion},
 	"consistency": {4, consistency},
 	"tiles":       {2, tiles},
@@ -52,7 +56,7 @@ var checks = map[string]struct {
 
 func main() {
 	if len(os.Args) < 2 || len(os.Args)-2 != checks[os.Args[1]].words {
-		fmt.Fprintln(os.Stderr, "usage: verify checkpoint|inclusion|consistency|tiles|bundles VKEY ...")
+		fmt.Fprintln(os.Stderr, "usage: verify checkpoint|note|inclusion|consistency|tiles|bundles VKEY ...")
 		os.Exit(2)
 	}
 	checked, err := checks[os.Args[1]].check(os.Args[2:])
@@ -66,6 +70,23 @@ func main() {
 func checkpoint(words []string) (string, error) {
 	tree, err := openFile(words[0], words[1])
 	return fmt.Sprintf("checkpoint of %d entries, root %v", tree.N, tree.Hash), err
+}
+
+// signedText is that of a note which is no checkpoint.
+func signedText(words []string) (string, error) {
+	signed, err := os.ReadFile(words[1])
+	if err != nil {
+		return "", err
+	}
+	verifier, err := note.NewVerifier(words[0])
+	if err != nil {
+		return "", err
+	}
+	opened, err := note.Open(signed, note.VerifierList(verifier))
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(opened.Text, "\n"), nil
 }
 
 func inclusion(words []string) (string, error) {

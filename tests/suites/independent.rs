@@ -1,6 +1,6 @@
 //! The ledger as a stranger checks it, with a program that others wrote the decisive parts of.
 
-mod second_program;
+pub(crate) mod second_program;
 
 use countersign_projections::ledger::checkpoint::Signer;
 use countersign_projections::ledger::tree::{Hash, leaf_hash, node_hash};

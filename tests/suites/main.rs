@@ -17,6 +17,8 @@ mod emergency_code;
 mod erase;
 mod events;
 mod events_seen;
+mod evidence;
+mod evidence_printed;
 mod independent;
 mod journey;
 mod journey_enforcement;

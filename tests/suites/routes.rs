@@ -87,6 +87,7 @@ impl World {
             .replace("{challenge}", &self.challenge)
             .replace("{position}", &self.position)
             .replace("{webhook}", &self.webhook)
+            .replace("{report}", "disabled")
             .replace("{tile}", "000.p/1")
             .replace("{number}", &self.agreement.number)
     }
@@ -285,6 +286,7 @@ fn sessions_and_audit() -> Vec<Route> {
             Sessions::Superuser,
             none,
         ),
+        route(Method::GET, "/v1/compliance/evidence/{report}", &["audit:read"], Sessions::None, none),
         route(Method::GET, "/ledger/tile/entries/{tile}", &["audit:read"], Sessions::None, none),
     ]
 }

@@ -4,13 +4,13 @@
 //! also sees their agreements' entries, and what their members did with their second factors
 //! since they were linked, without addresses and user agents.
 
-mod entry;
+pub(crate) mod entry;
 pub mod export;
 pub(crate) mod feed;
-mod names;
-mod pages;
+pub(crate) mod names;
+pub(crate) mod pages;
 pub mod proofs;
-mod query;
+pub(crate) mod query;
 pub mod stream;
 mod summary;
 
@@ -174,7 +174,8 @@ fn read_cursor(cursor: &str) -> Option<(Timestamp, i64)> {
     Some((crate::time::parse(recorded_at).ok()?, position.parse().ok()?))
 }
 
-fn check_period(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), Problem> {
+/// Whether a period begins before it ends.
+pub(crate) fn check_period(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), Problem> {
     match (from, to) {
         (Some(from), Some(to)) if from > to => {
             Err(Problem::new(ProblemCode::MalformedRequest, "from must not be after to."))

@@ -299,6 +299,12 @@ impl App {
     }
 
     async fn moment_of(&self, as_of: Timestamp) -> Result<Moment, Problem> {
+        self.wait_for_what_was_recorded(as_of).await?;
+        Ok(moment(&self.database, as_of).await?)
+    }
+
+    /// Waits until everything recorded at a moment or before has its place, and the trail shows it.
+    pub(crate) async fn wait_for_what_was_recorded(&self, as_of: Timestamp) -> Result<(), Problem> {
         if as_of > self.clock.now() - RECENT && !self.ledger.has_placed_what_waits().await? {
             return Err(busy(
                 "What was recorded just now has no place in the ledger yet. Ask again, or for an earlier moment.",
@@ -310,7 +316,7 @@ impl App {
                 "The trail has not taken in every entry of the ledger yet; /metrics says how far it is, /readyz what keeps it.",
             ));
         }
-        Ok(moment(&self.database, as_of).await?)
+        Ok(())
     }
 
     async fn opener_of(&self, id: UserId) -> Result<Opener, Problem> {

@@ -108,18 +108,18 @@ pub struct AuthenticatorView {
 }
 
 /// One agreement that requires two-factor of a person.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct RequirementView {
     /// The agreement whose tick it is.
     #[schema(value_type = uuid::Uuid)]
-    agreement_id: AgreementId,
+    pub(crate) agreement_id: AgreementId,
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// The linked agreement through which it reaches the person; null when linked to it directly.
     #[schema(value_type = Option<uuid::Uuid>)]
-    via: Option<AgreementId>,
+    pub(crate) via: Option<AgreementId>,
     /// Until when enrolment may wait.
-    deadline: Option<DateTime<Utc>>,
+    pub(crate) deadline: Option<DateTime<Utc>>,
 }
 
 impl From<countersign_domain::requirement::Requirement> for RequirementView {

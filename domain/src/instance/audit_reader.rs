@@ -35,7 +35,7 @@ pub struct AuditFilter {
     /// Done by this user or API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Uuid>,
-    /// Of one of these types; of any if none is named.
+    /// Of one of these types; of any if none is named. For evidence, the report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
     /// Recorded at this time or later.

@@ -14,7 +14,7 @@ use crate::stored_event::event_of;
 use crate::table::{Value, text};
 
 /// Whether somebody has two-factor after an event of this kind, if that is what it tells.
-const fn two_factor_after(kind: UserEventKind) -> Option<bool> {
+pub(crate) const fn two_factor_after(kind: UserEventKind) -> Option<bool> {
     match kind {
         UserEventKind::TwoFactorEnabled => Some(true),
         UserEventKind::TwoFactorDisabled | UserEventKind::TwoFactorReset | UserEventKind::UserErased => {

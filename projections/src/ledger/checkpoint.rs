@@ -37,6 +37,9 @@ pub enum CheckpointError {
     /// It claims to be signed with the expected key and is not.
     #[error("the checkpoint's signature by {0} is wrong")]
     WrongSignature(Origin),
+    /// The text is not one line of JSON.
+    #[error("a report is a JSON object on one line")]
+    NotAReport,
     /// The expected key signed a checkpoint of another log.
     #[error("the checkpoint is of the log {found:?}, not of {expected}")]
     OtherLog {
@@ -114,8 +117,24 @@ impl Signer {
     /// The signed checkpoint of a tree, byte for byte as it is published.
     #[must_use]
     pub fn sign(&self, size: u64, root: Hash) -> String {
+        self.note(&format!("{}\n{size}\n{root}\n", self.verifier.origin))
+    }
+
+    /// A report as a note of its own: one line of JSON. Nobody can take it for a checkpoint, which has three
+    /// lines and names the log in its first.
+    ///
+    /// # Errors
+    /// It is not one line, or no JSON object: this key signs nothing else.
+    pub fn sign_report(&self, json: &str) -> Result<String, CheckpointError> {
+        let is_object = json.strip_prefix('{').is_some_and(|rest| rest.ends_with('}'));
+        if !is_object || json.contains(|c: char| c < ' ') {
+            return Err(CheckpointError::NotAReport);
+        }
+        Ok(self.note(&format!("{json}\n")))
+    }
+
+    fn note(&self, body: &str) -> String {
         let Verifier { origin, key_id, .. } = &self.verifier;
-        let body = format!("{origin}\n{size}\n{root}\n");
         let signature = self.key.sign(body.as_bytes()).to_bytes();
         let signature = STANDARD.encode([key_id.as_slice(), &signature].concat());
         format!("{body}\n— {origin} {signature}\n")

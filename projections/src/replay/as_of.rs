@@ -109,7 +109,8 @@ pub async fn user_at(database: &Database, id: UserId, moment: Moment) -> Result<
                 }
             },
         };
-        links.extend(Link::at(agreement_id, &agreement, member, administrator.as_ref()));
+        let administrator = administrator.as_ref().map(|(id, administrator)| (*id, administrator));
+        links.extend(Link::at(agreement_id, &agreement, member, administrator));
     }
     links.sort_by_key(|link| (link.linked_at, link.agreement_id));
     Ok(Some(UserAt { state: *state, links }))

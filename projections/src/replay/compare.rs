@@ -122,7 +122,7 @@ fn altered(columns: &[Column], replayed: &[Value], stored: &[Value]) -> Vec<&'st
 }
 
 /// Every value as text with its length before it, and nothing told apart from empty text.
-fn digest(hasher: &mut Sha256, row: &[Value]) {
+pub(super) fn digest(hasher: &mut Sha256, row: &[Value]) {
     for value in row {
         match value.to_text() {
             None => hasher.update([0]),
@@ -135,6 +135,6 @@ fn digest(hasher: &mut Sha256, row: &[Value]) {
     }
 }
 
-fn finish(hasher: Sha256) -> Hash {
+pub(super) fn finish(hasher: Sha256) -> Hash {
     Hash::from_bytes(hasher.finalize().into())
 }

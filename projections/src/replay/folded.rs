@@ -234,7 +234,8 @@ impl Members {
         self.0.get(&user_id)
     }
 
-    fn apply(&mut self, id: AgreementId, event: &AgreementEvent) {
+    /// Folds one event of that agreement.
+    pub(super) fn apply(&mut self, id: AgreementId, event: &AgreementEvent) {
         let (user_id, role, at) = match event {
             AgreementEvent::UserLinked { user_id, role, at }
             | AgreementEvent::UserRoleChanged { user_id, role, at } => (user_id, role, at),

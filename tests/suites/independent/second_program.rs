@@ -11,39 +11,44 @@ use countersign_tests::Ran;
 use tempfile::TempDir;
 
 /// Somebody outside, who has the ledger's key, files of their own, and that program.
-pub(super) struct Outsider {
+pub(crate) struct Outsider {
     key: String,
     files: TempDir,
 }
 
 impl Outsider {
-    pub(super) fn who_trusts(key: &str) -> Self {
+    pub(crate) fn who_trusts(key: &str) -> Self {
         let files = tempfile::Builder::new().prefix("countersign-outsider.").tempdir();
         Self { key: key.trim_end().to_owned(), files: files.expect("a directory for files") }
     }
 
     /// Checks that a signed note is a checkpoint of the ledger.
-    pub(super) fn checkpoint(&self, note: &str) -> Ran {
+    pub(crate) fn checkpoint(&self, note: &str) -> Ran {
         self.run("checkpoint", &[("note", note)])
     }
 
+    /// Checks that a signed note of any text is by the ledger's key, and says the text.
+    pub(crate) fn note(&self, note: &str) -> Ran {
+        self.run("note", &[("note", note)])
+    }
+
     /// Checks that a leaf is in the ledger.
-    pub(super) fn inclusion(&self, proof: &str, leaf: &str) -> Ran {
+    pub(crate) fn inclusion(&self, proof: &str, leaf: &str) -> Ran {
         self.run("inclusion", &[("proof", proof), ("leaf", leaf)])
     }
 
     /// Checks that the ledger has only grown.
-    pub(super) fn consistency(&self, older: &str, newer: &str, proof: &str) -> Ran {
+    pub(crate) fn consistency(&self, older: &str, newer: &str, proof: &str) -> Ran {
         self.run("consistency", &[("older", older), ("newer", newer), ("proof", proof)])
     }
 
     /// Checks that the published tiles lead to the signed root.
-    pub(super) fn tiles(&self, base: &str) -> Ran {
+    pub(crate) fn tiles(&self, base: &str) -> Ran {
         run(Command::new(program()).args(["tiles", &self.key, base]))
     }
 
     /// Checks that the published entries have the hashes of the tiles.
-    pub(super) fn bundles(&self, base: &str, token: &str) -> Ran {
+    pub(crate) fn bundles(&self, base: &str, token: &str) -> Ran {
         run(Command::new(program()).args(["bundles", &self.key, base]).env("TOKEN", token))
     }
 
@@ -60,7 +65,7 @@ impl Outsider {
 }
 
 /// The same note with its last byte of the signature changed.
-pub(super) fn with_another_signature(note: &str) -> String {
+pub(crate) fn with_another_signature(note: &str) -> String {
     let (rest, signature) = note.trim_end().rsplit_once(' ').expect("a signature line");
     let mut bytes = STANDARD.decode(signature).expect("base64");
     *bytes.last_mut().expect("a signature") ^= 1;

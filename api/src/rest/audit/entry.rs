@@ -10,6 +10,7 @@ use countersign_domain::user::UserEventKind;
 use countersign_domain::versions::{UnreadableEvent, upcast_payload};
 use countersign_projections::database::Row;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -38,7 +39,7 @@ pub struct EntryView {
     /// The agreement it is about, or attributed to.
     pub(super) agreement_id: Option<String>,
     /// Who did it.
-    pub(super) actor: EntryActor,
+    pub(crate) actor: EntryActor,
     /// For whom, where an application did it.
     pub(super) on_behalf_of: Option<EntryPerson>,
     /// The network address it came from, for those who may know.
@@ -48,25 +49,25 @@ pub struct EntryView {
     /// The request that caused it.
     pub(super) request_id: String,
     /// What happened, in a sentence.
-    pub(super) summary: String,
+    pub(crate) summary: String,
     /// What the event says.
-    pub(super) data: Value,
+    pub(crate) data: Value,
 }
 
 /// Who did something.
 #[derive(Serialize, ToSchema)]
-pub(super) struct EntryActor {
+pub(crate) struct EntryActor {
     /// `user`, `api_key` or `operator`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// The user's or the API key's id.
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
     /// The person's or the API key's name.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// A person that an entry names.
 #[derive(Serialize, ToSchema)]
-pub(super) struct EntryPerson {
+pub(crate) struct EntryPerson {
     /// Who.
     pub(super) id: String,
     /// How they are called.
@@ -74,15 +75,15 @@ pub(super) struct EntryPerson {
 }
 
 /// An entry as it is stored.
-pub(super) struct StoredEntry {
-    pub(super) position: i64,
+pub(crate) struct StoredEntry {
+    pub(crate) position: i64,
     pub(super) event_id: String,
-    pub(super) recorded_at: Timestamp,
-    event_type: String,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) event_type: String,
     kind: EventKind,
     stream_type: String,
-    pub(super) user_id: Option<String>,
-    pub(super) agreement_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) agreement_id: Option<String>,
     /// The event as `{type: {fields}}`.
     payload: Value,
     metadata: HashMap<String, String>,
@@ -92,7 +93,7 @@ pub(super) struct StoredEntry {
 
 /// What kind of event an entry tells of, in whichever stream.
 #[derive(Clone, Copy)]
-pub(super) enum EventKind {
+pub(crate) enum EventKind {
     User(UserEventKind),
     Agreement(AgreementEventKind),
     Instance(InstanceEventKind),
@@ -155,6 +156,17 @@ impl StoredEntry {
         [self.user_id.as_deref(), actor, self.text("on_behalf_of")].into_iter().flatten()
     }
 
+    /// The agreements that it names.
+    pub(super) fn agreements(&self) -> impl Iterator<Item = &str> {
+        let administered_by = self.payload.pointer("/AdministrationChanged/administered_by");
+        [self.agreement_id.as_deref(), administered_by.and_then(Value::as_str)].into_iter().flatten()
+    }
+
+    /// What it says; none if that is gone or does not read.
+    pub(crate) fn event<Event: DeserializeOwned>(&self) -> Option<Event> {
+        Event::deserialize(&self.payload).ok()
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.metadata.get(name).map(String::as_str)
     }
@@ -170,7 +182,7 @@ impl StoredEntry {
         }
     }
 
-    pub(super) fn view(self, app: &App, names: &Names, reader: Reader) -> EntryView {
+    pub(crate) fn view(self, app: &App, names: &Names, reader: Reader) -> EntryView {
         let full = self.is_whole_for(reader);
         let request_id = self.text("request_id").unwrap_or_default().to_owned();
         let open = |purpose, name| {

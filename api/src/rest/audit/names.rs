@@ -12,7 +12,7 @@ use crate::rest::people::ERASED;
 use crate::vault::{DataKey, Purpose, WrappedKey};
 
 /// People's names and keys, and agreements' names.
-pub(super) struct Names {
+pub(crate) struct Names {
     people: HashMap<String, KnownPerson>,
     agreements: HashMap<String, String>,
 }
@@ -23,11 +23,11 @@ struct KnownPerson {
 }
 
 impl Names {
-    pub(super) fn person(&self, id: &str) -> String {
+    pub(crate) fn person(&self, id: &str) -> String {
         self.people.get(id).map_or_else(|| ERASED.to_owned(), |person| person.name.clone())
     }
 
-    pub(super) fn agreement(&self, id: &str) -> String {
+    pub(crate) fn agreement(&self, id: &str) -> String {
         self.agreements.get(id).cloned().unwrap_or_else(|| id.to_owned())
     }
 
@@ -48,10 +48,18 @@ impl Names {
 }
 
 impl App {
-    pub(super) async fn names_in(&self, entries: &[StoredEntry]) -> Result<Names, Problem> {
-        let people: BTreeSet<&str> = entries.iter().flat_map(StoredEntry::people).collect();
-        let agreements: BTreeSet<&str> =
-            entries.iter().filter_map(|entry| entry.agreement_id.as_deref()).collect();
+    /// The names that these entries need.
+    pub(crate) async fn names_in(&self, entries: &[StoredEntry]) -> Result<Names, Problem> {
+        let people = entries.iter().flat_map(StoredEntry::people).collect();
+        self.names_of(people, entries.iter().flat_map(StoredEntry::agreements).collect()).await
+    }
+
+    /// The names of these people and agreements, by id.
+    pub(crate) async fn names_of(
+        &self,
+        people: BTreeSet<&str>,
+        agreements: BTreeSet<&str>,
+    ) -> Result<Names, Problem> {
         let mut names = Names { people: HashMap::new(), agreements: HashMap::new() };
         for chunk in people.into_iter().collect::<Vec<_>>().chunks(500) {
             self.find_people(chunk, &mut names).await?;

@@ -1,6 +1,7 @@
 //! The trail read forwards, a page after the other, for whoever takes all of it.
 
 use countersign_domain::Timestamp;
+use countersign_domain::ids::AgreementId;
 use countersign_projections::audit_trail::AUDIT_TRAIL;
 
 use super::entry::{EntryView, StoredEntry};
@@ -11,38 +12,65 @@ use crate::problem::Problem;
 /// So many entries are read at once; no more of them are in memory.
 const PAGE: i64 = 500;
 
-/// A reading by time, of everything below a position.
+/// A reading by time, of what lies below a position.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     below: u64,
+    types: Vec<&'static str>,
+    concerning: Option<AgreementId>,
     /// Where the latest page ended.
     at: Option<(Timestamp, i64)>,
 }
 
 impl Reading {
     /// From the oldest entry to the newest, of those recorded in a period.
-    pub(super) const fn of(from: Option<Timestamp>, to: Option<Timestamp>, below: u64) -> Self {
-        Self { from, to, below, at: None }
+    pub(crate) const fn of(from: Option<Timestamp>, to: Option<Timestamp>, below: u64) -> Self {
+        Self { from, to, below, types: Vec::new(), concerning: None, at: None }
+    }
+
+    /// Only entries of these types; of any, if none is named.
+    pub(crate) fn of_types(self, types: Vec<&'static str>) -> Self {
+        Self { types, ..self }
+    }
+
+    /// Only entries about an agreement, or about people who were linked to it when they were recorded.
+    pub(crate) fn concerning(self, agreement: Option<AgreementId>) -> Self {
+        Self { concerning: agreement, ..self }
+    }
+
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        conditions.compare("t.position", "<", natural(self.below));
+        conditions.between(self.from, self.to);
+        conditions.of_types(&self.types);
+        if let Some(agreement) = self.concerning {
+            conditions.concerning(agreement);
+        }
+        if let Some((recorded_at, position)) = self.at {
+            let (recorded_at, position) = (conditions.param(recorded_at), conditions.param(position));
+            conditions.texts.push(format!("(t.recorded_at, t.position) > ({recorded_at}, {position})"));
+        }
+        conditions
     }
 }
 
 impl App {
     /// The next page of a reading; empty at its end.
     pub(super) async fn next_page(&self, reading: &mut Reading) -> Result<Vec<EntryView>, Problem> {
-        let mut conditions = Conditions::default();
-        conditions.compare("t.position", "<", natural(reading.below));
-        conditions.between(reading.from, reading.to);
-        if let Some((recorded_at, position)) = reading.at {
-            let (recorded_at, position) = (conditions.param(recorded_at), conditions.param(position));
-            conditions.texts.push(format!("(t.recorded_at, t.position) > ({recorded_at}, {position})"));
-        }
+        let stored = self.next_stored(reading).await?;
+        self.views(stored).await
+    }
+
+    /// The same, as it is stored.
+    pub(crate) async fn next_stored(&self, reading: &mut Reading) -> Result<Vec<StoredEntry>, Problem> {
+        let conditions = reading.conditions();
         let sql = forwards(&conditions, &["recorded_at", "position"], PAGE);
         let rows = self.database.scan(&sql, &conditions.params).await?;
         let stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
         reading.at = stored.last().map(|last| (last.recorded_at, last.position));
-        self.views(stored).await
+        Ok(stored)
     }
 
     /// The first entries from one position to before another, in the ledger's order. The trail must have
@@ -65,17 +93,34 @@ impl App {
 
 /// The statement that reads so many entries in an order. An entry whose event is gone is there too.
 pub(super) fn forwards(conditions: &Conditions, order: &[&str], limit: i64) -> String {
-    // The number itself and no parameter, so that the planner knows how little is asked for.
-    let asked = conditions.texts.join(" AND ");
     let order_of =
         |table: &str| order.iter().map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ");
+    // The number itself and no parameter, so that the planner knows how little is asked for.
+    let asked = conditions.texts.join(" AND ");
+    let first = |only: &str| {
+        format!("SELECT * FROM {AUDIT_TRAIL} t WHERE {only}{asked} ORDER BY {} LIMIT {limit}", order_of("t"))
+    };
+    // Each type is looked for through the index by types.
+    let of_type = |(index, name): (usize, &String)| {
+        format!("SELECT * FROM ({}) AS part_{index}", first(&format!("t.event_type = {name} AND ")))
+    };
+    let entries = match conditions.types.as_slice() {
+        [] => first(""),
+        types => {
+            let parts: Vec<String> = types.iter().enumerate().map(of_type).collect();
+            format!(
+                "SELECT * FROM ({}) AS t ORDER BY {} LIMIT {limit}",
+                parts.join(" UNION ALL "),
+                order_of("t")
+            )
+        }
+    };
     format!(
         "SELECT p.position, p.recorded_at, p.event_type, p.aggregate_type, p.user_id, p.agreement_id, e.event_id, \
          e.event_version, CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
-         FROM (SELECT * FROM {AUDIT_TRAIL} t WHERE {asked} ORDER BY {} LIMIT {limit}) AS p \
+         FROM ({entries}) AS p \
          LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
          AND e.sequence = p.sequence ORDER BY {}",
-        order_of("t"),
         order_of("p")
     )
 }

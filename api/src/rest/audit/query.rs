@@ -4,7 +4,7 @@
 //! size, so that nobody's question walks through everybody's events.
 
 use countersign_domain::Timestamp;
-use countersign_domain::ids::UserId;
+use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::user::UserEventKind;
 use countersign_projections::audit_trail::AUDIT_TRAIL;
 use countersign_projections::table::Value;
@@ -15,7 +15,7 @@ use crate::request::{Caller, Request, forbidden};
 
 /// Who reads, and so whose addresses and names are opened.
 #[derive(Clone, Copy)]
-pub(super) enum Reader {
+pub(crate) enum Reader {
     /// Sees everything.
     Auditor,
     /// Sees the whole of their own entries, and less of others'.
@@ -48,11 +48,11 @@ impl Part {
 
 /// Conditions of a statement with their parameters, in order.
 #[derive(Default)]
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     pub(super) texts: Vec<String>,
     pub(super) params: Vec<Value>,
     /// The placeholders of the types that are asked for.
-    types: Vec<String>,
+    pub(super) types: Vec<String>,
     /// Whether a user, an agreement or an actor is asked for.
     narrowed: bool,
 }
@@ -89,6 +89,18 @@ impl Conditions {
                 self.compare("t.recorded_at", comparison, at);
             }
         }
+    }
+
+    /// Only entries about an agreement, or about people who were linked to it when they were recorded.
+    pub(super) fn concerning(&mut self, agreement: AgreementId) {
+        let id = self.param(agreement.to_string());
+        self.texts.push(format!(
+            "(t.aggregate_type = 'agreement' AND t.agreement_id = {id} OR t.aggregate_type = 'user' AND EXISTS \
+             (SELECT 1 FROM {AUDIT_TRAIL} l WHERE l.user_id = t.user_id AND l.agreement_id = {id} \
+             AND l.event_type = 'UserLinked' AND l.position < t.position AND NOT EXISTS \
+             (SELECT 1 FROM {AUDIT_TRAIL} u WHERE u.user_id = t.user_id AND u.agreement_id = {id} \
+             AND u.event_type = 'UserUnlinked' AND u.position > l.position AND u.position < t.position)))"
+        ));
     }
 
     /// Only entries of these types.

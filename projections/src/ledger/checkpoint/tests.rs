@@ -180,3 +180,23 @@ proptest! {
         drop(body.parse::<Verifier>());
     }
 }
+
+#[test]
+fn a_report_is_signed_and_is_no_checkpoint() {
+    let note = signer().sign_report(r#"{"report":"disabled"}"#).unwrap();
+    assert_eq!(note, signed("{\"report\":\"disabled\"}\n"));
+    // The signature is right, and what it signs is something else.
+    assert!(matches!(verifier().verify(note.as_bytes()), Err(CheckpointError::Malformed(_))));
+    let altered = note.replacen("disabled", "Disabled", 1);
+    assert!(matches!(verifier().verify(altered.as_bytes()), Err(CheckpointError::WrongSignature(_))));
+}
+
+#[test]
+fn nothing_but_one_line_of_json_is_signed_as_a_report() {
+    let body = format!("audit.example.com/log1\n7\n{}\n", empty_root());
+    for text in
+        ["", "{", "[]", "{}\n", "{\n}", "{\"a\":\"\u{1}\"}", "\"{}\"", &body, &format!("{{}}\n{body}{{}}")]
+    {
+        assert_eq!(signer().sign_report(text), Err(CheckpointError::NotAReport), "{text:?}");
+    }
+}
