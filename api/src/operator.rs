@@ -9,6 +9,7 @@ use countersign_domain::instance::{
 };
 use countersign_domain::user::two_factor::ResetTwoFactor;
 use countersign_domain::user::{User, UserCommand};
+use countersign_projections::table::{DATA_KEYS, EMAIL_CLAIMS, LOGIN_CHECK_USERS};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -196,12 +197,24 @@ pub async fn reset_two_factor(
     Ok(pass.text)
 }
 
+/// From where an erasure removes rows, as nothing else ever does.
+const REMOVED_BY_ERASURE: [&str; 3] = [EMAIL_CLAIMS.name, DATA_KEYS.name, LOGIN_CHECK_USERS.name];
+
 /// Erases a person for good.
 ///
 /// # Errors
 /// Says why not.
 pub async fn erase_user(app: &Arc<App>, user_id: &str) -> Result<Erased, OperatorError> {
-    Ok(app.erase_user(&request(app)?, self::user_id(user_id)?).await?)
+    let user_id = self::user_id(user_id)?;
+    // Asked first: later the person would be unlinked and not erased.
+    let forbidden = app.database.cannot_delete_from(&REMOVED_BY_ERASURE).await.map_err(Problem::from)?;
+    if let Some(table) = forbidden {
+        return Err(OperatorError::Refused(format!(
+            "nothing was changed: the database's role may not delete from {table}; run this as the owner, or grant it \
+             (docs/operations.md)"
+        )));
+    }
+    Ok(app.erase_user(&request(app)?, user_id).await?)
 }
 
 fn user_id(text: &str) -> Result<UserId, OperatorError> {

@@ -158,6 +158,30 @@ impl Database {
         }
     }
 
+    /// The first of these tables from which this connection's role may not delete.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database cannot be reached.
+    pub async fn cannot_delete_from(
+        &self,
+        tables: &[&'static str],
+    ) -> Result<Option<&'static str>, DatabaseError> {
+        match &self.engine {
+            // Whoever has the file may do everything.
+            Engine::Sqlite(_) => Ok(None),
+            Engine::Postgres(_) => {
+                for table in tables {
+                    let sql = "SELECT has_table_privilege($1, 'DELETE') AS may_delete";
+                    let rows = self.read(sql, &[(*table).into()]).await?;
+                    if !rows.first().map_or(Ok(false), |row| row.get("may_delete"))? {
+                        return Ok(Some(table));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
     /// The statement as this database spells it; `read` and `write` do this themselves.
     ///
     /// | token | means |

@@ -202,6 +202,13 @@ async fn the_documented_role_serves_and_adopts(place: Arc<Place>) {
     assert!(adopted.stdout.contains("1 events were put back"), "{}", adopted.stdout);
     lived(&place, &["Grace"]).await;
     place.run(&["verify"]).exits(0);
+    let events = "SELECT count(*) FROM events";
+    let (recorded, people) =
+        (place.number(events).await, place.column("SELECT user_id FROM login_check_users").await);
+    place
+        .run(&["user", "erase", &people[0]])
+        .refuses(&["nothing was changed", "may not delete from email_claims"]);
+    assert_eq!(place.number(events).await, recorded);
     let doctor = place.run(&["doctor"]).exits(0);
     assert!(doctor.stdout.contains("grants"), "{}", doctor.stdout);
 }
