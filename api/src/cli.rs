@@ -236,7 +236,13 @@ async fn require_ledger(config: &Config) -> anyhow::Result<()> {
     }
     let database = Database::connect(&config.database).await?;
     let missing = database.pending_migrations().await?;
-    anyhow::ensure!(missing.is_empty(), "this database has no ledger yet; start the server once");
+    let is_new = missing.iter().any(|name| name.starts_with("0001"));
+    anyhow::ensure!(
+        missing.is_empty() || is_new,
+        "this database has not the migrations {}; run `countersign migrate` first",
+        missing.join(", ")
+    );
+    anyhow::ensure!(!is_new, "this database has no ledger yet; start the server once");
     anyhow::ensure!(
         LedgerStore::new(database).state().await?.is_some(),
         "this database has no ledger yet; start the server once"

@@ -47,17 +47,17 @@ impl App {
         self.record_audit_read(request, question.recorded()).await
     }
 
-    /// A place for a report that goes through everything; the others need none.
+    /// A place for a report that takes long; the others need none.
     ///
     /// # Errors
     /// `busy` while there is one under way on this node.
     pub fn place_for(&self, question: &Question) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        if !question.report.goes_through_everything() {
+        if !question.report.takes_long() {
             return Ok(None);
         }
         let place = self.long_reports.try_acquire();
         place.map(Some).map_err(|_| {
-            busy("A report that goes through the whole ledger is under way on this node. Ask again later, or use the command line.")
+            busy("A report that takes long is under way on this node. Ask again later, or use the command line.")
         })
     }
 
@@ -88,8 +88,15 @@ impl App {
 
     /// The moment that is asked about, with what a report rests on; now, with all entries, if none is.
     async fn moment_asked_about(&self, question: &Question) -> Result<Moment, Problem> {
-        let at = question.asked.as_of.unwrap_or_else(|| self.clock.now());
-        self.wait_for_what_was_recorded(at).await?;
+        let now = self.clock.now();
+        let at = question.asked.as_of.unwrap_or(now);
+        if question.report == ReportName::Integrity {
+            // It says what is wrong, also where something keeps the ledger or the trail from going on.
+            let state = self.ledger.store.state().await?.ok_or(LedgerError::NotThere)?;
+            return Ok(Moment { at, size: state.size() });
+        }
+        // What is recorded after the period does not matter.
+        self.wait_for_what_was_recorded(question.asked.to.map_or(at, |to| to.min(at))).await?;
         match question.asked.as_of {
             Some(as_of) => Ok(moment(&self.database, as_of).await?),
             None => Ok(Moment { at, size: catch_up::position::<AuditTrail>(&self.database).await? }),

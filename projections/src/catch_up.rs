@@ -180,10 +180,11 @@ pub(crate) async fn outdate<P: Projection>(
     exclusive: &mut Exclusive,
     position: u64,
 ) -> Result<(), DatabaseError> {
-    let outdate = "UPDATE projection_checkpoints SET position = $1, epoch = epoch + 1 \
-                   WHERE projection = $2 AND version = $3";
+    let outdate = "INSERT INTO projection_checkpoints (projection, version, position) VALUES ($1, $2, $3) \
+                   ON CONFLICT (projection, version) DO UPDATE SET position = excluded.position, \
+                   epoch = projection_checkpoints.epoch + 1";
     let position = i64::try_from(position).unwrap_or(i64::MAX);
-    exclusive.execute(outdate, vec![position.into(), P::NAME.into(), P::VERSION.into()]).await?;
+    exclusive.execute(outdate, vec![P::NAME.into(), P::VERSION.into(), position.into()]).await?;
     Ok(())
 }
 

@@ -23,6 +23,8 @@ on_both_databases![
     everything_is_folded_twice_at_any_moment,
     a_sign_in_before_the_deadline_is_no_finding,
     a_forged_sign_in_with_the_password_alone_is_found,
+    a_sign_in_whose_event_is_gone_is_found,
+    the_ledger_is_verified_also_while_the_trail_cannot_go_on,
     every_report_is_signed_by_the_ledgers_key_and_is_no_checkpoint,
     the_same_question_has_the_same_rows,
     what_cannot_be_asked_is_refused,
@@ -412,6 +414,32 @@ async fn a_sign_in_before_the_deadline_is_no_finding(app: TestApp) {
     app.sign_in(&ada).await;
     let report = evidence(&app, PASSWORD_ALONE, "").await;
     assert_eq!(report["holds"], true, "{report}");
+}
+
+async fn a_sign_in_whose_event_is_gone_is_found(app: TestApp) {
+    let shop = app.agreement("Havbris").await;
+    let (ada, two_factor) = app.register_with_two_factor("Ada").await;
+    app.link(&shop, &ada).await;
+    app.enforce(&shop).await;
+    app.sign_in_with(&ada, &two_factor).await;
+    assert_eq!(evidence(&app, PASSWORD_ALONE, "").await["holds"], true);
+    app.place.tamper("DELETE FROM events WHERE event_type = 'LoginSucceeded'").await;
+    let found = evidence(&app, PASSWORD_ALONE, "").await;
+    assert_eq!(found["holds"], false, "{found}");
+    let [row] = rows(&found).try_into().expect("one row");
+    assert!(row["problem"].as_str().expect("a text").contains("is gone"), "{row}");
+    let entry = app.entries("type=LoginSucceeded").await.remove(0);
+    assert_eq!(row["position"], entry["position"]);
+}
+
+async fn the_ledger_is_verified_also_while_the_trail_cannot_go_on(app: TestApp) {
+    app.register("Ada").await;
+    app.wait_for_the_trail().await;
+    // The trail says that it holds nothing, and cannot take in again what it holds.
+    app.place.tamper("UPDATE projection_checkpoints SET position = 0 WHERE projection = 'audit_trail'").await;
+    app.get("/v1/compliance/evidence/erasures", &app.key).await.refused(503, "busy");
+    let answer = app.get("/v1/compliance/evidence/integrity", &app.key).await.expect(200);
+    assert_eq!(answer.body["report"]["holds"], true);
 }
 
 /// Says of a person's sign-ins with a code that the password was enough.

@@ -43,7 +43,7 @@ async fn after_any_mix_of_commands_every_read_model_equals_its_replay(app: TestA
 }
 
 /// Rows that are wrong in every way, and in every read model.
-const TAMPERINGS: [(&str, &str, &str); 16] = [
+const TAMPERINGS: [(&str, &str, &str); 18] = [
     ("snapshots", "DELETE FROM snapshots WHERE aggregate_type = 'user'", "is missing"),
     (
         "snapshots",
@@ -95,6 +95,12 @@ const TAMPERINGS: [(&str, &str, &str); 16] = [
         "UPDATE projection_checkpoints SET position = position + 7 WHERE projection = 'coverage'",
         "has another position",
     ),
+    (
+        "audit_trail",
+        "DELETE FROM projection_checkpoints WHERE projection = 'audit_trail'",
+        "has another position",
+    ),
+    ("coverage", "DELETE FROM projection_checkpoints WHERE projection = 'coverage'", "has another position"),
     ("coverage", "INSERT INTO coverage_two_factor_v2 VALUES ('zz')", "should not be there"),
 ];
 

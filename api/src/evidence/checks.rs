@@ -1,7 +1,7 @@
 //! The ledger verified, and everything folded twice: reports that go through every entry.
 
 use countersign_projections::ledger::verify::Finding;
-use countersign_projections::ledger::verify::stored::{StoredError, verify_stored};
+use countersign_projections::ledger::verify::stored::verify_stored;
 use countersign_projections::replay::digest::{FoldedAt, fold_at};
 use countersign_projections::replay::streams::Moment;
 use countersign_projections::replay::{ReplayError, Unreadable};
@@ -116,16 +116,4 @@ fn not_folded(unreadable: &Unreadable) -> Result<Findings, Problem> {
     )?;
     let summary = "Not everything can be folded: an event is gone or does not read.".to_owned();
     Ok(Findings { holds: Some(false), ..Findings::new(FOLDED, rows, summary) })
-}
-
-impl From<StoredError> for Problem {
-    fn from(error: StoredError) -> Self {
-        match error {
-            StoredError::Database(error) => error.into(),
-            StoredError::Entries { .. }
-            | StoredError::Temporary(_)
-            | StoredError::NotThere
-            | StoredError::Stopped => Self::internal(error.to_string()),
-        }
-    }
 }

@@ -26,6 +26,7 @@ const COLUMNS: &[Column] = &[
     column("person", "Person"),
     column("agreement", "Agreement"),
     column("actor", "By"),
+    column("on_behalf_of", "For"),
     column("reason", "Why"),
 ];
 
@@ -37,6 +38,7 @@ const POLICY_COLUMNS: &[Column] = &[
     column("administered_by", "Administered by"),
     column("deadline", "Deadline"),
     column("actor", "By"),
+    column("on_behalf_of", "For"),
     column("reason", "Why"),
 ];
 
@@ -141,8 +143,9 @@ const fn reports_of_user(kind: UserEventKind) -> &'static [ReportName] {
         | UserEventKind::SecondFactorRefused
         | UserEventKind::AuthenticatorDisabled => &[Lockouts],
         UserEventKind::UserErased => &[Erasures, AdminActions],
-        UserEventKind::UserRegistered
-        | UserEventKind::PasswordSet
+        // An application does that for somebody.
+        UserEventKind::UserRegistered => &[AdminActions],
+        UserEventKind::PasswordSet
         | UserEventKind::PasswordFailed
         | UserEventKind::EnrolmentDemanded
         | UserEventKind::TwoFactorEnrolmentStarted
@@ -231,7 +234,7 @@ impl App {
         let agreement = |id: &str| Cell::Named(Named { id: id.to_owned(), name: names.agreement(id) });
         let about = entry.user_id.as_deref().map(person);
         let concerning = entry.agreement_id.as_deref().map(agreement);
-        let EntryView { actor, summary, data, .. } = entry.view(self, names, Reader::Auditor);
+        let EntryView { actor, on_behalf_of, summary, data, .. } = entry.view(self, names, Reader::Auditor);
         let text = |field| data.get(field).and_then(Value::as_str).map(str::to_owned);
         let deadline = text("deadline").and_then(|text| crate::time::parse(&text).ok());
         let administrator = text("administered_by").as_deref().map(agreement);
@@ -246,6 +249,10 @@ impl App {
             .with_any("administered_by", administrator)
             .with_any("deadline", deadline.map(Cell::Time))
             .with("actor", Cell::Actor(Actor { kind: actor.kind, id: actor.id, name: actor.name }))
+            .with_any(
+                "on_behalf_of",
+                on_behalf_of.map(|person| Cell::Named(Named { id: person.id, name: person.name })),
+            )
             .with_any("reason", text("reason").map(Cell::Text))
             .with_any("asked", asked)
     }
@@ -287,7 +294,7 @@ mod tests {
         ] {
             assert_eq!(types_of(report), types);
         }
-        assert_eq!(types_of(ReportName::AdminActions).len(), 14);
+        assert_eq!(types_of(ReportName::AdminActions).len(), 15);
         assert!(types_of(ReportName::Integrity).is_empty());
     }
 }

@@ -94,10 +94,21 @@ impl ReportName {
         }
     }
 
-    /// Whether it reads every entry there is, which takes long.
+    /// Whether it goes through much of what there is, which takes long.
     #[must_use]
-    pub const fn goes_through_everything(self) -> bool {
-        matches!(self, Self::Integrity | Self::Replay)
+    pub const fn takes_long(self) -> bool {
+        match self {
+            Self::Integrity | Self::Replay | Self::EnforcementOnDate | Self::SignInsWithoutSecondFactor => {
+                true
+            }
+            Self::Disabled
+            | Self::PolicyHistory
+            | Self::RecoveryCodes
+            | Self::Lockouts
+            | Self::AdminActions
+            | Self::AuditReads
+            | Self::Erasures => false,
+        }
     }
 
     /// Whether it is about a moment.

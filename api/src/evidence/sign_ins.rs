@@ -7,7 +7,7 @@ use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::requirement::Standing;
 use countersign_domain::user::{LoginMethod, UserEvent};
 use countersign_projections::login_check::Link;
-use countersign_projections::replay::policy::{LinkHistory, Part, Policy};
+use countersign_projections::replay::policy::{LedgerPart, LinkHistory, Policy};
 use countersign_projections::replay::required::RequiredPerson;
 use countersign_projections::replay::streams::Moment;
 
@@ -26,6 +26,7 @@ const COLUMNS: &[Column] = &[
     column("person", "Person"),
     column("required_by", "Required by"),
     column("required_since", "Required since"),
+    column("problem", "What was found"),
 ];
 
 /// A sign-in with the password alone.
@@ -44,7 +45,7 @@ impl App {
     ) -> Result<Findings, Problem> {
         let asked = question.asked;
         // Each is judged at its own place, so nothing is cut at a moment.
-        let part = Part { size: moment.size, recorded_by: None };
+        let part = LedgerPart { size: moment.size, recorded_by: None };
         let policy = Policy::read(&self.database, part).await?;
         let mut reading = Reading::of(asked.from, asked.to, part.size).of_types(vec!["LoginSucceeded"]);
         let (mut rows, mut looked_at) = (Rows::default(), 0);
@@ -53,7 +54,14 @@ impl App {
             if page.is_empty() {
                 break;
             }
-            let sign_ins: Vec<SignIn> = page.iter().filter_map(SignIn::with_the_password_alone).collect();
+            let mut sign_ins = Vec::new();
+            for entry in &page {
+                match Told::of(entry) {
+                    Told::PasswordAlone(sign_in) => sign_ins.push(sign_in),
+                    Told::Other => {}
+                    Told::Nothing => rows.push(unreadable(entry))?,
+                }
+            }
             looked_at += sign_ins.len();
             self.take_in(&sign_ins, &policy, (asked.agreement, part), &mut rows).await?;
         }
@@ -64,8 +72,8 @@ impl App {
                 rows.len(),
                 [
                     "Nobody signed in with the password alone while two-factor was due",
-                    "sign-in was completed with the password alone while two-factor was due",
-                    "sign-ins were completed with the password alone while two-factor was due",
+                    "sign-in was completed with the password alone while two-factor was due, or cannot be judged",
+                    "sign-ins were completed with the password alone while two-factor was due, or cannot be judged",
                 ]
             ),
             period(asked.from, asked.to)
@@ -85,7 +93,7 @@ impl App {
         &self,
         sign_ins: &[SignIn],
         policy: &Policy,
-        (agreement, part): (Option<AgreementId>, Part),
+        (agreement, part): (Option<AgreementId>, LedgerPart),
         rows: &mut Rows,
     ) -> Result<(), Problem> {
         let people: BTreeSet<UserId> = sign_ins.iter().map(|sign_in| sign_in.user_id).collect();
@@ -115,15 +123,43 @@ fn reaches(agreement: AgreementId, link: &Link) -> bool {
     link.agreement_id == agreement || link.administrator_id == Some(agreement)
 }
 
-impl SignIn {
-    fn with_the_password_alone(entry: &StoredEntry) -> Option<Self> {
-        let UserEvent::LoginSucceeded { method: LoginMethod::Password, at, .. } = entry.event()? else {
-            return None;
-        };
-        let user_id = entry.user_id.as_deref()?.parse().ok()?;
-        Some(Self { user_id, position: u64::try_from(entry.position).ok()?, at })
-    }
+/// What the entry of a sign-in tells.
+enum Told {
+    PasswordAlone(SignIn),
+    /// A second factor, or nothing about one.
+    Other,
+    /// Its event is gone or does not read.
+    Nothing,
+}
 
+impl Told {
+    fn of(entry: &StoredEntry) -> Self {
+        match entry.event() {
+            Some(UserEvent::LoginSucceeded { method: LoginMethod::Password, at, .. }) => {
+                let user_id = entry.user_id.as_deref().and_then(|id| id.parse().ok());
+                let position = u64::try_from(entry.position).ok();
+                let sign_in =
+                    user_id.zip(position).map(|(user_id, position)| SignIn { user_id, position, at });
+                sign_in.map_or(Self::Nothing, Self::PasswordAlone)
+            }
+            Some(UserEvent::LoginSucceeded { .. }) => Self::Other,
+            // Whatever it is, it is not the sign-in that the trail and the ledger tell of.
+            Some(_) | None => Self::Nothing,
+        }
+    }
+}
+
+fn unreadable(entry: &StoredEntry) -> Row {
+    let position = u64::try_from(entry.position).unwrap_or_default();
+    let problem =
+        "The event is gone or does not read, so nobody can say how the person signed in; see integrity.";
+    Row::default()
+        .with("position", Cell::Position(position))
+        .with("at", Cell::Time(entry.recorded_at))
+        .with("problem", Cell::Text(problem.to_owned()))
+}
+
+impl SignIn {
     /// The person as they were just before, if it was due that they had two-factor.
     fn although_due(&self, links: &[Link]) -> Option<RequiredPerson> {
         let person = RequiredPerson::with_links(self.user_id, links, self.at)?;

@@ -175,12 +175,10 @@ impl<P: Projection> Follower<P> {
         if self.left_alone_since.elapsed() < LEFT_ALONE {
             return Ok(Followed::Everything);
         }
-        let size = self.size().await?;
-        if position < size {
-            return self.follow(size).await;
+        match self.size().await? {
+            size if position < size => self.follow(size).await,
+            _ => Ok(Followed::Everything),
         }
-        self.left_alone_since = Instant::now();
-        Ok(Followed::Everything)
     }
 
     async fn size(&self) -> Result<u64, String> {

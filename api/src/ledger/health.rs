@@ -52,7 +52,7 @@ pub struct Following {
     pub title: &'static str,
     /// Why it does not follow, until it does.
     pub failure: Option<String>,
-    /// The entry that it cannot take, if this node leads.
+    /// The entry that it cannot take, as far as this node tried.
     pub stopped_before: Option<u64>,
 }
 

@@ -8,6 +8,8 @@ use countersign_domain::requirement::Requirement;
 use countersign_domain::user::UserRefusal;
 use countersign_projections::database::DatabaseError;
 use countersign_projections::ledger::store::LedgerError;
+use countersign_projections::ledger::verify::stored::StoredError;
+use countersign_projections::replay::ReplayError;
 use cqrs_es::AggregateError;
 
 use super::{Problem, ProblemCode};
@@ -142,6 +144,34 @@ impl From<LedgerError> for Problem {
             | LedgerError::Proof(_)
             | LedgerError::NotThere
             | LedgerError::Corrupt(_) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Database(error) => error.into(),
+            ReplayError::Ledger(error) => error.into(),
+            ReplayError::NotThere
+            | ReplayError::Temporary(_)
+            | ReplayError::Unreadable(_)
+            | ReplayError::Incomplete { .. }
+            | ReplayError::Poisoned { .. }
+            | ReplayError::TakenOver
+            | ReplayError::Unplaced { .. } => Problem::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<StoredError> for Problem {
+    fn from(error: StoredError) -> Self {
+        match error {
+            StoredError::Database(error) => error.into(),
+            StoredError::Entries { .. }
+            | StoredError::Temporary(_)
+            | StoredError::NotThere
+            | StoredError::Stopped => Self::internal(error.to_string()),
         }
     }
 }

@@ -13,7 +13,6 @@ use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_domain::user::session::Session;
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::coverage::{Coverage, CoverageDay, days};
-use countersign_projections::replay::ReplayError;
 use countersign_projections::replay::as_of::{AgreementAt, UserAt, agreement_at, moment, user_at};
 use countersign_projections::replay::streams::Moment;
 use serde::{Deserialize, Serialize};
@@ -327,21 +326,5 @@ impl App {
             Some(wrapped) => Opener::With(self.vault.data_key(id.as_uuid(), Some(&wrapped))?),
             None => Opener::Erased,
         })
-    }
-}
-
-impl From<ReplayError> for Problem {
-    fn from(error: ReplayError) -> Self {
-        match error {
-            ReplayError::Database(error) => error.into(),
-            ReplayError::Ledger(error) => error.into(),
-            ReplayError::NotThere
-            | ReplayError::Temporary(_)
-            | ReplayError::Unreadable(_)
-            | ReplayError::Incomplete { .. }
-            | ReplayError::Poisoned { .. }
-            | ReplayError::TakenOver
-            | ReplayError::Unplaced { .. } => Problem::internal(error.to_string()),
-        }
     }
 }

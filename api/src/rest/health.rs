@@ -173,12 +173,12 @@ impl Collector for LedgerFigures {
             ),
             (
                 "audit_trail_stopped",
-                "Whether the audit trail stops before an entry that it cannot take, if this node leads",
+                "Whether the audit trail stops before an entry that it cannot take, as far as this node tried",
                 stops(AuditTrail::NAME),
             ),
             (
                 "coverage_stopped",
-                "Whether coverage stops before an entry that it cannot take, if this node leads",
+                "Whether coverage stops before an entry that it cannot take, as far as this node tried",
                 stops(Coverage::NAME),
             ),
         ] {

@@ -167,7 +167,8 @@ async fn fold_agreement(
 /// Who administers whom is told by the administered, so all that was ever said of it is gone through.
 async fn administers_count(database: &Database, id: AgreementId, moment: Moment) -> Result<u64, ReplayError> {
     let sql = format!(
-        "SELECT t.position, t.agreement_id, e.event_type, e.event_version, CAST(e.payload AS text) AS payload FROM (SELECT * FROM {AUDIT_TRAIL} \
+        "SELECT t.position, t.agreement_id, e.event_type, e.event_version, CAST(e.payload AS text) AS payload \
+         FROM (SELECT * FROM {AUDIT_TRAIL} \
          WHERE event_type IN ('AdministrationChanged', 'AgreementClosed') AND position >= $1 AND position < $2 \
          AND recorded_at <= $4 ORDER BY position LIMIT $3) AS t LEFT JOIN events e ON e.aggregate_type = t.aggregate_type \
          AND e.aggregate_id = t.aggregate_id AND e.sequence = t.sequence ORDER BY t.position"

@@ -28,20 +28,20 @@ const PAGE_ROWS: usize = 4_096;
 
 /// A part of the ledger, from its first entry on.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct LedgerPart {
     /// So many entries.
     pub size: u64,
     /// Of these, what had been recorded by then; all, if there is no such moment.
     pub recorded_by: Option<Timestamp>,
 }
 
-impl From<Moment> for Part {
+impl From<Moment> for LedgerPart {
     fn from(Moment { at, size }: Moment) -> Self {
         Self { size, recorded_by: Some(at) }
     }
 }
 
-impl Part {
+impl LedgerPart {
     /// The condition on rows of the trail, and its parameters.
     pub(super) fn condition(self, params: &mut Vec<Value>) -> String {
         params.push(number(self.size));
@@ -61,7 +61,7 @@ impl Policy {
     ///
     /// # Errors
     /// When the database does not answer, or an event is gone or does not read.
-    pub async fn read(database: &Database, part: Part) -> Result<Self, ReplayError> {
+    pub async fn read(database: &Database, part: LedgerPart) -> Result<Self, ReplayError> {
         let mut changes: BTreeMap<AgreementId, Vec<(u64, AgreementEvent)>> = BTreeMap::new();
         for event_type in POLICY_EVENTS {
             let mut after = (Timestamp::UNIX_EPOCH, -1);
@@ -139,7 +139,11 @@ impl LinkHistory {
     ///
     /// # Errors
     /// When the database does not answer, or an event is gone or does not read.
-    pub async fn of(database: &Database, people: &BTreeSet<UserId>, part: Part) -> Result<Self, ReplayError> {
+    pub async fn of(
+        database: &Database,
+        people: &BTreeSet<UserId>,
+        part: LedgerPart,
+    ) -> Result<Self, ReplayError> {
         let mut history = Self::default();
         if people.is_empty() {
             return Ok(history);
@@ -207,7 +211,7 @@ fn states(mut changes: Vec<(u64, AgreementEvent)>) -> Vec<(u64, Agreement)> {
 async fn page_of_type(
     database: &Database,
     event_type: &str,
-    part: Part,
+    part: LedgerPart,
     (recorded_at, position): (Timestamp, i64),
 ) -> Result<Vec<Row>, ReplayError> {
     let mut params = vec![event_type.into(), recorded_at.into(), position.into()];
@@ -223,7 +227,8 @@ async fn page_of_type(
 /// The statement that reads what these entries of the trail say, also of those whose event is gone.
 fn with_payload(entries: &str) -> String {
     format!(
-        "SELECT t.position, t.recorded_at, t.aggregate_id, e.event_type, e.event_version, CAST(e.payload AS text) AS payload FROM ({entries}) AS t \
+        "SELECT t.position, t.recorded_at, t.aggregate_id, e.event_type, e.event_version, \
+         CAST(e.payload AS text) AS payload FROM ({entries}) AS t \
          LEFT JOIN events e ON e.aggregate_type = t.aggregate_type AND e.aggregate_id = t.aggregate_id \
          AND e.sequence = t.sequence"
     )

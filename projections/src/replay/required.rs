@@ -10,7 +10,7 @@ use strum::IntoEnumIterator;
 
 use super::ReplayError;
 use super::folded::{FoldedStream, State};
-use super::policy::{LinkHistory, Part, Policy, placeholders};
+use super::policy::{LedgerPart, LinkHistory, Policy, placeholders};
 use super::streams::{Extent, Moment};
 use crate::audit_trail::AUDIT_TRAIL;
 use crate::coverage::two_factor_after;
@@ -130,7 +130,7 @@ async fn two_factor_of(
 ) -> Result<BTreeMap<UserId, TwoFactorTold>, ReplayError> {
     let mut params: Vec<Value> = Vec::new();
     let ids = placeholders(&mut params, people);
-    let within = Part::from(moment).condition(&mut params);
+    let within = LedgerPart::from(moment).condition(&mut params);
     let telling = UserEventKind::iter().filter(|kind| two_factor_after(*kind).is_some());
     let types = telling.map(|kind| format!("'{}'", <&str>::from(kind))).collect::<Vec<_>>().join(", ");
     let sql = format!(

@@ -120,6 +120,12 @@ async fn only_what_was_replaced_must_be_read_again_before_anybody_decides() {
         database.write(wrong, &[user(2).into()]).await.unwrap();
         rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
         assert_eq!(numbers().await, [made[0], made[1] + 1, made[2] + 1]);
+        // One, and more than are replaced one by one.
+        let wrong = "UPDATE login_check_users SET display_name = 'other'";
+        database.write(wrong, &[]).await.unwrap();
+        let rebuilt = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
+        assert_eq!(rebuilt.replaced, [(Model::LoginCheck, 3)]);
+        assert_eq!(numbers().await, [made[0] + 1, made[1] + 2, made[2] + 2]);
         let models = [Model::Snapshots, Model::LoginCheck];
         assert!(verify_replay(&database, &models, |_, _| {}).await.unwrap().holds());
     }

@@ -41,7 +41,7 @@ pub struct EntryView {
     /// Who did it.
     pub(crate) actor: EntryActor,
     /// For whom, where an application did it.
-    pub(super) on_behalf_of: Option<EntryPerson>,
+    pub(crate) on_behalf_of: Option<EntryPerson>,
     /// The network address it came from, for those who may know.
     pub(super) address: Option<String>,
     /// The user agent it came from, for those who may know.
@@ -69,9 +69,9 @@ pub(crate) struct EntryActor {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EntryPerson {
     /// Who.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// How they are called.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 /// An entry as it is stored.

@@ -95,8 +95,9 @@ impl Conditions {
     pub(super) fn concerning(&mut self, agreement: AgreementId) {
         let id = self.param(agreement.to_string());
         self.texts.push(format!(
-            "(t.aggregate_type = 'agreement' AND t.agreement_id = {id} OR t.aggregate_type = 'user' AND EXISTS \
-             (SELECT 1 FROM {AUDIT_TRAIL} l WHERE l.user_id = t.user_id AND l.agreement_id = {id} \
+            "(t.aggregate_type = 'agreement' AND t.agreement_id = {id} OR t.aggregate_type = 'user' \
+             AND t.user_id IN (SELECT m.user_id FROM {AUDIT_TRAIL} m WHERE m.agreement_id = {id} \
+             AND m.event_type = 'UserLinked') AND EXISTS (SELECT 1 FROM {AUDIT_TRAIL} l WHERE l.user_id = t.user_id AND l.agreement_id = {id} \
              AND l.event_type = 'UserLinked' AND l.position < t.position AND NOT EXISTS \
              (SELECT 1 FROM {AUDIT_TRAIL} u WHERE u.user_id = t.user_id AND u.agreement_id = {id} \
              AND u.event_type = 'UserUnlinked' AND u.position > l.position AND u.position < t.position)))"

@@ -12,21 +12,21 @@ use super::beside::Pair;
 pub(super) async fn put_in_place(
     exclusive: &mut Exclusive,
     (live, beside): Pair,
-    part: &Part,
+    scope: &Scope,
 ) -> Result<u64, DatabaseError> {
-    let (extra, replaced) = part.statements((live, beside));
-    let gone = exclusive.execute(&extra, part.params.clone()).await?;
-    Ok(gone + exclusive.execute(&replaced, part.params.clone()).await?)
+    let (extra, replaced) = scope.statements((live, beside));
+    let gone = exclusive.execute(&extra, scope.params.clone()).await?;
+    Ok(gone + exclusive.execute(&replaced, scope.params.clone()).await?)
 }
 
 /// Which rows of a table are meant, and which columns are looked at.
-pub(super) struct Part {
+pub(super) struct Scope {
     only: String,
     params: Vec<Value>,
     compared: Vec<&'static Column>,
 }
 
-impl Part {
+impl Scope {
     /// All of a table.
     pub(super) fn whole(table: &'static Table) -> Self {
         Self { only: "1 = 1".to_owned(), params: Vec::new(), compared: table.columns.iter().collect() }
@@ -89,8 +89,8 @@ pub(super) async fn differing(
     rows.iter().map(|row| row.get("id")).collect()
 }
 
-/// From here on whoever decides from what these streams were before must read them again: an append finds that
-/// their snapshots have another number. Without streams, all of a kind.
+/// From here on whoever appends to these streams from what they were before must read them again: an append finds
+/// that the snapshot has another number. Without streams, all of a kind.
 pub(super) async fn outdate(
     exclusive: &mut Exclusive,
     database: &Database,

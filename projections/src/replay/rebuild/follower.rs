@@ -1,7 +1,7 @@
 //! Rebuilding what follows the ledger: it is run again into a table beside the live one.
 
 use super::beside::{Pair, Run};
-use super::flip::{Part, put_in_place};
+use super::flip::{Scope, put_in_place};
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
 use crate::database::{Database, Step, Transacted};
@@ -50,7 +50,7 @@ pub(super) async fn rebuild(
     catch_up::outdate::<AuditTrail>(&mut exclusive, position).await?;
     exclusive.join_whole_tables().await?;
     let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
-    let replaced = put_in_place(&mut exclusive, pair, &Part::whole(&AUDIT_TRAIL_TABLE)).await?;
+    let replaced = put_in_place(&mut exclusive, pair, &Scope::whole(&AUDIT_TRAIL_TABLE)).await?;
     run.end(&mut exclusive, &PAIRS).await?;
     exclusive.commit().await?;
     Ok(replaced)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::beside::{Pair, Run};
-use super::flip::{self, Part};
+use super::flip::{self, Scope};
 use super::ledger_size;
 use crate::database::{Database, Exclusive, Step, Transacted};
 use crate::replay::folded::FoldedStream;
@@ -19,11 +19,14 @@ const BATCH_ROWS: usize = 4_096;
 /// Once no more streams than this have moved, the rest is done while writers wait.
 const REST_STREAMS: usize = 64;
 
-/// So many streams are compared, or replaced, by one statement.
-const PAGE_STREAMS: usize = 4_096;
+/// So many rows are compared by one statement, or as many as the last stream among them has more.
+const PAGE_ROWS: i64 = if cfg!(test) { 2 } else { 4_096 };
+
+/// So many streams are replaced by one statement.
+const PAGE_STREAMS: usize = if cfg!(test) { 1 } else { 4_096 };
 
 /// Of so many differing streams each is replaced by its id; of more, whole tables are.
-const DIFFERING_MAX: usize = 20_000;
+const DIFFERING_MAX: usize = if cfg!(test) { 2 } else { 100_000 };
 
 /// So often what came meanwhile is taken in before the rest is done in any case.
 const ROUNDS_MAX: usize = 20;
@@ -54,49 +57,84 @@ pub(super) async fn rebuild(
         return Err(ReplayError::Incomplete { seen: run.seen, size: run.size });
     }
     run.index(database, &pairs).await?;
-    let mut from = run.size;
-    for _ in 0..ROUNDS_MAX {
-        let to = ledger_size(database).await?;
-        let moved = moved_since(database, from).await?;
-        for stream in &moved {
-            let rows = rows_of(database, stream).await?;
-            let mut steps = vec![run.still_ours()];
-            for table in of_kind(tables, &stream.0) {
-                steps.push(Step::new(forget(table), vec![stream.1.clone().into()]));
-                let own = own_rows(table.table, &rows);
-                if !own.is_empty() {
-                    steps.push(Step::insert(table.beside, own));
-                }
-            }
-            if database.transact_derived(steps).await? == Transacted::Undone {
-                return Err(ReplayError::TakenOver);
-            }
-        }
-        from = to;
-        progress(run.size, run.size);
-        if moved.len() <= REST_STREAMS {
-            break;
-        }
-    }
+    let mut moving = Moving { from: run.size, moved: BTreeSet::new() };
+    moving.take_in(database, tables, &run).await?;
+    progress(run.size, run.size);
     refuse_unplaced(database).await?;
-    // Looked for while everybody writes, so that little is left to do while nobody may.
+    // Looked for while everybody writes, so that little is left to do while nobody may; and so is what moved
+    // while that was looked for.
     let differing = Differing::of(database, tables).await?;
+    moving.take_in(database, tables, &run).await?;
     let mut live: Vec<&str> = pairs.iter().map(|(live, _)| live.name).collect();
     if !live.contains(&SNAPSHOTS.name) {
         live.push(SNAPSHOTS.name);
     }
     let mut exclusive = database.exclusive(&live).await?;
-    let moved = moved_since(database, from).await?;
-    for stream in &moved {
-        let rows = rows_of(database, stream).await?;
+    for stream in moved_since(database, moving.from).await? {
+        let rows = rows_of(database, &stream).await?;
         for table in of_kind(tables, &stream.0) {
             take_in(&mut exclusive, table, &stream.1, &rows).await?;
         }
+        moving.moved.insert(stream);
     }
-    let replaced = differing.put_in_place(database, &mut exclusive, tables, &moved).await?;
+    let replaced = differing.put_in_place(database, &mut exclusive, tables, &moving.moved).await?;
     run.end(&mut exclusive, &pairs).await?;
     exclusive.commit().await?;
     Ok(replaced)
+}
+
+/// What moves while a rebuild goes on.
+struct Moving {
+    /// All that moved before so many entries was taken in.
+    from: u64,
+    /// The streams that were.
+    moved: BTreeSet<StreamKey>,
+}
+
+impl Moving {
+    /// Folds the streams anew that moved since, until few do.
+    async fn take_in(
+        &mut self,
+        database: &Database,
+        tables: &StreamTables,
+        run: &Run,
+    ) -> Result<(), ReplayError> {
+        for _ in 0..ROUNDS_MAX {
+            let to = ledger_size(database).await?;
+            let moved = moved_since(database, self.from).await?;
+            let are_few = moved.len() <= REST_STREAMS;
+            for stream in moved {
+                fold_anew(database, tables, run, &stream).await?;
+                self.moved.insert(stream);
+            }
+            self.from = to;
+            if are_few {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn fold_anew(
+    database: &Database,
+    tables: &StreamTables,
+    run: &Run,
+    stream: &StreamKey,
+) -> Result<(), ReplayError> {
+    let rows = rows_of(database, stream).await?;
+    let mut steps = vec![run.still_ours()];
+    for table in of_kind(tables, &stream.0) {
+        steps.push(Step::new(forget(table), vec![stream.1.clone().into()]));
+        let own = own_rows(table.table, &rows);
+        if !own.is_empty() {
+            steps.push(Step::insert(table.beside, own));
+        }
+    }
+    match database.transact_derived(steps).await? {
+        Transacted::Committed => Ok(()),
+        Transacted::Undone => Err(ReplayError::TakenOver),
+    }
 }
 
 /// The streams of which rows are to be replaced.
@@ -170,8 +208,8 @@ async fn replace(
 ) -> Result<(), ReplayError> {
     let before: u64 = replaced.iter().map(|(_, rows)| rows).sum();
     for table in of_kind(tables, kind) {
-        let part = Part::of(database, table, streams);
-        let rows = flip::put_in_place(exclusive, (table.table, table.beside), &part).await?;
+        let scope = Scope::of(database, table, streams);
+        let rows = flip::put_in_place(exclusive, (table.table, table.beside), &scope).await?;
         count(replaced, table.model, rows);
     }
     if replaced.iter().map(|(_, rows)| rows).sum::<u64>() > before {
@@ -187,23 +225,22 @@ fn count(replaced: &mut Vec<(Model, u64)>, model: Model, rows: u64) {
     }
 }
 
-/// The last of the next streams of a table, live or beside it; none at the end.
+/// The last of the streams that the next rows of a table, live or beside it, are of; none at the end.
 async fn last_of_page(
     database: &Database,
     StreamTable { table, beside, only, stream_column: id, .. }: &StreamTable,
     after: &str,
 ) -> Result<Option<String>, ReplayError> {
-    let page = i64::try_from(PAGE_STREAMS).unwrap_or(i64::MAX);
     let (mut full, mut rest): (Option<String>, Option<String>) = (None, None);
     for name in [table.name, beside.name] {
         let sql = format!(
-            "SELECT count(*) AS found, max(id) AS id FROM (SELECT DISTINCT {id} AS id FROM {name} WHERE {only} AND {id} > $1 \
-             ORDER BY {id} LIMIT $2) AS page"
+            "SELECT count(*) AS found, max(id) AS id FROM \
+             (SELECT {id} AS id FROM {name} WHERE {only} AND {id} > $1 ORDER BY {id} LIMIT $2) AS page"
         );
-        let rows = database.read_bulk(&sql, &[after.into(), page.into()]).await?;
+        let rows = database.read_bulk(&sql, &[after.into(), PAGE_ROWS.into()]).await?;
         let Some(row) = rows.first() else { continue };
         let Some(id) = row.get::<Option<String>>("id")? else { continue };
-        if row.get::<i64>("found")? == page {
+        if row.get::<i64>("found")? == PAGE_ROWS {
             full = Some(full.map_or(id.clone(), |other| other.min(id)));
         } else {
             rest = rest.max(Some(id));
