@@ -1,7 +1,7 @@
 //! Events are read for ever, in whatever shape they were written.
 //!
 //! A stored event says which version of its shape it has. When a shape changes, an upcaster from the version
-//! before joins [`UPCASTERS`], which gives the new shape the next number; a golden file of each version stays.
+//! before joins `UPCASTERS`, which gives the new shape the next number; a golden file of each version stays.
 //! What is stored is never rewritten: the ledger proves it as it was written.
 
 use serde::de::DeserializeOwned;

@@ -24,8 +24,9 @@ const TRAIL_PACE: Duration = Duration::from_millis(20);
 const COVERAGE_PACE: Duration = Duration::from_millis(500);
 /// How soon what another node took in is noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// So long a node that does not lead waits for the one that does.
+/// So long a node that does not lead waits for the one that does, and so often it then looks for itself.
 const LEFT_ALONE: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a failure, and before an entry that cannot be taken; twice as long each time, up to a bound.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(16);
@@ -72,8 +73,8 @@ struct Follower<P> {
     sizes: watch::Receiver<Option<u64>>,
     /// How far it was when this was last known.
     position: u64,
-    /// Since when another node has not let it follow.
-    left_alone_since: Instant,
+    /// From when on a node that does not lead looks whether the read model is left to it.
+    look_at: Instant,
     /// How long it rests after the next failure.
     pause: Duration,
 }
@@ -103,7 +104,7 @@ impl<P: Projection> Follower<P> {
             app,
             sizes,
             position: 0,
-            left_alone_since: Instant::now(),
+            look_at: Instant::now() + LEFT_ALONE,
             pause: PAUSE,
         }
     }
@@ -168,17 +169,20 @@ impl<P: Projection> Follower<P> {
     /// own and leaves ours to us.
     async fn watch(&mut self) -> Result<Followed, String> {
         let position = catch_up::position::<P>(&self.app.database).await.map_err(text)?;
+        let now = Instant::now();
         if std::mem::replace(&mut self.position, position) != position {
-            self.left_alone_since = Instant::now();
+            self.look_at = now + LEFT_ALONE;
         }
         (self.tell)(&self.app, position);
-        if self.left_alone_since.elapsed() < LEFT_ALONE {
+        if now < self.look_at {
             return Ok(Followed::Everything);
         }
-        match self.size().await? {
-            size if position < size => self.follow(size).await,
-            _ => Ok(Followed::Everything),
+        let size = self.size().await?;
+        if position < size {
+            return self.follow(size).await;
         }
+        self.look_at = now + LOOK_EVERY;
+        Ok(Followed::Everything)
     }
 
     async fn size(&self) -> Result<u64, String> {

@@ -122,22 +122,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_report_at_a_time_goes_through_the_whole_ledger() {
+    async fn one_report_that_takes_long_is_made_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
         let app = app_in(directory.path()).await;
         let key = operator::issue_api_key(&app, "auditor", &["audit:read"], None).await.unwrap();
         // No task gives places here: each question is recorded, and that has its place before it is asked again.
-        for report in ["integrity", "replay", "erasures"] {
+        for report in ["replay", "enforcement-on-date", "sign-ins-without-second-factor", "erasures"] {
             assert_eq!(status(&app, &key, report).await, StatusCode::SERVICE_UNAVAILABLE);
         }
+        // It says what is wrong with the ledger, whatever that is.
+        assert_eq!(status(&app, &key, "integrity").await, StatusCode::OK);
         app.ledger.sequence_all(app.clock.now()).await.unwrap();
         let asked = async |report| status(&app, &key, report).await;
         let place = app.long_reports.try_acquire().unwrap();
-        assert_eq!(asked("integrity").await, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(asked("replay").await, StatusCode::SERVICE_UNAVAILABLE);
+        let long = ["integrity", "replay", "enforcement-on-date", "sign-ins-without-second-factor"];
+        for report in long {
+            assert_eq!(asked(report).await, StatusCode::SERVICE_UNAVAILABLE, "{report}");
+        }
         assert_eq!(asked("erasures").await, StatusCode::OK);
         drop(place);
-        assert_eq!(asked("integrity").await, StatusCode::OK);
-        assert_eq!(asked("replay").await, StatusCode::OK);
+        for report in long {
+            assert_eq!(asked(report).await, StatusCode::OK, "{report}");
+        }
     }
 }

@@ -49,7 +49,7 @@ pub struct AgreementAt {
 
 /// A moment, with the entries that the ledger had once everything recorded by then was in it. Clocks of several
 /// nodes differ, and one append takes longer than another: entries recorded later may be among them, and one
-/// that came to its place more than [`OVERTAKEN_MAX`] entries late is not.
+/// that came to its place more than 10,000 entries late is not.
 ///
 /// # Errors
 /// When the database does not answer.
