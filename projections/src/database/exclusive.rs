@@ -46,7 +46,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 const ONCE_LOCKED: [&str; 2] = ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = '10min'"];
 
 /// Whatever the planner believes of the tables' sizes: it may have last looked when they were empty.
-const WHOLE_TABLES: &str = "SET LOCAL enable_nestloop = off";
+const WHOLE_TABLES: [&str; 1] = ["SET LOCAL enable_nestloop = off"];
+const BY_INDEX: [&str; 3] =
+    ["SET LOCAL enable_seqscan = off", "SET LOCAL enable_hashjoin = off", "SET LOCAL enable_mergejoin = off"];
 
 impl Database {
     /// Begins such a transaction, once all writers of these tables have finished.
@@ -87,9 +89,24 @@ impl Exclusive {
     /// # Errors
     /// As for [`Database::write`].
     pub async fn join_whole_tables(&mut self) -> Result<(), DatabaseError> {
+        self.plan(&WHOLE_TABLES).await
+    }
+
+    /// From here on rows are looked up by index.
+    ///
+    /// # Errors
+    /// As for [`Database::write`].
+    pub async fn join_by_index(&mut self) -> Result<(), DatabaseError> {
+        self.plan(&BY_INDEX).await
+    }
+
+    async fn plan(&mut self, settings: &[&str]) -> Result<(), DatabaseError> {
         match &mut self.connection {
             Connection::Postgres(transaction) => {
-                postgres::execute(transaction, WHOLE_TABLES, &[]).await.map(drop)
+                for setting in settings {
+                    postgres::execute(transaction, setting, &[]).await?;
+                }
+                Ok(())
             }
             // SQLite's joins are loops, and it makes the index that one lacks.
             Connection::Sqlite(_) => Ok(()),

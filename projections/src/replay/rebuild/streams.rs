@@ -26,7 +26,7 @@ const PAGE_ROWS: i64 = if cfg!(test) { 2 } else { 4_096 };
 const PAGE_STREAMS: usize = if cfg!(test) { 1 } else { 4_096 };
 
 /// Of so many differing streams each is replaced by its id; of more, whole tables are.
-const DIFFERING_MAX: usize = if cfg!(test) { 2 } else { 100_000 };
+const DIFFERING_MAX: usize = if cfg!(test) { 2 } else { 10_000 };
 
 /// So often what came meanwhile is taken in before the rest is done in any case.
 const ROUNDS_MAX: usize = 20;
@@ -176,6 +176,7 @@ impl Differing {
         let kinds: BTreeSet<&'static str> = tables.iter().map(|table| table.stream_type).collect();
         match self {
             Self::Some(streams) => {
+                exclusive.join_by_index().await?;
                 for kind in kinds {
                     let of_kind = streams.union(moved).filter(|(stream_type, _)| stream_type == kind);
                     let ids: Vec<String> = of_kind.map(|(_, id)| id.clone()).collect();
