@@ -18,7 +18,6 @@ mod erase;
 mod events;
 mod events_seen;
 mod evidence;
-mod evidence_printed;
 mod independent;
 mod journey;
 mod journey_enforcement;

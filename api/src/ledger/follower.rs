@@ -283,6 +283,16 @@ mod tests {
         app
     }
 
+    /// Its read models follow, as the keeper says; what it says next goes to the sender.
+    fn followed(app: &Arc<App>, size: Option<u64>) -> (watch::Sender<Option<u64>>, Followers) {
+        let (sender, sizes) = watch::channel(size);
+        (sender, Followers::start(app, &sizes))
+    }
+
+    async fn until_the_trail_holds_it(app: &App) {
+        timeout(PATIENCE, app.ledger.trail().wait_for(|size| *size == 1)).await.unwrap().unwrap();
+    }
+
     async fn trail_of(app: &App) -> u64 {
         catch_up::position::<AuditTrail>(&app.database).await.unwrap()
     }
@@ -291,9 +301,7 @@ mod tests {
     async fn the_last_thing_the_keeper_said_is_done_before_it_finishes() {
         let directory = tempfile::tempdir().unwrap();
         let app = app(&directory).await;
-        let (sender, sizes) = watch::channel(None);
-        let follower = Followers::start(&app, &sizes);
-        drop(sizes);
+        let (sender, follower) = followed(&app, None);
         sender.send(Some(1)).unwrap();
         drop(sender);
         assert_eq!(trail_of(&app).await, 0);
@@ -303,15 +311,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_another_node_leads_the_trail_is_watched_and_left_alone() {
+    async fn what_another_node_took_in_is_told_to_those_who_wait() {
         let directory = tempfile::tempdir().unwrap();
         let app = app(&directory).await;
-        let (sender, sizes) = watch::channel(None);
-        let follower = Followers::start(&app, &sizes);
-        drop(sizes);
-        let mut trail = app.ledger.trail();
+        let (sender, follower) = followed(&app, None);
         catch_up(&AuditTrail, &app.database, 1).await.unwrap();
-        timeout(PATIENCE, trail.wait_for(|size| *size == 1)).await.unwrap().unwrap();
+        until_the_trail_holds_it(&app).await;
         drop(sender);
         follower.finish().await;
     }
@@ -320,11 +325,8 @@ mod tests {
     async fn what_the_leading_node_does_not_fill_is_filled_by_the_others() {
         let directory = tempfile::tempdir().unwrap();
         let app = app(&directory).await;
-        let (sender, sizes) = watch::channel(None);
-        let follower = Followers::start(&app, &sizes);
-        drop(sizes);
-        let mut trail = app.ledger.trail();
-        timeout(PATIENCE, trail.wait_for(|size| *size == 1)).await.unwrap().unwrap();
+        let (sender, follower) = followed(&app, None);
+        until_the_trail_holds_it(&app).await;
         drop(sender);
         follower.finish().await;
     }
@@ -336,9 +338,7 @@ mod tests {
         let forge = "INSERT INTO projection_checkpoints (projection, version, position) \
                      VALUES ('audit_trail', 1, 1000)";
         app.database.write(forge, &[]).await.unwrap();
-        let (sender, sizes) = watch::channel(Some(1));
-        let follower = Followers::start(&app, &sizes);
-        drop(sizes);
+        let (sender, follower) = followed(&app, Some(1));
         let alarmed = async {
             while app.ledger.health.noticed().alarms().is_empty() {
                 tokio::task::yield_now().await;
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(alarms, ["The audit trail does not follow the ledger."]);
         let repair = "UPDATE projection_checkpoints SET position = 0 WHERE projection = 'audit_trail'";
         app.database.write(repair, &[]).await.unwrap();
-        timeout(PATIENCE, app.ledger.trail().wait_for(|size| *size == 1)).await.unwrap().unwrap();
+        until_the_trail_holds_it(&app).await;
         drop(sender);
         follower.finish().await;
         assert!(app.ledger.health.noticed().alarms().is_empty());

@@ -54,8 +54,8 @@ pub enum Format {
 /// whose text is the same report as one line of JSON. The reports are `enforcement-on-date`, `disabled`,
 /// `policy-history`, `sign-ins-without-second-factor`, `recovery-codes`, `lockouts`, `admin-actions`, `audit-reads`,
 /// `integrity`, `replay` and `erasures`. `holds` says of a report that can fail whether it is as it should be.
-/// None is cut short: beyond 10,000 rows the answer is 422 `too-many-rows`. Of `integrity` and `replay` a node makes
-/// one at a time.
+/// None is cut short: beyond 10,000 rows the answer is 422 `too-many-rows`. Of `enforcement-on-date`,
+/// `sign-ins-without-second-factor`, `integrity` and `replay` a node makes one at a time.
 #[utoipa::path(
     get, path = "/v1/compliance/evidence/{report}", tag = "compliance", security(("bearer" = [])),
     params(("report" = String, Path), EvidenceParams),
