@@ -14,7 +14,7 @@ use crate::audit_trail::AuditTrail;
 use crate::catch_up::{Batch, CaughtUp, Projection, catch_up, outdate};
 use crate::coverage::Coverage;
 use crate::database::testing::fresh_databases;
-use crate::database::{Database, Step, Transacted};
+use crate::database::{Database, Engine, Step, Transacted};
 use crate::replay::model::STREAM_TABLES;
 use crate::table::{Change, LOGIN_CHECK_USERS};
 
@@ -234,6 +234,36 @@ async fn of_two_rebuilds_at_once_one_gives_up() {
         let mut exclusive = database.exclusive(&["snapshots"]).await.unwrap();
         let ended = other.end(&mut exclusive, &pairs).await;
         assert!(matches!(ended, Err(ReplayError::TakenOver)), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_of_postgresql_empties_what_says_how_far_it_came_with_the_rows() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 1).await;
+        let pairs = tables_of(&STREAM_TABLES.iter().collect());
+        let mut before = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
+        match database.engine() {
+            // Its transactions are all flushed.
+            Engine::Sqlite(_) => continue,
+            Engine::Postgres(_) => {
+                let sql = "SELECT count(*) AS made, count(*) FILTER (WHERE relpersistence = 'u') AS unlogged \
+                           FROM pg_class WHERE relname LIKE 'replay%' AND relkind = 'r'";
+                let rows = database.read(sql, &[]).await.unwrap();
+                let tables = i64::try_from(pairs.len()).unwrap() + 1;
+                assert_eq!(rows[0].get::<i64>("made").unwrap(), tables);
+                assert_eq!(rows[0].get::<i64>("unlogged").unwrap(), tables);
+            }
+        }
+        database.write("TRUNCATE replay_runs", &[]).await.unwrap();
+        // Neither alone nor beside the next one does it go on with tables that are empty now.
+        let after = ("user".to_owned(), user(0));
+        let advanced = before.advance(&database, Vec::new(), 2, after.clone()).await.unwrap();
+        assert_eq!(advanced, Transacted::Undone);
+        Run::begin(&database, "streams", &pairs, 2).await.unwrap();
+        let advanced = before.advance(&database, Vec::new(), 2, after).await.unwrap();
+        assert_eq!(advanced, Transacted::Undone);
     }
 }
 

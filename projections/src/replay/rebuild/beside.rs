@@ -10,9 +10,9 @@ pub(in crate::replay) type Pair = (&'static Table, &'static Table);
 /// A rebuild is gone on with if no more entries came since it began, or no more than a quarter of those before.
 const SINCE_MAX: u64 = 100_000;
 
-const CREATE_RUNS: &str = "CREATE TABLE IF NOT EXISTS replay_runs (model text NOT NULL PRIMARY KEY, \
-    shape text NOT NULL, token bigint NOT NULL, size bigint NOT NULL, seen bigint NOT NULL, \
-    after_type text NOT NULL, after_id text NOT NULL)";
+const RUNS: &str = "TABLE IF NOT EXISTS replay_runs (model text NOT NULL PRIMARY KEY, shape text NOT NULL, \
+    token bigint NOT NULL, size bigint NOT NULL, seen bigint NOT NULL, after_type text NOT NULL, \
+    after_id text NOT NULL)";
 
 /// A rebuild, as far as it came.
 #[derive(Clone, Debug)]
@@ -36,7 +36,9 @@ impl Run {
         pairs: &[Pair],
         size: u64,
     ) -> Result<Self, ReplayError> {
-        database.write(CREATE_RUNS, &[]).await?;
+        for sql in create_runs(database) {
+            database.write(&sql, &[]).await?;
+        }
         // From here on whoever was at work on it before finds another token, and gives up.
         let go_on = "UPDATE replay_runs SET token = token + 1 WHERE model = $1 AND shape = $2 \
                      RETURNING token, size, seen, after_type, after_id";
@@ -47,12 +49,15 @@ impl Run {
                 return Ok(run);
             }
         }
-        let begin = "INSERT INTO replay_runs (model, shape, token, size, seen, after_type, after_id) \
-                     VALUES ($1, $2, 1, $3, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = excluded.shape, \
-                     token = replay_runs.token + 1, size = excluded.size, seen = 0, after_type = '', after_id = '' \
-                     RETURNING token, size, seen, after_type, after_id";
+        let begin = format!(
+            "INSERT INTO replay_runs (model, shape, token, size, seen, after_type, after_id) \
+             VALUES ($1, $2, {}, $3, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = excluded.shape, \
+             token = replay_runs.token + 1, size = excluded.size, seen = 0, after_type = '', after_id = '' \
+             RETURNING token, size, seen, after_type, after_id",
+            first_token(database)
+        );
         let params = [name.into(), shape(pairs).into(), number(size)];
-        let answer = database.write(begin, &params).await?;
+        let answer = database.write(&begin, &params).await?;
         for (live, beside) in pairs {
             database.write(&format!("DROP TABLE IF EXISTS {}", beside.name), &[]).await?;
             for sql in create_like(database, live, beside) {
@@ -151,6 +156,26 @@ impl Run {
     }
 }
 
+/// PostgreSQL keeps the tables beside, and how far they were filled, out of its write-ahead log: that is half of
+/// what filling them costs. If it crashes all of them are empty, and a rebuild begins anew.
+fn create_runs(database: &Database) -> Vec<String> {
+    match database.engine() {
+        Engine::Sqlite(_) => vec![format!("CREATE {RUNS}")],
+        // One that an earlier program made is in the log.
+        Engine::Postgres(_) => {
+            vec![format!("CREATE UNLOGGED {RUNS}"), "ALTER TABLE replay_runs SET UNLOGGED".to_owned()]
+        }
+    }
+}
+
+/// Where a crash has emptied the table of tokens, whoever was at work before must not be taken for the next one.
+fn first_token(database: &Database) -> &'static str {
+    match database.engine() {
+        Engine::Sqlite(_) => "1",
+        Engine::Postgres(_) => "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",
+    }
+}
+
 /// Whether the tables of a rebuild are there: it may have been cut short before they were made.
 async fn are_there(database: &Database, pairs: &[Pair]) -> Result<bool, ReplayError> {
     for (_, beside) in pairs {
@@ -173,7 +198,9 @@ fn shape(pairs: &[Pair]) -> String {
 fn create_like(database: &Database, live: &Table, beside: &Table) -> Vec<String> {
     let name = beside.name;
     match database.engine() {
-        Engine::Postgres(_) => vec![format!("CREATE TABLE {name} (LIKE {} INCLUDING DEFAULTS)", live.name)],
+        Engine::Postgres(_) => {
+            vec![format!("CREATE UNLOGGED TABLE {name} (LIKE {} INCLUDING DEFAULTS)", live.name)]
+        }
         // Nobody may write while SQLite makes an index, so it is made while the table is empty.
         Engine::Sqlite(_) => {
             let columns = live.column_names();

@@ -11,12 +11,14 @@ use super::beside::Pair;
 /// Replaces every live row that differs from the one beside it; how many did.
 pub(super) async fn put_in_place(
     exclusive: &mut Exclusive,
-    (live, beside): Pair,
+    pair: Pair,
     scope: &Scope,
 ) -> Result<u64, DatabaseError> {
-    let (extra, replaced) = scope.statements((live, beside));
-    let gone = exclusive.execute(&extra, scope.params.clone()).await?;
-    Ok(gone + exclusive.execute(&replaced, scope.params.clone()).await?)
+    let mut replaced = 0;
+    for statement in scope.statements(pair) {
+        replaced += exclusive.execute(&statement, scope.params.clone()).await?;
+    }
+    Ok(replaced)
 }
 
 /// Which rows of a table are meant, and which columns are looked at.
@@ -47,24 +49,31 @@ impl Scope {
         Self { only, params: vec![ids(streams)], compared }
     }
 
-    /// What takes rows away that are not beside, and what writes those that differ.
-    fn statements(&self, (live, beside): Pair) -> (String, String) {
+    /// What takes rows away that are not beside, what changes those that differ, and what writes those that are
+    /// missing: where that is many rows it costs less than an upsert.
+    fn statements(&self, (live, beside): Pair) -> [String; 3] {
         let Self { only, compared, .. } = self;
-        let same_key: Vec<String> = live.key.iter().map(|name| format!("b.{name} = l.{name}")).collect();
-        let same_key = same_key.join(" AND ");
-        let (live_name, beside_name) = (live.name, beside.name);
-        let extra = format!(
-            "DELETE FROM {live_name} AS l WHERE {only} AND NOT EXISTS (SELECT 1 FROM {beside_name} b WHERE {same_key})"
-        );
-        let same: Vec<String> = compared.iter().map(|column| same(column)).collect();
-        let names = live.column_names();
-        let replaced = format!(
-            "INSERT INTO {live_name} ({names}) SELECT {names} FROM {beside_name} AS b WHERE {only} AND NOT EXISTS \
-             (SELECT 1 FROM {live_name} l WHERE {same_key} AND {}) {}",
-            same.join(" AND "),
-            live.on_conflict_replace()
-        );
-        (extra, replaced)
+        let (same_key, names, key) = (same_key(live), live.column_names(), live.key.join(", "));
+        let same = compared.iter().map(|column| same(column)).collect::<Vec<_>>().join(" AND ");
+        let outside_key = live.columns.iter().filter(|column| !live.key.contains(&column.name));
+        let set = outside_key.map(|Column { name, .. }| format!("{name} = b.{name}"));
+        let set = set.collect::<Vec<_>>().join(", ");
+        let (live, beside) = (live.name, beside.name);
+        [
+            format!(
+                "DELETE FROM {live} AS l WHERE {only} \
+                 AND NOT EXISTS (SELECT 1 FROM {beside} b WHERE {same_key})"
+            ),
+            format!(
+                "UPDATE {live} AS l SET {set} FROM (SELECT * FROM {beside} WHERE {only}) AS b \
+                 WHERE {same_key} AND NOT ({same})"
+            ),
+            // In the order of the key, so that its index grows at one end.
+            format!(
+                "INSERT INTO {live} ({names}) SELECT {names} FROM {beside} AS b WHERE {only} \
+                 AND NOT EXISTS (SELECT 1 FROM {live} l WHERE {same_key}) ORDER BY {key}"
+            ),
+        ]
     }
 }
 
@@ -76,8 +85,8 @@ pub(super) async fn differing(
 ) -> Result<Vec<String>, DatabaseError> {
     let StreamTable { only, stream_column: id, .. } = table;
     let (live, beside) = (table.table, table.beside);
-    let same_row: Vec<String> = live.key.iter().map(|name| format!("b.{name} = l.{name}")).collect();
-    let same_row = same_row.into_iter().chain(table.compared().map(same)).collect::<Vec<_>>().join(" AND ");
+    let same_row = std::iter::once(same_key(live)).chain(table.compared().map(same));
+    let same_row = same_row.collect::<Vec<_>>().join(" AND ");
     let (live, beside) = (live.name, beside.name);
     let sql = format!(
         "SELECT l.{id} AS id FROM {live} l WHERE {only} AND l.{id} > $1 AND l.{id} <= $2 \
@@ -109,6 +118,10 @@ pub(super) async fn outdate(
 fn ids(streams: &[String]) -> Value {
     let ids: Vec<_> = streams.iter().map(|id| json!({ "id": id })).collect();
     json!(ids).to_string().into()
+}
+
+fn same_key(Table { key, .. }: &Table) -> String {
+    key.iter().map(|name| format!("b.{name} = l.{name}")).collect::<Vec<_>>().join(" AND ")
 }
 
 /// JSON has no equality of its own.
