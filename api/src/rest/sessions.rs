@@ -119,7 +119,11 @@ impl App {
         let now = self.clock.now();
         let asking = match &request.caller {
             Caller::Session { session_id, .. } => Some(*session_id),
-            Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => None,
+            Caller::Nobody
+            | Caller::Operator
+            | Caller::SignInPage
+            | Caller::ApiKey { .. }
+            | Caller::Enrolment { .. } => None,
         };
         let mut live = Vec::new();
         for session in loaded.state.sessions().iter().rev() {

@@ -138,7 +138,11 @@ impl App {
                 let without_proof = |_: &_, moment: Moment, key| plan(&key, None, moment.at);
                 (self.execute_on_user(request, user_id, without_proof).await?, None)
             }
-            Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Session { .. } => {
+            Caller::Nobody
+            | Caller::Operator
+            | Caller::SignInPage
+            | Caller::ApiKey { .. }
+            | Caller::Session { .. } => {
                 let proof =
                     ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
                 let with_proof =
@@ -148,15 +152,49 @@ impl App {
             }
         };
         let otpauth_uri = otpauth_uri(self, &done, &secret)?;
-        let view = EnrolmentView {
+        let expires_at = done.moment.at + ENROLMENT_LIFETIME;
+        let mut view = EnrolmentView::of(enrolment_id, &secret, &otpauth_uri, expires_at)?;
+        view.recovery_code = recovery_code;
+        Ok(Written { written: done.written, answer: view })
+    }
+}
+
+impl App {
+    /// An authenticator that waits to be confirmed, for whoever started it.
+    pub(crate) async fn pending_enrolment(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        enrolment_id: EnrolmentId,
+    ) -> Result<EnrolmentView, Problem> {
+        let started_by = request.starter()?;
+        let loaded = self.store.load::<User>(user_id, None).await?;
+        let moment = self.moment(loaded.state.latest_at());
+        let pending = loaded.state.pending_enrolment(enrolment_id, &started_by, moment.at)?;
+        let key = loaded.data_key(&self.vault)?;
+        let secret = loaded.totp_secret(&key, pending.authenticator_id.as_uuid())?;
+        let profile = loaded.state.profile().ok_or(UserRefusal::NotRegistered)?;
+        let email = key.open_text(Purpose::Email, "", profile.email.as_str())?;
+        let otpauth_uri = secret.otpauth_uri(&self.config.issuer, &email);
+        EnrolmentView::of(enrolment_id, &secret, &otpauth_uri, pending.expires_at)
+    }
+}
+
+impl EnrolmentView {
+    fn of(
+        enrolment_id: EnrolmentId,
+        secret: &TotpSecret,
+        otpauth_uri: &str,
+        expires_at: DateTime<Utc>,
+    ) -> Result<Self, Problem> {
+        Ok(Self {
             enrolment_id,
             secret: secret.to_base32().as_str().to_owned(),
-            qr_png: qr_png(&otpauth_uri)?,
-            otpauth_uri: otpauth_uri.as_str().to_owned(),
-            expires_at: done.moment.at + ENROLMENT_LIFETIME,
-            recovery_code,
-        };
-        Ok(Written { written: done.written, answer: view })
+            qr_png: qr_png(otpauth_uri)?,
+            otpauth_uri: otpauth_uri.to_owned(),
+            expires_at,
+            recovery_code: None,
+        })
     }
 }
 
