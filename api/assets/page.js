@@ -21,6 +21,15 @@ if (!document.querySelector(".summary")) {
   document.querySelector("main.step form[data-send-at] input.digits")?.focus();
 }
 
+// The server writes moments in UTC; the zone of whoever reads them is known here only.
+const own = new Intl.DateTimeFormat(document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang, {
+  dateStyle: "long",
+  timeStyle: "short",
+});
+for (const time of document.querySelectorAll("time[data-tell]")) {
+  time.textContent = own.format(new Date(time.dateTime));
+}
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {

@@ -94,7 +94,7 @@ pub fn routes() -> Vec<(&'static str, PageAccess)> {
 
 /// All pages, each behind the layer that decides who may look at it.
 pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
-    let assets = Router::new().route("/assets/{name}", get(assets::asset));
+    let assets = Router::new().route("/assets/{name}", get(assets::asset)).fallback(visit::nowhere);
     pages().into_iter().fold(assets, |router, (path, access, handlers)| {
         let gate = Gate { app: Arc::clone(app), access };
         router.route(path, handlers.route_layer(middleware::from_fn_with_state(gate, visit::admit)))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use countersign_domain::ids::UserId;
@@ -86,6 +86,20 @@ pub(super) async fn admit(
         cookies::add(headers, [cookies::keep(Kept::Forms, &drawn)]);
     }
     protect(headers, &app.config.return_to);
+    answer.extensions_mut().insert(OwnBody);
+    answer
+}
+
+/// What there is at an address where nothing is: a page for people, a problem for programs.
+pub(super) async fn nowhere(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let accepted = parts.headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    if !accepted.is_some_and(|accepted| accepted.contains("text/html")) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let visit = Visit::new(&app, &parts, Cookies::of(&parts.headers), None);
+    let mut answer = visit.told(Problem::from_status(StatusCode::NOT_FOUND).into_response());
+    protect(answer.headers_mut(), &[]);
     answer.extensions_mut().insert(OwnBody);
     answer
 }
@@ -234,7 +248,7 @@ fn protect(headers: &mut HeaderMap, return_to: &[String]) {
          form-action 'self'{origins}; base-uri 'none'; frame-ancestors 'none'"
     );
     let fixed = [
-        ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+        ("strict-transport-security", "max-age=31536000"),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-opener-policy", "same-origin"),

@@ -137,26 +137,28 @@ impl Words {
         at.format_localized(pattern, locale).to_string()
     }
 
-    /// A day and an hour, with the time zone where one asks for it.
+    /// A day and an hour in UTC, which the script tells in the zone of whoever reads it.
     #[must_use]
     pub(super) fn moment(self, at: Timestamp) -> Markup {
         let hour = match self.0 {
-            Language::English => at.format("%H:%M"),
-            Language::Danish => at.format("%H.%M"),
+            Language::English => at.format("%H:%M UTC"),
+            Language::Danish => at.format("%H.%M UTC"),
         };
-        self.time(at, &format!("{} {hour}", self.day(at)))
+        self.time(at, &format!("{} {hour}", self.day(at)), Some("moment"))
     }
 
     /// A day, as an element that says the very moment.
     #[must_use]
     pub(super) fn date(self, at: Timestamp) -> Markup {
-        self.time(at, &self.day(at))
+        self.time(at, &self.day(at), None)
     }
 
-    fn time(self, at: Timestamp, shown: &str) -> Markup {
+    fn time(self, at: Timestamp, shown: &str, told_in_own_zone: Option<&str>) -> Markup {
         let exact = at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
         html! {
-            time datetime=(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)) title=(exact) { (shown) }
+            time datetime=(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)) title=(exact) data-tell=[told_in_own_zone] {
+                (shown)
+            }
         }
     }
 
@@ -278,7 +280,7 @@ mod tests {
         assert_eq!(english.span(TimeDelta::seconds(1)), "1 second");
         assert_eq!(danish.span(TimeDelta::seconds(61)), "2 minutter");
         assert_eq!(english.span(TimeDelta::hours(24)), "24 hours");
-        assert!(danish.moment(at).into_string().contains("1. marts 2027 13.05"));
+        assert!(danish.moment(at).into_string().contains("1. marts 2027 13.05 UTC"));
     }
 
     #[test]
