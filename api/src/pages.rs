@@ -8,6 +8,7 @@ mod account;
 mod address;
 mod assets;
 mod cookies;
+mod docs;
 mod emergency;
 mod enrolment;
 mod fault;
@@ -62,6 +63,7 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
     vec![
         ("/", Anybody, get(home)),
         ("/language/{code}", Anybody, get(language)),
+        ("/docs", Anybody, get(docs::show)),
         ("/login", Anybody, get(login::show).post(login::sign_in)),
         ("/login/code", Anybody, get(login::show_code).post(login::verify_code)),
         ("/login/emergency-code", Anybody, get(login::show_emergency).post(login::verify_emergency)),

@@ -40,7 +40,9 @@ macro_rules! problem_codes {
                 match self { $(Self::$variant => StatusCode::$status,)+ }
             }
 
-            const fn title(self) -> &'static str {
+            /// What it means, the same each time.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)+ }
             }
         }

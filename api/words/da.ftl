@@ -167,3 +167,9 @@ sign-out-session = Log ud dér
 sign-out-everywhere = Log ud alle steder
 recent-activity = Seneste aktivitet
 nothing-yet = Intet endnu.
+
+## REST-API'et
+docs-title = REST-API'et
+docs-text = Hvad programmer kan spørge om, og hvad de får til svar, på engelsk. Programmer læser det samme som
+docs-problems = Problemer
+docs-shapes = Former

@@ -167,3 +167,9 @@ sign-out-session = Sign out there
 sign-out-everywhere = Sign out everywhere
 recent-activity = Recent activity
 nothing-yet = Nothing yet.
+
+## The REST API
+docs-title = The REST API
+docs-text = What applications can ask, and what they are answered. Programs read the same as
+docs-problems = Problems
+docs-shapes = Shapes
