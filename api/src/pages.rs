@@ -6,7 +6,9 @@
 
 mod account;
 mod address;
+mod agreement;
 mod assets;
+mod audit;
 mod cookies;
 mod docs;
 mod emergency;
@@ -16,6 +18,7 @@ mod form;
 mod frame;
 mod login;
 mod proof;
+mod table;
 mod visit;
 mod words;
 
@@ -60,6 +63,7 @@ type Handlers = MethodRouter<Arc<App>>;
 fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
     use PageAccess::{Anybody, Enrolling, SignedIn};
     let mine = SignedIn(SessionAccess::Anybody);
+    let superusers = SignedIn(SessionAccess::Superuser);
     vec![
         ("/", Anybody, get(home)),
         ("/language/{code}", Anybody, get(language)),
@@ -85,6 +89,15 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
         ("/account/two-factor/{enrolment_id}", Enrolling, get(enrolment::show).post(enrolment::confirm)),
         ("/account/sessions/end", mine, post(account::end_sessions)),
         ("/account/sessions/{session_id}/end", mine, post(account::end_session)),
+        ("/agreements/{agreement_id}", superusers, get(agreement::show)),
+        (
+            "/agreements/{agreement_id}/enforcement",
+            superusers,
+            get(agreement::enforcement::show).post(agreement::enforcement::change),
+        ),
+        ("/agreements/{agreement_id}/audit", superusers, get(audit::show_of_agreement)),
+        ("/audit", mine, get(audit::show)),
+        ("/audit/entries/{position}", mine, get(audit::entry::show)),
     ]
 }
 
