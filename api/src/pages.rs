@@ -98,6 +98,7 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
         ("/agreements/{agreement_id}/audit", superusers, get(audit::show_of_agreement)),
         ("/audit", mine, get(audit::show)),
         ("/audit/entries/{position}", mine, get(audit::entry::show)),
+        ("/audit/export", mine, get(audit::export::download)),
     ]
 }
 

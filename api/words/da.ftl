@@ -249,6 +249,7 @@ audit-title-of = Revisionsspor for { $name }
 audit-text = Det, du må se af det, det nyeste først. Dage og klokkeslæt er i UTC.
 audit-empty = Der er ingen poster af den slags.
 back-to-agreement = Tilbage til aftalen
+export = Gem posterne fra dette tidsrum som en fil:
 show-new = Vis nye poster
 older-entries = Ældre poster
 filter = Vælg poster

@@ -249,6 +249,7 @@ audit-title-of = Audit trail of { $name }
 audit-text = What you may see of it, the newest first. Days and times are in UTC.
 audit-empty = There is no entry of this kind.
 back-to-agreement = Back to the agreement
+export = Save the entries of this time as a file:
 show-new = Show new entries
 older-entries = Older entries
 filter = Choose entries

@@ -24,6 +24,7 @@ pub mod authenticator;
 pub mod client;
 pub mod clock;
 pub mod mix;
+pub mod pages;
 pub mod people;
 pub mod place;
 #[cfg(feature = "postgres")]

@@ -2,6 +2,7 @@
 //! where every reader of the trail is judged.
 
 pub(super) mod entry;
+pub(super) mod export;
 mod filter;
 
 use axum::extract::{Path, Query, State};
@@ -92,6 +93,7 @@ impl Trail {
             let is_newer = newest.is_some_and(|newest| newest.as_bytes() != position.as_bytes());
             return Ok(if is_newer { StatusCode::OK } else { StatusCode::NO_CONTENT }.into_response());
         }
+        let exports = export::links(visit, &filter);
         let page = app.audit_entries(&visit.request, filter).await?;
         let signed = app.ledger.checkpoint().await?.1.size;
         let list = html! {
@@ -99,6 +101,7 @@ impl Trail {
             @if page.items.is_empty() { p { (visit.words.say("audit-empty")) } }
             (days(visit, &page.items, signed))
             (self.next(visit, asked, &page))
+            (exports)
         };
         let form = asked.form(visit, &self.address, self.of, None);
         Ok(visit.show(&self.page(visit, &form, None, &list)))

@@ -39,7 +39,7 @@ pub(super) fn of(visit: &Visit, days: &[CoverageDayView]) -> Markup {
                     @for (name, _) in LINES {
                         li {
                             svg class="sample" viewBox="0 0 32 8" width="32" height="8" aria-hidden="true" {
-                                line class=(name) x1="0" y1="4" x2="32" y2="4";
+                                line class=(name) x1="0" y1="4" x2="32" y2="4" {}
                             }
                             (words.say(name))
                         }
@@ -53,10 +53,10 @@ pub(super) fn of(visit: &Visit, days: &[CoverageDayView]) -> Markup {
                 svg role="img" aria-label=(words.say("chart-told")) viewBox=(format!("0 0 {WIDTH} {HEIGHT}"))
                     preserveAspectRatio="none" {
                     @for y in [0, HEIGHT / 2, HEIGHT] {
-                        line.grid x1="0" x2=(WIDTH) y1=(y) y2=(y);
+                        line.grid x1="0" x2=(WIDTH) y1=(y) y2=(y) {}
                     }
                     @for (name, figure) in LINES {
-                        polyline class=(name) points=(points(days, figure, top)) fill="none";
+                        polyline class=(name) points=(points(days, figure, top)) fill="none" {}
                     }
                 }
                 div.along aria-hidden="true" {
