@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Query};
+use axum::handler::Handler;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -67,25 +68,30 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
         ("/login", Anybody, get(login::show).post(login::sign_in)),
         ("/login/code", Anybody, get(login::show_code).post(login::verify_code)),
         ("/login/emergency-code", Anybody, get(login::show_emergency).post(login::verify_emergency)),
-        ("/login/emergency-code/saved", mine, post(emergency::saved_after_sign_in)),
+        ("/login/emergency-code/saved", mine, sent(emergency::saved_after_sign_in)),
         ("/login/two-factor", Enrolling, get(login::show_required).post(enrolment::begin_required)),
-        ("/login/two-factor/later", Anybody, post(login::later)),
-        ("/logout", Anybody, post(login::sign_out)),
+        ("/login/two-factor/later", Anybody, sent(login::later)),
+        ("/logout", Anybody, sent(login::sign_out)),
         ("/account", mine, get(account::show)),
         ("/account/two-factor/new", mine, get(enrolment::show_new).post(enrolment::begin)),
         ("/account/two-factor/done", mine, get(account::done)),
         ("/account/two-factor/disable", mine, get(account::show_disable).post(account::disable)),
         ("/account/two-factor/emergency-code", mine, get(emergency::show_new).post(emergency::renew)),
-        ("/account/two-factor/emergency-code/saved", mine, post(emergency::saved)),
+        ("/account/two-factor/emergency-code/saved", mine, sent(emergency::saved)),
         (
             "/account/two-factor/authenticators/{authenticator_id}/remove",
             mine,
             get(account::show_remove).post(account::remove),
         ),
         ("/account/two-factor/{enrolment_id}", Enrolling, get(enrolment::show).post(enrolment::confirm)),
-        ("/account/sessions/end", mine, post(account::end_sessions)),
-        ("/account/sessions/{session_id}/end", mine, post(account::end_session)),
+        ("/account/sessions/end", mine, sent(account::end_sessions)),
+        ("/account/sessions/{session_id}/end", mine, sent(account::end_session)),
     ]
+}
+
+/// What only takes a form; who reloads it afterwards looks at their account.
+fn sent<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> Handlers {
+    post(handler).get(home)
 }
 
 /// The address of every page, with who may look at it.

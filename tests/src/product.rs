@@ -40,6 +40,7 @@ fn config(database_url: &str, data_dir: &Path, targets: WebhookTargets) -> Confi
         WebhookTargets::Public => false,
         WebhookTargets::Private => true,
     };
+    config.return_to = vec!["https://app.example.com".to_owned()];
     config.listen = "127.0.0.1:0".parse().expect("an address");
     config
 }

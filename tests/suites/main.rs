@@ -29,6 +29,9 @@ mod lock;
 mod login_check;
 #[cfg(feature = "postgres")]
 mod nodes;
+mod pages_account;
+mod pages_guard;
+mod pages_login;
 mod paging;
 mod passwords;
 mod program;
