@@ -30,37 +30,45 @@ use axum::routing::{MethodRouter, get, post};
 use serde::Deserialize;
 
 use crate::app::App;
-use crate::router::SessionAccess;
+use crate::router::{EnrolmentAccess, RoleAccess, Rule, SessionAccess};
 use cookies::Kept;
 use visit::Gate;
 use words::Language;
 
 /// Who may look at a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum PageAccess {
     /// Everybody; who is signed in is known.
     Anybody,
     /// Whoever is signed in, or setting up two-factor at sign-in.
     Enrolling,
     /// Of those who are signed in, these.
-    SignedIn(SessionAccess),
+    SignedIn(Rule),
 }
 
 impl PageAccess {
-    const fn of_sessions(self) -> SessionAccess {
+    const fn of_sessions(self) -> Rule {
         match self {
-            Self::Anybody | Self::Enrolling => SessionAccess::Anybody,
-            Self::SignedIn(access) => access,
+            Self::Anybody | Self::Enrolling => OWN,
+            Self::SignedIn(rule) => rule,
         }
     }
 }
+
+/// Whoever is signed in, for what is theirs.
+const OWN: Rule = Rule {
+    scopes: &[],
+    role: RoleAccess::Nobody,
+    session: SessionAccess::Anybody,
+    enrolment_token: EnrolmentAccess::Nobody,
+};
 
 type Handlers = MethodRouter<Arc<App>>;
 
 /// Every page, who may look at it, and what makes it.
 fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
     use PageAccess::{Anybody, Enrolling, SignedIn};
-    let mine = SignedIn(SessionAccess::Anybody);
+    let mine = SignedIn(OWN);
     vec![
         ("/", Anybody, get(home)),
         ("/language/{code}", Anybody, get(language)),

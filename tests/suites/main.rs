@@ -39,6 +39,7 @@ mod races;
 mod readiness;
 mod refuses_to_start;
 mod replay;
+mod roles;
 mod routes;
 mod secrets;
 mod secrets_search;

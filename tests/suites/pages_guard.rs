@@ -114,7 +114,7 @@ async fn s19_whoever_is_not_signed_in_sees_no_page_of_the_signed_in(app: TestApp
     let kari = app.register("Kari").await;
     let mut walked = 0;
     for (path, access) in routes() {
-        if access == PageAccess::Anybody {
+        if matches!(access, PageAccess::Anybody) {
             continue;
         }
         walked += 1;
@@ -154,7 +154,7 @@ async fn s08_the_token_of_a_step_opens_no_page(app: TestApp) {
     let challenge = visitor.cookies["__Host-step"].clone();
     visitor.cookies.insert("__Host-session".to_owned(), challenge);
     for (path, access) in routes() {
-        if access != PageAccess::Anybody {
+        if !matches!(access, PageAccess::Anybody) {
             visitor.open(&some(path)).await;
             assert_eq!(visitor.page.address, "/login", "{path}");
         }
