@@ -6,7 +6,9 @@
 
 mod account;
 mod address;
+mod agreement;
 mod assets;
+mod audit;
 mod cookies;
 mod docs;
 mod emergency;
@@ -16,6 +18,7 @@ mod form;
 mod frame;
 mod login;
 mod proof;
+mod table;
 mod visit;
 mod words;
 
@@ -27,6 +30,7 @@ use axum::handler::Handler;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
+use countersign_domain::instance::Scope;
 use serde::Deserialize;
 
 use crate::app::App;
@@ -63,12 +67,24 @@ const OWN: Rule = Rule {
     enrolment_token: EnrolmentAccess::Nobody,
 };
 
+/// Whoever has these scopes by a role, and these persons.
+const fn reading(scopes: &'static [Scope], session: SessionAccess) -> Rule {
+    Rule { scopes, role: RoleAccess::Reading, session, enrolment_token: EnrolmentAccess::Nobody }
+}
+
 type Handlers = MethodRouter<Arc<App>>;
 
 /// Every page, who may look at it, and what makes it.
 fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
     use PageAccess::{Anybody, Enrolling, SignedIn};
     let mine = SignedIn(OWN);
+    let of_agreement = SignedIn(reading(&[Scope::AgreementsRead], SessionAccess::Superuser));
+    let enforcing = Rule {
+        role: RoleAccess::ProofInBody,
+        ..reading(&[Scope::AgreementsWrite], SessionAccess::Superuser)
+    };
+    let trail = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Anybody));
+    let trail_of_agreement = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Superuser));
     vec![
         ("/", Anybody, get(home)),
         ("/language/{code}", Anybody, get(language)),
@@ -94,6 +110,15 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
         ("/account/two-factor/{enrolment_id}", Enrolling, get(enrolment::show).post(enrolment::confirm)),
         ("/account/sessions/end", mine, sent(account::end_sessions)),
         ("/account/sessions/{session_id}/end", mine, sent(account::end_session)),
+        ("/agreements/{agreement_id}", of_agreement, get(agreement::show)),
+        (
+            "/agreements/{agreement_id}/enforcement",
+            SignedIn(enforcing),
+            get(agreement::enforcement::show).post(agreement::enforcement::change),
+        ),
+        ("/agreements/{agreement_id}/audit", trail_of_agreement, get(audit::show_of_agreement)),
+        ("/audit", trail, get(audit::show)),
+        ("/audit/entries/{position}", trail, get(audit::entry::show)),
     ]
 }
 

@@ -71,6 +71,11 @@ fn field_fault(field: &str, words: Words) -> Option<Fault> {
         ("label", "field-label"),
         ("reason", "field-reason"),
         ("deadline", "field-deadline"),
+        ("user", "field-id"),
+        ("agreement", "field-id"),
+        ("type", "field-type"),
+        ("from", "field-day"),
+        ("to", "field-day-to"),
     ];
     let (name, id) = known.into_iter().find(|(name, _)| *name == field)?;
     Some(Fault::of(name, words.say(id)))
