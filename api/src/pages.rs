@@ -84,6 +84,7 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
         ..reading(&[Scope::AgreementsWrite], SessionAccess::Superuser)
     };
     let trail = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Anybody));
+    let auditors = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Nobody));
     let trail_of_agreement = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Superuser));
     vec![
         ("/", Anybody, get(home)),
@@ -118,6 +119,10 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
         ),
         ("/agreements/{agreement_id}/audit", trail_of_agreement, get(audit::show_of_agreement)),
         ("/audit", trail, get(audit::show)),
+        ("/audit/export", auditors, get(audit::auditor::export)),
+        ("/audit/evidence", auditors, get(audit::auditor::reports)),
+        ("/audit/evidence/{report}", auditors, get(audit::auditor::report)),
+        ("/audit/look-back", auditors, get(audit::look_back::show)),
         ("/audit/entries/{position}", trail, get(audit::entry::show)),
     ]
 }

@@ -293,3 +293,21 @@ docs-title = REST-API'et
 docs-text = Hvad programmer kan spørge om, og hvad de får til svar, på engelsk. Programmer læser det samme som
 docs-problems = Problemer
 docs-shapes = Former
+
+## Hvad revisorer har ud over sporet
+evidence-title = Bevisrapporter
+evidence-text = Hver svarer på ét spørgsmål, er underskrevet med registerets nøgle og kan udskrives. De er på engelsk.
+export-as = Gem som { $format }
+back-to-trail = Tilbage til sporet
+look-back-title = Som det var
+look-back-text = Giv id'et på en bruger eller en aftale og en dag. Du ser, hvordan det stod til ved dagens slutning i UTC, eller nu, hvis du ingen giver.
+look-back-day = Dag
+look-back = Se tilbage
+look-back-ground = Foldet af det, der var optegnet til da, blandt registerets første { $entries } optegnelser.
+none = Ingen
+linked-to = Aftaler
+superusers-then = Superbrugere
+enforcement-then = Totrinsbekræftelse krævet
+enforcement-through = Totrinsbekræftelse krævet af { $name }
+not-there-then = Der var ingen og intet med dette id dengang.
+field-on = Vælg en dag, der er kommet.

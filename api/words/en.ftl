@@ -293,3 +293,21 @@ docs-title = The REST API
 docs-text = What applications can ask, and what they are answered. Programs read the same as
 docs-problems = Problems
 docs-shapes = Shapes
+
+## What auditors have beside the trail
+evidence-title = Evidence reports
+evidence-text = Each answers one question, is signed with the ledger's key, and prints well. They are in English.
+export-as = Save as { $format }
+back-to-trail = Back to the audit trail
+look-back-title = As it was
+look-back-text = Give the id of a user or of an agreement, and a day. You see how things stood at the end of that day in UTC, or now if you give none.
+look-back-day = Day
+look-back = Look back
+look-back-ground = Folded from what had been recorded by then, among the first { $entries } entries of the ledger.
+none = None
+linked-to = Agreements
+superusers-then = Superusers
+enforcement-then = Two-factor required
+enforcement-through = Two-factor required by { $name }
+not-there-then = There was nobody and nothing with this id then.
+field-on = Choose a day that has come.

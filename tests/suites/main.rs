@@ -30,6 +30,7 @@ mod login_check;
 #[cfg(feature = "postgres")]
 mod nodes;
 mod pages_account;
+mod pages_auditor;
 mod pages_guard;
 mod pages_login;
 mod paging;

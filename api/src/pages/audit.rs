@@ -1,8 +1,10 @@
 //! The audit trail as a page: what happened, day by day, the newest first. Who may see what of it is decided
 //! where every reader of the trail is judged.
 
+pub(super) mod auditor;
 pub(super) mod entry;
 mod filter;
+pub(super) mod look_back;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -113,6 +115,7 @@ impl Trail {
                 p { a href=(format!("/agreements/{id}")) { (words.say("back-to-agreement")) } }
             }
             p.hint { (words.say("audit-text")) }
+            (auditor::ways(visit, self.of))
             (form)
             (list)
         };
