@@ -42,6 +42,7 @@ pub use app::TestApp;
 pub use authenticator::wrong_code;
 pub use client::{Client, NOBODY};
 pub use mix::Mixed;
+pub use pages::{Shown, Visitor};
 pub use people::{Enrolment, Person, Session, TwoFactor};
 pub use place::{Database, Place, fixture};
 pub use program::{Ran, Serving};

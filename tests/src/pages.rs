@@ -1,110 +1,212 @@
-//! A browser without a script: it keeps cookies, and sends the forms that pages have.
+//! The pages as a browser without a script sees them: links, forms, cookies and redirects.
 
 use std::collections::BTreeMap;
 
-use reqwest::{Method, Url};
+use reqwest::{Method, header};
+use scraper::{ElementRef, Html, Selector};
 
-use crate::{Answer, Client, Session, TestApp};
+use crate::{Answer, TestApp};
 
-/// Somebody who looks at pages.
-#[derive(Clone)]
-pub struct Reader {
-    client: Client,
-    cookies: BTreeMap<String, String>,
+/// Nobody is sent on more often.
+const REDIRECTS_MAX: usize = 8;
+
+/// Somebody with a browser.
+pub struct Visitor {
+    app: TestApp,
+    /// What the browser keeps, by name.
+    pub cookies: BTreeMap<String, String>,
+    /// Says which languages the person likes.
+    pub languages: String,
+    /// The page in the window.
+    pub page: Shown,
 }
 
-impl Reader {
-    /// Somebody who is not signed in.
-    pub fn new(app: &TestApp) -> Self {
-        Self { client: (**app).clone(), cookies: BTreeMap::new() }
-    }
+/// A page in the window.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// Its address; another host's with all that belongs to it.
+    pub address: String,
+    /// Its status; 0 for a page of another host, which is not loaded.
+    pub status: u16,
+    /// Its header fields, one to a line.
+    pub headers: String,
+    /// What was sent.
+    pub html: String,
+}
 
-    /// Somebody in a session.
-    pub fn signed_in(app: &TestApp, session: &Session) -> Self {
-        let mut reader = Self::new(app);
-        reader.cookies.insert("__Host-session".to_owned(), session.token.clone());
-        reader
-    }
-
-    /// Looks at a page.
-    pub async fn get(&mut self, path: &str) -> Answer {
-        self.get_with(path, &[]).await
-    }
-
-    /// Asks for a page as a script does, with headers of its own.
-    pub async fn get_with(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.client.request(Method::GET, path).header("cookie", &self.cookie());
-        for (name, value) in headers {
-            request = request.header(name, value);
+impl Visitor {
+    /// A browser that has never been here.
+    pub fn of(app: &TestApp) -> Self {
+        Self {
+            app: app.clone(),
+            cookies: BTreeMap::new(),
+            languages: "en".to_owned(),
+            page: Shown::default(),
         }
-        let answer = request.send().await;
-        self.keep(&answer);
-        answer
     }
 
-    /// Fills in the form of a page that is sent to this address, and sends it with what is hidden in it.
+    /// Opens an address, and goes where it leads.
+    pub async fn open(&mut self, address: &str) -> &Shown {
+        self.go(Method::GET, address.to_owned(), None).await
+    }
+
+    /// Follows the link with this text.
     ///
     /// # Panics
-    /// When the page has no such form.
-    pub async fn submit(&mut self, page: &Answer, action: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut sent = hidden_fields(page, action);
-        sent.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        self.post(action, &sent).await
+    /// When the page has none.
+    pub async fn follow(&mut self, text: &str) -> &Shown {
+        let address =
+            self.page.link(text).unwrap_or_else(|| panic!("no link {text:?} in {}", self.page.text()));
+        self.go(Method::GET, address, None).await
     }
 
-    /// Sends these fields, wherever they are from.
-    pub async fn post(&mut self, path: &str, fields: &[(String, String)]) -> Answer {
-        let encoded = Url::parse_with_params("http://form", fields).expect("fields");
-        let body = encoded.query().unwrap_or_default().to_owned();
-        let request = self.client.request(Method::POST, path).header("cookie", &self.cookie());
-        let answer = request.bytes("application/x-www-form-urlencoded", body).send().await;
-        self.keep(&answer);
-        answer
+    /// Fills in the form that has this button, and presses it. What is not named stays as the page has it.
+    ///
+    /// # Panics
+    /// When the page has no such form, or not these fields.
+    pub async fn press(&mut self, button: &str, typed: &[(&str, &str)]) -> &Shown {
+        let (address, fields) = self.page.filled_in(button, typed);
+        let body = form_body(&fields);
+        self.go(Method::POST, address, Some(body)).await
     }
 
-    fn cookie(&self) -> String {
-        let cookies: Vec<String> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        cookies.join("; ")
+    /// Sends a form that the page does not have.
+    pub async fn send(&mut self, address: &str, fields: &[(&str, &str)]) -> &Shown {
+        let body = form_body(fields);
+        self.go(Method::POST, address.to_owned(), Some(body)).await
     }
 
-    fn keep(&mut self, answer: &Answer) {
-        for set in answer.headers.get_all("set-cookie") {
-            let set = set.to_str().expect("a cookie");
-            let (name, value) = set.split(';').next().and_then(|set| set.split_once('=')).expect("a cookie");
-            self.cookies.insert(name.to_owned(), value.to_owned());
+    async fn go(&mut self, method: Method, address: String, form: Option<String>) -> &Shown {
+        let (mut method, mut address, mut form) = (method, address, form);
+        for _ in 0..REDIRECTS_MAX {
+            if !address.starts_with('/') {
+                self.page = Shown { address, ..Shown::default() };
+                return &self.page;
+            }
+            let cookies: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let mut request = self
+                .app
+                .request(method, &address)
+                .header("cookie", &cookies.join("; "))
+                .header("accept", "text/html")
+                .header("accept-language", &self.languages);
+            if let Some(form) = form.take() {
+                request = request.bytes("application/x-www-form-urlencoded", form);
+            }
+            let answer = request.send().await;
+            self.keep_cookies(&answer);
+            match answer.status {
+                303 => (method, address) = (Method::GET, answer.header("location").to_owned()),
+                _ => {
+                    self.page = Shown::of(address, &answer);
+                    return &self.page;
+                }
+            }
+        }
+        panic!("sent on {REDIRECTS_MAX} times, at last to {address}");
+    }
+
+    fn keep_cookies(&mut self, answer: &Answer) {
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            let cookie = cookie.to_str().expect("a cookie is text");
+            let (name, rest) = cookie.split_once('=').expect("a cookie has a name");
+            let value = rest.split(';').next().unwrap_or_default();
+            if cookie.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
         }
     }
 }
 
-/// The hidden fields of a page's form.
-///
-/// # Panics
-/// When the page has no such form.
-pub fn hidden_fields(page: &Answer, action: &str) -> Vec<(String, String)> {
-    let form = page.text.split("<form").skip(1).find(|form| {
-        let head = form.split('>').next().unwrap_or_default();
-        head.contains(&format!("action=\"{action}\""))
-    });
-    let form = form.unwrap_or_else(|| panic!("no form for {action} in {}", page.text));
-    let form = form.split("</form>").next().unwrap_or_default();
-    let hidden = form.split("<input type=\"hidden\" name=\"").skip(1);
-    hidden
-        .map(|input| {
-            let (name, rest) = input.split_once("\" value=\"").expect("a hidden field has a value");
-            (name.to_owned(), rest.split('"').next().unwrap_or_default().to_owned())
-        })
-        .collect()
+fn form_body(fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> String {
+    let mut url = reqwest::Url::parse("http://form/").expect("an address");
+    url.query_pairs_mut().extend_pairs(fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
+    url.query().unwrap_or_default().to_owned()
 }
 
-/// What a page says, without its elements.
-pub fn seen(page: &Answer) -> String {
-    let body = page.text.split_once("<main").map_or(page.text.as_str(), |(_, main)| main);
-    let mut text = String::new();
-    for piece in body.split('<').skip(1) {
-        text.push(' ');
-        text.push_str(piece.split_once('>').map_or(piece, |(_, after)| after));
+fn all<'h>(html: &'h Html, selector: &str) -> Vec<ElementRef<'h>> {
+    let selector = Selector::parse(selector).expect("a selector");
+    html.select(&selector).collect()
+}
+
+fn text_of(element: ElementRef<'_>) -> String {
+    element.text().collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Shown {
+    fn of(address: String, answer: &Answer) -> Self {
+        let headers = answer.headers.iter();
+        let headers: Vec<String> =
+            headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or_default())).collect();
+        Self { address, status: answer.status, headers: headers.join("\n"), html: answer.text.clone() }
     }
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+
+    /// The first of what is chosen, as text.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn one(&self, selector: &str) -> String {
+        let html = Html::parse_document(&self.html);
+        let found = all(&html, selector);
+        text_of(
+            *found.first().unwrap_or_else(|| panic!("no {selector} on {}: {}", self.address, self.text())),
+        )
+    }
+
+    /// Whether there is any.
+    pub fn has(&self, selector: &str) -> bool {
+        !all(&Html::parse_document(&self.html), selector).is_empty()
+    }
+
+    /// What the page says, all of it.
+    pub fn text(&self) -> String {
+        let html = Html::parse_document(&self.html);
+        all(&html, "body").into_iter().map(text_of).collect()
+    }
+
+    /// What is wrong with a field.
+    pub fn fault(&self, field: &str) -> String {
+        self.one(&format!("#{field}-fault"))
+    }
+
+    fn link(&self, text: &str) -> Option<String> {
+        let html = Html::parse_document(&self.html);
+        let link = all(&html, "a[href]").into_iter().find(|link| text_of(*link) == text);
+        link.and_then(|link| link.value().attr("href").map(str::to_owned))
+    }
+
+    /// Where the form with this button goes, and what it sends.
+    fn filled_in(&self, button: &str, typed: &[(&str, &str)]) -> (String, Vec<(String, String)>) {
+        let html = Html::parse_document(&self.html);
+        let forms = all(&html, "form[method=post]");
+        let buttons = Selector::parse("button[type=submit]").expect("a selector");
+        let pressed = forms.iter().find_map(|form| {
+            let button = form.select(&buttons).find(|other| text_of(*other) == button)?;
+            Some((*form, button))
+        });
+        let (form, pressed) = pressed.unwrap_or_else(|| panic!("no button {button:?} in {}", self.text()));
+        let inputs = Selector::parse("input[name], select[name], textarea[name]").expect("a selector");
+        let mut missing: Vec<&str> = typed.iter().map(|(name, _)| *name).collect();
+        let mut fields = Vec::new();
+        for input in form.select(&inputs) {
+            let name = input.value().attr("name").unwrap_or_default();
+            let ticked = input.value().attr("checked").is_some();
+            let is_box = matches!(input.value().attr("type"), Some("checkbox" | "radio"));
+            let value = match typed.iter().find(|(other, _)| *other == name) {
+                Some((_, value)) => Some((*value).to_owned()),
+                None if is_box && !ticked => None,
+                None => Some(input.value().attr("value").unwrap_or_default().to_owned()),
+            };
+            missing.retain(|other| *other != name);
+            fields.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        assert!(missing.is_empty(), "no fields {missing:?} in {}", self.html);
+        if let Some(name) = pressed.value().attr("name") {
+            fields.push((name.to_owned(), pressed.value().attr("value").unwrap_or_default().to_owned()));
+        }
+        (form.value().attr("action").unwrap_or(&self.address).to_owned(), fields)
+    }
 }

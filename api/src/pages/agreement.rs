@@ -60,9 +60,10 @@ pub(super) async fn show(
         FindMembers { without_two_factor: Some(true), limit: Some(PAGE_ITEMS), cursor: cursors.people };
     let without = app.members(&visit.request, id, asked).await?;
     let administers = shown.agreement.kind == AgreementKind::Administrator;
-    let administered = match administers {
-        true => Some(app.administered(id, cursors.agreements.unwrap_or_default(), PAGE_ITEMS).await?),
-        false => None,
+    let administered = if administers {
+        Some(app.administered(id, cursors.agreements.unwrap_or_default(), PAGE_ITEMS).await?)
+    } else {
+        None
     };
     let title = shown.agreement.name.clone();
     let body = html! {

@@ -1,9 +1,10 @@
 //! The audit trail as a page: what happened, day by day, the newest first. Who may see what of it is decided
 //! where every reader of the trail is judged.
 
+pub(super) mod auditor;
 pub(super) mod entry;
-pub(super) mod export;
 mod filter;
+pub(super) mod look_back;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -93,7 +94,6 @@ impl Trail {
             let is_newer = newest.is_some_and(|newest| newest.as_bytes() != position.as_bytes());
             return Ok(if is_newer { StatusCode::OK } else { StatusCode::NO_CONTENT }.into_response());
         }
-        let exports = export::links(visit, &filter);
         let page = app.audit_entries(&visit.request, filter).await?;
         let signed = app.ledger.checkpoint().await?.1.size;
         let list = html! {
@@ -101,7 +101,6 @@ impl Trail {
             @if page.items.is_empty() { p { (visit.words.say("audit-empty")) } }
             (days(visit, &page.items, signed))
             (self.next(visit, asked, &page))
-            (exports)
         };
         let form = asked.form(visit, &self.address, self.of, None);
         Ok(visit.show(&self.page(visit, &form, None, &list)))
@@ -116,6 +115,7 @@ impl Trail {
                 p { a href=(format!("/agreements/{id}")) { (words.say("back-to-agreement")) } }
             }
             p.hint { (words.say("audit-text")) }
+            (auditor::ways(visit, self.of))
             (form)
             (list)
         };

@@ -76,6 +76,7 @@ fn field_fault(field: &str, words: Words) -> Option<Fault> {
         ("type", "field-type"),
         ("from", "field-day"),
         ("to", "field-day-to"),
+        ("on", "field-on"),
     ];
     let (name, id) = known.into_iter().find(|(name, _)| *name == field)?;
     Some(Fault::of(name, words.say(id)))

@@ -361,7 +361,7 @@ pub async fn link_user(
     let id: AgreementId = path_id(&id, "agreement")?;
     let user_id: UserId = path_id(&user_id, "user")?;
     // A person unknown to the agreement is unknown to its superusers.
-    let may_link_anybody = matches!(request.caller, Caller::ApiKey { .. });
+    let may_link_anybody = request.caller.has_the_scopes();
     let by = request.actor()?;
     let done = app
         .execute_on_agreement(&request, id, Some(user_id.to_string()), Some(user_id), |loaded, at| {

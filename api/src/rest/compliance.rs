@@ -40,28 +40,28 @@ const DAYS_MAX: TimeDelta = TimeDelta::days(366);
 pub struct AsOf {
     /// The moment (RFC 3339); what was recorded at it counts. Now, if it is not given.
     #[serde(default, deserialize_with = "crate::time::optional")]
-    as_of: Option<DateTime<Utc>>,
+    pub(crate) as_of: Option<DateTime<Utc>>,
 }
 
 /// What an answer about a moment rests on.
 #[derive(Serialize, ToSchema)]
 pub struct Folded {
     /// The moment.
-    as_of: DateTime<Utc>,
+    pub(crate) as_of: DateTime<Utc>,
     /// What had been recorded by then among so many entries of the ledger, from the first on, was folded.
-    position: u64,
+    pub(crate) position: u64,
 }
 
 /// A person as they were.
 #[derive(Serialize, ToSchema)]
 pub struct UserAsOf {
     #[serde(flatten)]
-    folded: Folded,
+    pub(crate) folded: Folded,
     #[serde(flatten)]
-    user: UserView,
+    pub(crate) user: UserView,
     /// The sessions that had neither ended nor expired. When each was last used is no event, so some may
     /// have been idle for too long.
-    sessions: Vec<SessionAsOf>,
+    pub(crate) sessions: Vec<SessionAsOf>,
 }
 
 /// A session as it was.
@@ -69,31 +69,31 @@ pub struct UserAsOf {
 pub struct SessionAsOf {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: SessionId,
+    pub(crate) id: SessionId,
     /// The agreement that the sign-in was attributed to.
     #[schema(value_type = Option<uuid::Uuid>)]
-    agreement_id: Option<AgreementId>,
+    pub(crate) agreement_id: Option<AgreementId>,
     /// When it began.
-    started_at: DateTime<Utc>,
+    pub(crate) started_at: DateTime<Utc>,
     /// When it was to end at the latest.
-    expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
     /// When the second factor was passed; null for the password alone.
-    second_factor_at: Option<DateTime<Utc>>,
+    pub(crate) second_factor_at: Option<DateTime<Utc>>,
 }
 
 /// An agreement as it was.
 #[derive(Serialize, ToSchema)]
 pub struct AgreementAsOf {
     #[serde(flatten)]
-    folded: Folded,
+    pub(crate) folded: Folded,
     #[serde(flatten)]
-    agreement: AgreementView,
+    pub(crate) agreement: AgreementView,
     /// The open agreement that administered it, with what it required of everybody here.
-    administrator: Option<Box<AdministratorAsOf>>,
+    pub(crate) administrator: Option<Box<AdministratorAsOf>>,
     /// How many people were linked to it.
-    members_count: usize,
+    pub(crate) members_count: usize,
     /// Who of them were superusers.
-    superusers: Vec<MemberAsOf>,
+    pub(crate) superusers: Vec<MemberAsOf>,
 }
 
 /// An administrator agreement as it was.
@@ -101,11 +101,11 @@ pub struct AgreementAsOf {
 pub struct AdministratorAsOf {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: AgreementId,
+    pub(crate) id: AgreementId,
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// Whether it required two-factor.
-    enforcement: super::enforcement::EnforcementView,
+    pub(crate) enforcement: super::enforcement::EnforcementView,
 }
 
 /// Somebody who was linked to an agreement.

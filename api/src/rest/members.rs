@@ -15,7 +15,7 @@ use super::people::Person;
 use super::{OneId, Page, Params, Problems, Shared, next_cursor, page_size, path_id};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::request::{Caller, Request};
+use crate::request::Request;
 
 /// Which members to list.
 #[derive(Default, Deserialize, utoipa::IntoParams)]
@@ -94,7 +94,7 @@ impl App {
             let mut links: Vec<Link> = serde_json::from_str(&links)
                 .map_err(|error| Problem::internal(format!("a link does not read: {error}")))?;
             // What other agreements require of a member is not for this one's superusers to know.
-            if let Caller::Session { .. } = request.caller {
+            if !request.caller.has_the_scopes() {
                 links.retain(|link| link.agreement_id == id);
             }
             let required_by = required_by(&links);

@@ -77,9 +77,10 @@ impl Change {
     fn page(self, visit: &Visit, needed: Needed, fault: Option<&Fault>) -> Page {
         let words = visit.words;
         let name = self.shown.agreement.name.as_str();
-        let title = match self.enforced {
-            true => words.say_with("enforce-title", [("name", name.into())]),
-            false => words.say_with("stop-enforcing-title", [("name", name.into())]),
+        let title = if self.enforced {
+            words.say_with("enforce-title", [("name", name.into())])
+        } else {
+            words.say_with("stop-enforcing-title", [("name", name.into())])
         };
         let address = format!("/agreements/{}", self.shown.agreement.id);
         let body = html! {
@@ -202,10 +203,7 @@ pub(in crate::pages) async fn change(
     let enforced = sent.enforced.as_deref() == Some("yes");
     let typed =
         Typed { deadline: sent.deadline.unwrap_or_default(), reason: sent.reason.unwrap_or_default() };
-    let deadline = match enforced {
-        true => end_of_day(&typed.deadline, app.clock.now()),
-        false => Ok(None),
-    };
+    let deadline = if enforced { end_of_day(&typed.deadline, app.clock.now()) } else { Ok(None) };
     let proof = sent.shown.body();
     let changed = match deadline {
         Ok(deadline) => {

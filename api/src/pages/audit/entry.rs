@@ -173,12 +173,9 @@ pub(super) fn type_in_words(name: &str) -> String {
     for character in name.chars() {
         if character.is_uppercase() && before.is_lowercase() {
             words.push(' ');
-        }
-        let is_first_of_word = character.is_uppercase() && before.is_lowercase();
-        if is_first_of_word {
-            words.extend(character.to_lowercase())
+            words.extend(character.to_lowercase());
         } else {
-            words.push(character)
+            words.push(character);
         }
         before = character;
     }
