@@ -1,0 +1,5 @@
+//! The pages, in a real Chromium.
+
+mod notices;
+mod served;
+mod window;
