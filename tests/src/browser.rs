@@ -100,8 +100,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.is_finished && !std::thread::panicking() {
-            panic!("a test that opens a browser ends with `finish`, which looks at what went wrong");
-        }
+        // A test that has failed already has said why.
+        let may_end = self.is_finished || std::thread::panicking();
+        assert!(may_end, "a test that opens a browser ends with `finish`, which looks at what went wrong");
     }
 }

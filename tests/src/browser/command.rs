@@ -54,7 +54,7 @@ impl Browser {
         log.as_array().expect("entries").clone()
     }
 
-    /// Asks the browser what WebDriver has no words for, in those of its developer tools.
+    /// Asks the browser for what its developer tools can do, in their words.
     pub(super) async fn developer_tools(&self, command: &str, parameters: Value) {
         let body = json!({ "cmd": command, "params": parameters });
         let done = self.client.issue_cmd(Command::Post("goog/cdp/execute", body)).await;

@@ -2,7 +2,7 @@
 
 use fantoccini::{ClientBuilder, wd::Capabilities};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Browser, driver::Driver};
 
@@ -105,10 +105,7 @@ impl Opening {
             "goog:chromeOptions": chrome,
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         });
-        match capabilities {
-            Value::Object(capabilities) => capabilities,
-            other => panic!("no object: {other}"),
-        }
+        capabilities.as_object().expect("an object").clone()
     }
 
     async fn arrange(&self, browser: &Browser) {

@@ -113,12 +113,14 @@ impl Browser {
 
     /// Puts text into a field, in place of what is there.
     pub async fn fill(&self, label: &str, text: &str) {
-        self.until(&format!("the field “{label}”, to be filled"), async || {
+        let emptied = async || {
             let Some(field) = self.look(FIELDS, label).await? else { return Ok(None) };
             field.clear().await?;
-            field.send_keys(text).await.map(Some)
-        })
-        .await;
+            Ok(Some(field))
+        };
+        let field = self.until(&format!("the field “{label}”, to be filled"), emptied).await;
+        // Never twice: what was typed may have led to another page already.
+        field.send_keys(text).await.expect("the field takes text");
     }
 
     /// Puts text into a field of a form that sends itself once that is complete.
