@@ -62,7 +62,7 @@ pub async fn authorise(
     }
 }
 
-fn body_problem(error: &axum::Error) -> Problem {
+pub(crate) fn body_problem(error: &axum::Error) -> Problem {
     use std::error::Error;
     let too_long = error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>);
     let status = if too_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
@@ -74,7 +74,7 @@ async fn admit(app: &App, path: &str, params: &RawPathParams, parts: &Parts) -> 
     let access = router::access(effective_method(&parts.method), path).ok_or_else(unknown)?;
     let id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let headers = &parts.headers;
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = peer(parts);
     let params: HashMap<&str, &str> = params.iter().collect();
     let caller = match access {
         Access::Open => Caller::Nobody,
@@ -90,6 +90,11 @@ async fn admit(app: &App, path: &str, params: &RawPathParams, parts: &Parts) -> 
     };
     let (address, user_agent) = origin(app, &caller, peer, headers)?;
     Ok(Request { id, caller, address, user_agent })
+}
+
+/// The address at the other end of the connection.
+pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
 
 /// axum answers HEAD with the handler of GET.
@@ -145,7 +150,7 @@ async fn api_key(app: &App, token: &PresentedToken, needed: &[Scope]) -> Result<
     Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: row.get("name")? })
 }
 
-async fn session(
+pub(crate) async fn session(
     app: &App,
     token: &PresentedToken,
     access: SessionAccess,
@@ -245,10 +250,19 @@ async fn enrolment(
     if access == EnrolmentAccess::Nobody {
         return Err(unauthenticated());
     }
-    let user_id = UserId::from_uuid(token.owner);
-    if id_of::<UserId>(params, "user_id", "user")? != user_id {
+    if id_of::<UserId>(params, "user_id", "user")? != UserId::from_uuid(token.owner) {
         return Err(Problem::not_found("user"));
     }
+    enrolment_of(app, token, access).await
+}
+
+/// The person of an enrolment token.
+pub(crate) async fn enrolment_of(
+    app: &App,
+    token: &PresentedToken,
+    access: EnrolmentAccess,
+) -> Result<Caller, Problem> {
+    let user_id = UserId::from_uuid(token.owner);
     let loaded = app.store.load::<User>(user_id, None).await?;
     let now = app.clock.now();
     let found = match access {
@@ -269,7 +283,7 @@ fn id_of<Id: FromStr>(params: &HashMap<&str, &str>, name: &str, what: &str) -> R
 
 /// Where the request comes from: what an application says of the person it speaks for, else the
 /// connection's address, or what a proxy that is configured says of it.
-fn origin(
+pub(crate) fn origin(
     app: &App,
     caller: &Caller,
     peer: Option<IpAddr>,

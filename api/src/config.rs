@@ -29,6 +29,8 @@ pub struct Config {
     pub password_length_min: usize,
     /// So many connections are served at once.
     pub connections_max: usize,
+    /// Origins that people may be sent back to after signing in or setting up two-factor: `https://app.example.com`.
+    pub return_to: Vec<String>,
     /// Whether webhooks may be sent to this machine and to private networks, and without TLS.
     pub webhook_private_targets: bool,
 }
@@ -48,6 +50,7 @@ impl Config {
             issuer: "Countersign".to_owned(),
             password_length_min: 15,
             connections_max: 4096,
+            return_to: Vec::new(),
             webhook_private_targets: false,
         }
     }

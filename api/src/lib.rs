@@ -30,6 +30,7 @@ pub mod housekeeping;
 pub mod key_file;
 pub mod ledger;
 pub mod operator;
+pub mod pages;
 pub mod passwords;
 pub mod problem;
 pub mod queue;

@@ -40,7 +40,9 @@ macro_rules! problem_codes {
                 match self { $(Self::$variant => StatusCode::$status,)+ }
             }
 
-            const fn title(self) -> &'static str {
+            /// What it means, the same each time.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)+ }
             }
         }
@@ -55,6 +57,7 @@ problem_codes! {
     WrongCode = "wrong-code", UNAUTHORIZED, "That code was not accepted";
     WrongConfirmationCode = "wrong-code", UNPROCESSABLE_ENTITY, "That is not the code the app shows";
     Forbidden = "forbidden", FORBIDDEN, "This is not allowed";
+    StaleForm = "stale-form", FORBIDDEN, "The form is not of this page";
     StepUpRequired = "step-up-required", FORBIDDEN, "Prove that it is you";
     PassRequired = "pass-required", FORBIDDEN, "The operator's pass is needed";
     NotFound = "not-found", NOT_FOUND, "There is no such thing";
@@ -225,6 +228,16 @@ impl Problem {
     #[must_use]
     pub const fn code(&self) -> ProblemCode {
         self.0.code
+    }
+
+    /// What else it tells under this name.
+    pub(crate) fn member(&self, name: &str) -> Option<&Value> {
+        self.0.members.get(name)
+    }
+
+    /// After how many seconds to try again.
+    pub(crate) const fn retry_after_s(&self) -> Option<i64> {
+        self.0.retry_after_s
     }
 
     /// What an operator on the command line is told: the reason too.

@@ -29,6 +29,8 @@ pub enum Caller {
     Nobody,
     /// An operator on the command line.
     Operator,
+    /// Whoever is signing in on our own page.
+    SignInPage,
     /// An application.
     ApiKey {
         /// Which key.
@@ -69,6 +71,7 @@ impl Request {
         match &self.caller {
             Caller::Nobody => Err(forbidden()),
             Caller::Operator => Ok(Actor::operator()),
+            Caller::SignInPage => Ok(Actor::sign_in_page()),
             Caller::ApiKey { id, name } => {
                 Ok(Actor { kind: ActorKind::ApiKey, id: Some(id.to_string()), name: Some(name.clone()) })
             }
@@ -84,7 +87,9 @@ impl Request {
         match &self.caller {
             Caller::Session { session_id, .. } => Ok(Asker::Session(*session_id)),
             Caller::ApiKey { .. } => Ok(Asker::Application),
-            Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(forbidden()),
+            Caller::Nobody | Caller::Operator | Caller::SignInPage | Caller::Enrolment { .. } => {
+                Err(forbidden())
+            }
         }
     }
 
@@ -97,7 +102,7 @@ impl Request {
             Caller::Session { session_id, .. } => Ok(Starter::Session(*session_id)),
             Caller::ApiKey { id, .. } => Ok(Starter::ApiKey(*id)),
             Caller::Enrolment { token, .. } => Ok(Starter::EnrolmentToken(token.clone())),
-            Caller::Nobody | Caller::Operator => Err(forbidden()),
+            Caller::Nobody | Caller::Operator | Caller::SignInPage => Err(forbidden()),
         }
     }
 
@@ -114,7 +119,7 @@ impl Request {
         let seal = |purpose, text: &Option<String>| {
             text.as_ref().map(|text| key.seal(purpose, &self.id, text.as_bytes())).transpose()
         };
-        let speaks_for_others = matches!(self.caller, Caller::ApiKey { .. });
+        let speaks_for_others = matches!(self.caller, Caller::ApiKey { .. } | Caller::SignInPage);
         Ok(EventContext {
             actor: self.actor()?,
             on_behalf_of: about.filter(|_| speaks_for_others),

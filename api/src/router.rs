@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::{self, RequestId};
 use crate::entropy;
+use crate::pages;
 use crate::problem::{Problem, ProblemCode};
 use crate::rest::{
     BearerToken, agreements, audit, compliance, enforcement, evidence, health, login_checks, logins, members,
@@ -251,7 +252,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(app: Arc<App>) -> Router {
     let (router, _) = handlers().split_for_parts();
     let admitted = router.route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::authorise));
-    framed(admitted, app)
+    framed(admitted.merge(pages::router(&app)), app)
 }
 
 /// What stands around every handler: a bound for its body, its time, and its panics.

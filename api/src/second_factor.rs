@@ -169,13 +169,15 @@ fn failure(event: &UserEvent, done: &Done<User>) -> Option<Problem> {
         return Some(locked(until).counted_from(done.moment.now));
     }
     if let UserEvent::SecondFactorFailed { reason, .. } = event {
-        let detail = match reason {
-            FailureReason::Wrong => "That code is not right. Check it, or wait for the next one in your app.",
+        let (name, detail) = match reason {
+            FailureReason::Wrong => {
+                ("wrong", "That code is not right. Check it, or wait for the next one in your app.")
+            }
             FailureReason::AlreadyUsed => {
-                "That code has been used already. Wait for the next one in your app."
+                ("already_used", "That code has been used already. Wait for the next one in your app.")
             }
         };
-        return Some(Problem::new(ProblemCode::WrongCode, detail));
+        return Some(Problem::new(ProblemCode::WrongCode, detail).with_member("reason", name.into()));
     }
     None
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use strum::EnumIter;
 
 use crate::ids::{AgreementId, UserId};
 use crate::sealed::Sealed;
@@ -19,7 +20,7 @@ pub struct Actor {
 }
 
 /// The kinds of actor that an event can name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumIter)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// A person, in a session or with an enrolment token.
@@ -28,6 +29,8 @@ pub enum ActorKind {
     ApiKey,
     /// An operator, on the command line of the machine.
     Operator,
+    /// The program's own page for signing in, on behalf of whoever says to be the person.
+    SignInPage,
 }
 
 impl ActorKind {
@@ -38,6 +41,7 @@ impl ActorKind {
             Self::User => "user",
             Self::ApiKey => "api_key",
             Self::Operator => "operator",
+            Self::SignInPage => "sign_in_page",
         }
     }
 }
@@ -53,6 +57,12 @@ impl Actor {
     #[must_use]
     pub const fn operator() -> Self {
         Self { kind: ActorKind::Operator, id: None, name: None }
+    }
+
+    /// The page for signing in.
+    #[must_use]
+    pub const fn sign_in_page() -> Self {
+        Self { kind: ActorKind::SignInPage, id: None, name: None }
     }
 
     /// Whether this actor is that person.

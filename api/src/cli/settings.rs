@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "issuer",
     "password_length_min",
     "connections_max",
+    "return_to",
     "webhook_private_targets",
 ];
 
@@ -48,6 +49,7 @@ struct Settings {
     issuer: Option<String>,
     password_length_min: Option<usize>,
     connections_max: Option<usize>,
+    return_to: Option<Vec<String>>,
     webhook_private_targets: Option<bool>,
 }
 
@@ -92,7 +94,22 @@ pub(super) fn read(global: &Global, serving: Serving) -> anyhow::Result<Config> 
         .merge(Serialized::defaults(options))
         .extract()
         .context("the settings do not read")?;
+    for origin in settings.return_to.iter().flatten() {
+        anyhow::ensure!(
+            is_origin(origin),
+            "return_to must list origins, such as https://app.example.com, and {origin:?} is none"
+        );
+    }
     Ok(config(settings))
+}
+
+/// A scheme, a host and a port if there is one: nothing that could say more to a browser.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        let of_hosts = |character: char| character.is_ascii_alphanumeric() || "-.:[]".contains(character);
+        !host.is_empty() && host.chars().all(of_hosts)
+    })
 }
 
 /// Text, also where the environment's value looks like a number.
@@ -126,6 +143,7 @@ fn config(settings: Settings) -> Config {
         issuer: settings.issuer.unwrap_or(default.issuer),
         password_length_min: settings.password_length_min.unwrap_or(default.password_length_min),
         connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
+        return_to: settings.return_to.unwrap_or_default(),
         webhook_private_targets: settings.webhook_private_targets.unwrap_or(default.webhook_private_targets),
         database: default.database,
         data_dir: default.data_dir,

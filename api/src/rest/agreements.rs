@@ -95,9 +95,11 @@ impl App {
     pub(crate) fn callers_key(&self, request: &Request) -> DataKey {
         match &request.caller {
             Caller::Session { key, .. } => key.clone(),
-            Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => {
-                self.vault.instance_key().clone()
-            }
+            Caller::Nobody
+            | Caller::Operator
+            | Caller::SignInPage
+            | Caller::ApiKey { .. }
+            | Caller::Enrolment { .. } => self.vault.instance_key().clone(),
         }
     }
 

@@ -43,34 +43,34 @@ const AFTER_WRITE_WAIT: Duration = Duration::from_secs(2);
 const AFTER_WRITE_POLL: Duration = Duration::from_millis(20);
 
 /// Which entries to list. All that is given must hold.
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Clone, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EntryFilter {
     /// About this user.
     #[param(value_type = Option<uuid::Uuid>)]
-    user: Option<UserId>,
+    pub(crate) user: Option<UserId>,
     /// About this agreement, or attributed to it.
     #[param(value_type = Option<uuid::Uuid>)]
-    agreement: Option<AgreementId>,
+    pub(crate) agreement: Option<AgreementId>,
     /// Done by this user or API key.
     #[param(value_type = Option<uuid::Uuid>)]
-    actor: Option<uuid::Uuid>,
+    pub(crate) actor: Option<uuid::Uuid>,
     /// Of this type; repeat it for several.
     #[serde(default)]
-    r#type: Vec<String>,
+    pub(crate) r#type: Vec<String>,
     /// Recorded at this time or later.
     #[serde(default, deserialize_with = "crate::time::optional")]
-    from: Option<DateTime<Utc>>,
+    pub(crate) from: Option<DateTime<Utc>>,
     /// Recorded before this time.
     #[serde(default, deserialize_with = "crate::time::optional")]
-    to: Option<DateTime<Utc>>,
+    pub(crate) to: Option<DateTime<Utc>>,
     /// So many entries at most, 500 at most; 100 if it is not given.
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// Where the page before ended.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// What a write answered as `Countersign-Write`: the answer waits until it shows that write.
-    after_write: Option<String>,
+    pub(crate) after_write: Option<String>,
 }
 
 impl EntryFilter {
@@ -98,23 +98,34 @@ pub async fn entries(
     request: Request,
     Params(filter): Params<EntryFilter>,
 ) -> Result<Json<Page<EntryView>>, Problem> {
-    let limit = page_size(filter.limit)?;
-    let reader = Reader::of(&request)?;
-    let mut conditions = Conditions::default();
-    narrow(&mut conditions, &filter)?;
-    app.record_audit_read(&request, filter.recorded()).await?;
-    if let Some(write) = &filter.after_write {
-        app.wait_for_write(write, reader).await?;
+    Ok(Json(app.audit_entries(&request, filter).await?))
+}
+
+impl App {
+    /// A page of the entries that somebody may see; that they look is recorded.
+    pub(crate) async fn audit_entries(
+        &self,
+        request: &Request,
+        filter: EntryFilter,
+    ) -> Result<Page<EntryView>, Problem> {
+        let limit = page_size(filter.limit)?;
+        let reader = Reader::of(request)?;
+        let mut conditions = Conditions::default();
+        narrow(&mut conditions, &filter)?;
+        self.record_audit_read(request, filter.recorded()).await?;
+        if let Some(write) = &filter.after_write {
+            self.wait_for_write(write, reader).await?;
+        }
+        let sql = conditions.select(reader, filter.agreement.is_some(), limit + 1);
+        let rows = self.database.scan(&sql, &conditions.params).await?;
+        let mut stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
+        let next_cursor = next_cursor(&mut stored, limit, |entry| {
+            URL_SAFE_NO_PAD.encode(format!("{}|{}", timestamp_text(entry.recorded_at), entry.position))
+        });
+        let names = self.names_in(&stored).await?;
+        let items = stored.into_iter().map(|entry| entry.view(self, &names, reader)).collect();
+        Ok(Page { items, next_cursor })
     }
-    let sql = conditions.select(reader, filter.agreement.is_some(), limit + 1);
-    let rows = app.database.scan(&sql, &conditions.params).await?;
-    let mut stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
-    let next_cursor = next_cursor(&mut stored, limit, |entry| {
-        URL_SAFE_NO_PAD.encode(format!("{}|{}", timestamp_text(entry.recorded_at), entry.position))
-    });
-    let names = app.names_in(&stored).await?;
-    let items = stored.into_iter().map(|entry| entry.view(&app, &names, reader)).collect();
-    Ok(Json(Page { items, next_cursor }))
 }
 
 /// One entry, with the text that the ledger hashes, for those who may see all of it.

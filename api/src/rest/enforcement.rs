@@ -137,7 +137,11 @@ pub async fn enforce(
             app.can_be_changed(id).await?;
             app.prove_presence(&request, *user_id, &proof).await?
         }
-        Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => None,
+        Caller::Nobody
+        | Caller::Operator
+        | Caller::SignInPage
+        | Caller::ApiKey { .. }
+        | Caller::Enrolment { .. } => None,
     };
     let by = request.actor()?;
     let changed = async {

@@ -33,13 +33,13 @@ use crate::vault::VaultError;
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The e-mail address.
-    email: String,
+    pub(crate) email: String,
     /// The password.
     #[schema(value_type = String)]
-    password: Zeroizing<String>,
+    pub(crate) password: Zeroizing<String>,
     /// The agreement that the sign-in is attributed to.
     #[schema(value_type = Option<uuid::Uuid>)]
-    agreement_id: Option<AgreementId>,
+    pub(crate) agreement_id: Option<AgreementId>,
 }
 
 /// A person whose password an application has judged itself.
@@ -60,10 +60,10 @@ pub struct NewChallenge {
 pub struct SecondFactor {
     /// A six-digit code.
     #[schema(value_type = Option<String>)]
-    code: Option<Zeroizing<String>>,
+    pub(crate) code: Option<Zeroizing<String>>,
     /// The emergency code.
     #[schema(value_type = Option<String>)]
-    recovery_code: Option<Zeroizing<String>>,
+    pub(crate) recovery_code: Option<Zeroizing<String>>,
 }
 
 /// How far a sign-in has got.
@@ -117,27 +117,27 @@ pub enum LoginStatus {
 pub struct SessionView {
     /// Its id, which is no secret.
     #[schema(value_type = uuid::Uuid)]
-    id: SessionId,
+    pub(crate) id: SessionId,
     /// Whose it is.
     #[schema(value_type = uuid::Uuid)]
-    user_id: UserId,
+    pub(crate) user_id: UserId,
     /// Its bearer token, shown this once.
-    token: String,
+    pub(crate) token: String,
     /// When it ends.
-    expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
     /// When the second factor was passed; null for the password alone.
-    second_factor_at: Option<DateTime<Utc>>,
+    pub(crate) second_factor_at: Option<DateTime<Utc>>,
 }
 
 /// Two-factor may still wait: a token to set it up with.
 #[derive(Serialize, ToSchema)]
 pub struct EnrolmentOffer {
     /// The enrolment token.
-    token: String,
+    pub(crate) token: String,
     /// Who requires it.
-    required_by: Vec<RequirementView>,
+    pub(crate) required_by: Vec<RequirementView>,
     /// Until when it may wait.
-    deadline: Option<DateTime<Utc>>,
+    pub(crate) deadline: Option<DateTime<Utc>>,
 }
 
 impl SessionView {
@@ -211,27 +211,34 @@ pub async fn sign_in(
     request: Request,
     Body(login): Body<Login>,
 ) -> Result<Response, Problem> {
-    let email = Email::parse("email", &login.email)?;
-    let Some(credentials) = app.credentials_for(&email).await? else {
-        match app.wrong_password_of_nobody(&request, &email, login.password).await? {}
-    };
-    let user_id = credentials.user_id;
-    let judged = app.judge_password(&request, &credentials, login.password).await?;
-    let password_id = match judged.shown {
-        PasswordShown::Right(password_id) => password_id,
-        PasswordShown::Wrong { unrecorded } => {
-            match app.wrong_password(&request, user_id, unrecorded, &judged).await? {}
-        }
-        PasswordShown::Nothing => return Err(Problem::internal("a password was judged and is nothing")),
-    };
-    let drawn = Drawn::draw(user_id)?;
-    let response = app
-        .attempt_sign_in(&request, user_id, login.agreement_id, &drawn, |attempt| {
-            sign_in_command(password_id, attempt, &drawn)
-        })
-        .await?;
-    app.settle_password(&judged).await;
-    Ok(response)
+    Ok(app.sign_in(&request, login).await?.into_response())
+}
+
+impl App {
+    /// Signs in with a password.
+    pub(crate) async fn sign_in(&self, request: &Request, login: Login) -> Result<SignedIn, Problem> {
+        let email = Email::parse("email", &login.email)?;
+        let Some(credentials) = self.credentials_for(&email).await? else {
+            match self.wrong_password_of_nobody(request, &email, login.password).await? {}
+        };
+        let user_id = credentials.user_id;
+        let judged = self.judge_password(request, &credentials, login.password).await?;
+        let password_id = match judged.shown {
+            PasswordShown::Right(password_id) => password_id,
+            PasswordShown::Wrong { unrecorded } => {
+                match self.wrong_password(request, user_id, unrecorded, &judged).await? {}
+            }
+            PasswordShown::Nothing => return Err(Problem::internal("a password was judged and is nothing")),
+        };
+        let drawn = Drawn::draw(user_id)?;
+        let signed_in = self
+            .attempt_sign_in(request, user_id, login.agreement_id, &drawn, |attempt| {
+                sign_in_command(password_id, attempt, &drawn)
+            })
+            .await?;
+        self.settle_password(&judged).await;
+        Ok(signed_in)
+    }
 }
 
 fn sign_in_command(password_id: PasswordId, attempt: SignInAttempt, drawn: &Drawn) -> UserCommand {
@@ -250,13 +257,16 @@ pub async fn challenge(
     Body(body): Body<NewChallenge>,
 ) -> Result<Response, Problem> {
     let drawn = Drawn::draw(body.user_id)?;
-    let response = app
+    let signed_in = app
         .attempt_sign_in(&request, body.user_id, body.agreement_id, &drawn, |attempt| {
             UserCommand::OpenChallenge(OpenChallenge { attempt })
         })
         .await?;
-    Ok(response)
+    Ok(signed_in.into_response())
 }
+
+/// How far a sign-in has got, with the status that says so.
+pub(crate) type SignedIn = Written<(StatusCode, Json<LoginStatus>)>;
 
 impl App {
     async fn attempt_sign_in(
@@ -266,7 +276,7 @@ impl App {
         agreement_id: Option<AgreementId>,
         drawn: &Drawn,
         command: impl Fn(SignInAttempt) -> UserCommand,
-    ) -> Result<Response, Problem> {
+    ) -> Result<SignedIn, Problem> {
         let mut required_by = Vec::new();
         let done = self
             .execute_on_user(request, user_id, |loaded, moment, key| {
@@ -294,7 +304,7 @@ impl App {
             }
             None => self.second_step(&done, user_id, drawn, required_by, deadline)?,
         };
-        Ok(Written { written: done.written, answer: (status, Json(answer)) }.into_response())
+        Ok(Written { written: done.written, answer: (status, Json(answer)) })
     }
 
     fn second_step(
@@ -354,33 +364,45 @@ pub async fn verify(
     Path(challenge_id): OneId,
     Body(body): Body<SecondFactor>,
 ) -> Result<Response, Problem> {
-    let typed = Typed::read(
-        &app,
-        body.code.as_deref().map(String::as_str),
-        body.recovery_code.as_deref().map(String::as_str),
-    )?;
-    let typed = typed.ok_or_else(|| Problem::invalid_field("code", "Give a code or the emergency code."))?;
-    let challenge = PresentedToken::parse(&challenge_id)
-        .filter(|token| token.kind == TokenKind::Challenge)
-        .ok_or(UserRefusal::ChallengeExpired)?;
-    let user_id = UserId::from_uuid(challenge.owner);
-    let token = DrawnToken::draw(TokenKind::Session, challenge.owner)?;
-    let done = app
-        .execute::<User>(&request, user_id, None, |loaded, moment| {
-            app.plan_verification(loaded, moment, &typed, &challenge, &token)
-        })
-        .await?;
-    failed_attempt(&done)?;
-    let answer = LoginStatus::Complete {
-        user_id,
-        session: SessionView::if_started(&done, user_id, &token),
-        enrolment: None,
-        recovery_code: typed.replacement().and_then(|fresh| fresh.if_issued(&done.events)),
-    };
-    Ok(Written { written: done.written, answer: Json(answer) }.into_response())
+    let Written { written, answer } = app.verify_second_factor(&request, &challenge_id, &body).await?;
+    Ok(Written { written, answer: Json(answer) }.into_response())
 }
 
 impl App {
+    /// Gives the second factor of a challenge.
+    pub(crate) async fn verify_second_factor(
+        &self,
+        request: &Request,
+        challenge_id: &str,
+        body: &SecondFactor,
+    ) -> Result<Written<LoginStatus>, Problem> {
+        let typed = Typed::read(
+            self,
+            body.code.as_deref().map(String::as_str),
+            body.recovery_code.as_deref().map(String::as_str),
+        )?;
+        let typed =
+            typed.ok_or_else(|| Problem::invalid_field("code", "Give a code or the emergency code."))?;
+        let challenge = PresentedToken::parse(challenge_id)
+            .filter(|token| token.kind == TokenKind::Challenge)
+            .ok_or(UserRefusal::ChallengeExpired)?;
+        let user_id = UserId::from_uuid(challenge.owner);
+        let token = DrawnToken::draw(TokenKind::Session, challenge.owner)?;
+        let done = self
+            .execute::<User>(request, user_id, None, |loaded, moment| {
+                self.plan_verification(loaded, moment, &typed, &challenge, &token)
+            })
+            .await?;
+        failed_attempt(&done)?;
+        let answer = LoginStatus::Complete {
+            user_id,
+            session: SessionView::if_started(&done, user_id, &token),
+            enrolment: None,
+            recovery_code: typed.replacement().and_then(|fresh| fresh.if_issued(&done.events)),
+        };
+        Ok(Written { written: done.written, answer })
+    }
+
     fn plan_verification(
         &self,
         loaded: &Loaded<User>,

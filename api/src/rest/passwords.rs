@@ -94,7 +94,7 @@ pub async fn set(
             let proven = app.execute_judged(&request, user_id, judged, plan).await?;
             Ok(super::two_factor::after_proof(proven))
         }
-        Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(forbidden()),
+        Caller::Nobody | Caller::Operator | Caller::SignInPage | Caller::Enrolment { .. } => Err(forbidden()),
     }
 }
 

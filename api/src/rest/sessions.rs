@@ -22,20 +22,20 @@ use crate::request::{Caller, Request};
 pub struct SessionDetails {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: SessionId,
+    pub(crate) id: SessionId,
     /// The agreement that the sign-in was attributed to.
     #[schema(value_type = Option<uuid::Uuid>)]
-    agreement_id: Option<AgreementId>,
+    pub(crate) agreement_id: Option<AgreementId>,
     /// When it began.
-    started_at: DateTime<Utc>,
+    pub(crate) started_at: DateTime<Utc>,
     /// When it was last used, to the minute.
-    last_used_at: DateTime<Utc>,
+    pub(crate) last_used_at: DateTime<Utc>,
     /// When it ends at the latest.
-    expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
     /// When the second factor was passed; null for the password alone.
-    second_factor_at: Option<DateTime<Utc>>,
+    pub(crate) second_factor_at: Option<DateTime<Utc>>,
     /// Whether it is the session that asks.
-    current: bool,
+    pub(crate) current: bool,
 }
 
 /// Lists a person's live sessions, the latest first.
@@ -81,7 +81,7 @@ pub async fn end_all(
     request: Request,
     Path(user_id): OneId,
 ) -> Result<Response, Problem> {
-    app.end_sessions(&request, path_id(&user_id, "user")?, None).await
+    Ok(Written::nothing(app.end_sessions(&request, path_id(&user_id, "user")?, None).await?))
 }
 
 /// Ends one session.
@@ -96,11 +96,11 @@ pub async fn end(
     Path((user_id, session_id)): TwoIds,
 ) -> Result<Response, Problem> {
     let session_id = path_id(&session_id, "session")?;
-    app.end_sessions(&request, path_id(&user_id, "user")?, Some(session_id)).await
+    Ok(Written::nothing(app.end_sessions(&request, path_id(&user_id, "user")?, Some(session_id)).await?))
 }
 
 impl App {
-    async fn live_sessions(
+    pub(crate) async fn live_sessions(
         &self,
         request: &Request,
         user_id: UserId,
@@ -119,7 +119,11 @@ impl App {
         let now = self.clock.now();
         let asking = match &request.caller {
             Caller::Session { session_id, .. } => Some(*session_id),
-            Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Enrolment { .. } => None,
+            Caller::Nobody
+            | Caller::Operator
+            | Caller::SignInPage
+            | Caller::ApiKey { .. }
+            | Caller::Enrolment { .. } => None,
         };
         let mut live = Vec::new();
         for session in loaded.state.sessions().iter().rev() {
@@ -141,18 +145,18 @@ impl App {
         Ok(live)
     }
 
-    async fn end_sessions(
+    pub(crate) async fn end_sessions(
         &self,
         request: &Request,
         user_id: UserId,
         session_id: Option<SessionId>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<String, Problem> {
         let done = self
             .execute_on_user(request, user_id, |_, moment, key| {
                 let command = EndSessions { session_id, at: moment.at };
                 Ok(Plan::new(UserCommand::EndSessions(command), key))
             })
             .await?;
-        Ok(Written::nothing(done.written))
+        Ok(done.written)
     }
 }

@@ -44,21 +44,21 @@ const QR_PIXELS_MIN: u32 = 240;
 pub struct NewEnrolment {
     /// The password; not with an enrolment token, nor where there is none.
     #[schema(value_type = Option<String>)]
-    password: Option<Zeroizing<String>>,
+    pub(crate) password: Option<Zeroizing<String>>,
     /// A six-digit code, once two-factor is on.
     #[schema(value_type = Option<String>)]
-    code: Option<Zeroizing<String>>,
+    pub(crate) code: Option<Zeroizing<String>>,
     /// The emergency code, instead of a six-digit code.
     #[schema(value_type = Option<String>)]
-    recovery_code: Option<Zeroizing<String>>,
+    pub(crate) recovery_code: Option<Zeroizing<String>>,
     /// What the person calls it; "Authenticator" if it is not given.
-    label: Option<String>,
+    pub(crate) label: Option<String>,
     /// Whether the other authenticators give way to it once it is confirmed.
     #[serde(default)]
-    replace: bool,
+    pub(crate) replace: bool,
     /// The one-time pass, for a person whose two-factor an operator reset.
     #[schema(value_type = Option<String>)]
-    pass: Option<Zeroizing<String>>,
+    pub(crate) pass: Option<Zeroizing<String>>,
 }
 
 /// An authenticator to scan or type, and then to confirm.
@@ -66,18 +66,18 @@ pub struct NewEnrolment {
 pub struct EnrolmentView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    enrolment_id: EnrolmentId,
+    pub(crate) enrolment_id: EnrolmentId,
     /// The secret: unpadded base32 of 160 bits.
-    secret: String,
+    pub(crate) secret: String,
     /// What the QR code says.
-    otpauth_uri: String,
+    pub(crate) otpauth_uri: String,
     /// The QR code, as a PNG data URI.
-    qr_png: String,
+    pub(crate) qr_png: String,
     /// Until when it can be confirmed.
-    expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
     /// Where an emergency code was the proof: the one that replaces it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    recovery_code: Option<String>,
+    pub(crate) recovery_code: Option<String>,
 }
 
 /// Offers an authenticator. Nothing changes until it is confirmed.
@@ -93,58 +93,109 @@ pub async fn start_enrolment(
     Path(user_id): OneId,
     OptionalBody(body): OptionalBody<NewEnrolment>,
 ) -> Result<Response, Problem> {
-    let user_id: UserId = path_id(&user_id, "user")?;
-    let label = body.label.as_deref().unwrap_or("Authenticator");
-    let label = one_line_field("label", label, LABEL_CHARACTERS_MAX)?;
-    let started_by = request.starter()?;
-    let now = app.clock.now();
-    let enrolment_id = EnrolmentId::from_uuid(entropy::id(now)?);
-    let authenticator_id = AuthenticatorId::from_uuid(entropy::id(now)?);
-    let secret = TotpSecret::from_bytes(entropy::bytes::<SECRET_BYTES>()?);
-    let pass = body.pass.as_deref().map(|pass| match PresentedToken::parse(pass) {
-        Some(pass) if pass.kind == TokenKind::Pass => Ok(pass.digest),
-        Some(_) | None => Err(Problem::from(UserRefusal::PassRequired)),
-    });
-    let pass = pass.transpose()?;
-    let plan = |key: &DataKey, proof, at| -> Result<Plan<User>, Problem> {
-        let command = StartEnrolment {
-            enrolment_id,
-            authenticator_id,
-            label: key.seal(Purpose::Label, "", label.as_bytes())?,
-            replace: body.replace,
-            started_by: started_by.clone(),
-            proof,
-            pass: pass.clone(),
-            at,
+    let Written { written, answer } = app.start_enrolment(&request, path_id(&user_id, "user")?, body).await?;
+    Ok(Written { written, answer: (StatusCode::CREATED, Json(answer)) }.into_response())
+}
+
+impl App {
+    /// Offers an authenticator.
+    pub(crate) async fn start_enrolment(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        body: NewEnrolment,
+    ) -> Result<Written<EnrolmentView>, Problem> {
+        let label = body.label.as_deref().unwrap_or("Authenticator");
+        let label = one_line_field("label", label, LABEL_CHARACTERS_MAX)?;
+        let started_by = request.starter()?;
+        let now = self.clock.now();
+        let enrolment_id = EnrolmentId::from_uuid(entropy::id(now)?);
+        let authenticator_id = AuthenticatorId::from_uuid(entropy::id(now)?);
+        let secret = TotpSecret::from_bytes(entropy::bytes::<SECRET_BYTES>()?);
+        let pass = body.pass.as_deref().map(|pass| match PresentedToken::parse(pass) {
+            Some(pass) if pass.kind == TokenKind::Pass => Ok(pass.digest),
+            Some(_) | None => Err(Problem::from(UserRefusal::PassRequired)),
+        });
+        let pass = pass.transpose()?;
+        let plan = |key: &DataKey, proof, at| -> Result<Plan<User>, Problem> {
+            let command = StartEnrolment {
+                enrolment_id,
+                authenticator_id,
+                label: key.seal(Purpose::Label, "", label.as_bytes())?,
+                replace: body.replace,
+                started_by: started_by.clone(),
+                proof,
+                pass: pass.clone(),
+                at,
+            };
+            let mut plan = Plan::new(UserCommand::StartEnrolment(command), key.clone());
+            let row_id = authenticator_id.as_uuid();
+            plan.secrets.push((row_id, key.vault_row(Purpose::TotpSecret, row_id, secret.expose(), at)?));
+            Ok(plan)
         };
-        let mut plan = Plan::new(UserCommand::StartEnrolment(command), key.clone());
-        let row_id = authenticator_id.as_uuid();
-        plan.secrets.push((row_id, key.vault_row(Purpose::TotpSecret, row_id, secret.expose(), at)?));
-        Ok(plan)
-    };
-    let (done, recovery_code) = match &request.caller {
-        Caller::Enrolment { .. } => {
-            let without_proof = |_: &_, moment: Moment, key| plan(&key, None, moment.at);
-            (app.execute_on_user(&request, user_id, without_proof).await?, None)
-        }
-        Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::Session { .. } => {
-            let proof =
-                ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
-            let with_proof = |_: &_, moment: Moment, key: &DataKey, proof| plan(key, Some(proof), moment.at);
-            let proven = app.execute_with_proof(&request, user_id, &proof, with_proof).await?;
-            (proven.done, proven.recovery_code)
-        }
-    };
-    let otpauth_uri = otpauth_uri(&app, &done, &secret)?;
-    let view = EnrolmentView {
-        enrolment_id,
-        secret: secret.to_base32().as_str().to_owned(),
-        qr_png: qr_png(&otpauth_uri)?,
-        otpauth_uri: otpauth_uri.as_str().to_owned(),
-        expires_at: done.moment.at + ENROLMENT_LIFETIME,
-        recovery_code,
-    };
-    Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
+        let (done, recovery_code) = match &request.caller {
+            Caller::Enrolment { .. } => {
+                let without_proof = |_: &_, moment: Moment, key| plan(&key, None, moment.at);
+                (self.execute_on_user(request, user_id, without_proof).await?, None)
+            }
+            Caller::Nobody
+            | Caller::Operator
+            | Caller::SignInPage
+            | Caller::ApiKey { .. }
+            | Caller::Session { .. } => {
+                let proof =
+                    ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
+                let with_proof =
+                    |_: &_, moment: Moment, key: &DataKey, proof| plan(key, Some(proof), moment.at);
+                let proven = self.execute_with_proof(request, user_id, &proof, with_proof).await?;
+                (proven.done, proven.recovery_code)
+            }
+        };
+        let otpauth_uri = otpauth_uri(self, &done, &secret)?;
+        let expires_at = done.moment.at + ENROLMENT_LIFETIME;
+        let mut view = EnrolmentView::of(enrolment_id, &secret, &otpauth_uri, expires_at)?;
+        view.recovery_code = recovery_code;
+        Ok(Written { written: done.written, answer: view })
+    }
+}
+
+impl App {
+    /// An authenticator that waits to be confirmed, for whoever started it.
+    pub(crate) async fn pending_enrolment(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        enrolment_id: EnrolmentId,
+    ) -> Result<EnrolmentView, Problem> {
+        let started_by = request.starter()?;
+        let loaded = self.store.load::<User>(user_id, None).await?;
+        let moment = self.moment(loaded.state.latest_at());
+        let pending = loaded.state.pending_enrolment(enrolment_id, &started_by, moment.at)?;
+        let key = loaded.data_key(&self.vault)?;
+        let secret = loaded.totp_secret(&key, pending.authenticator_id.as_uuid())?;
+        let profile = loaded.state.profile().ok_or(UserRefusal::NotRegistered)?;
+        let email = key.open_text(Purpose::Email, "", profile.email.as_str())?;
+        let otpauth_uri = secret.otpauth_uri(&self.config.issuer, &email);
+        EnrolmentView::of(enrolment_id, &secret, &otpauth_uri, pending.expires_at)
+    }
+}
+
+impl EnrolmentView {
+    fn of(
+        enrolment_id: EnrolmentId,
+        secret: &TotpSecret,
+        otpauth_uri: &str,
+        expires_at: DateTime<Utc>,
+    ) -> Result<Self, Problem> {
+        Ok(Self {
+            enrolment_id,
+            secret: secret.to_base32().as_str().to_owned(),
+            qr_png: qr_png(otpauth_uri)?,
+            otpauth_uri: otpauth_uri.to_owned(),
+            expires_at,
+            recovery_code: None,
+        })
+    }
 }
 
 /// What the QR code says: the account's e-mail address, opened with the key that sealed it.
@@ -179,12 +230,12 @@ pub struct Confirmation {
 pub struct Confirmed {
     /// The emergency code, when two-factor went on. It is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    recovery_code: Option<String>,
+    pub(crate) recovery_code: Option<String>,
     /// The second factors now.
-    two_factor: TwoFactorView,
+    pub(crate) two_factor: TwoFactorView,
     /// With an enrolment token: the session that the sign-in led to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<SessionView>,
+    pub(crate) session: Option<SessionView>,
 }
 
 /// Confirms an authenticator with its first code.
@@ -201,42 +252,56 @@ pub async fn confirm_enrolment(
     Path((user_id, enrolment_id)): TwoIds,
     Body(body): Body<Confirmation>,
 ) -> Result<Response, Problem> {
-    let user_id: UserId = path_id(&user_id, "user")?;
-    let enrolment_id: EnrolmentId = path_id(&enrolment_id, "enrolment")?;
-    let code = typed_code(&body.code)?;
-    let started_by = request.starter()?;
-    let fresh = FreshRecoveryCode::draw(&app)?;
-    let token = DrawnToken::draw(TokenKind::Session, user_id.as_uuid())?;
-    let session = NewSession { session_id: session_id_of(&token.digest), token: token.digest.clone() };
-    let done = app
-        .execute_on_user(&request, user_id, |loaded, moment, key| {
-            let pending = loaded.state.pending_enrolment(enrolment_id, &started_by, moment.at)?;
-            let row_id = pending.authenticator_id.as_uuid();
-            let secret = loaded.totp_secret(&key, row_id)?;
-            let command = ConfirmEnrolment {
-                enrolment_id,
-                started_by: started_by.clone(),
-                matched_step: secret.matched_step(&code, moment.now),
-                recovery_code_id: fresh.id,
-                session: session.clone(),
-                at: moment.at,
-            };
-            let recovery_code = fresh.row(&app, user_id, &key, moment)?;
-            let mut plan = Plan::new(UserCommand::ConfirmEnrolment(command), key);
-            plan.secrets.push(recovery_code);
-            Ok(plan)
-        })
-        .await?;
-    if let Some(UserEvent::TwoFactorEnrolmentFailed { .. }) = done.events.first() {
-        let detail = "That is not the code the app shows. Check that the app has the right time, and try the next one.";
-        return Err(Problem::new(ProblemCode::WrongConfirmationCode, detail).recorded_as(&done.written));
+    let (user_id, enrolment_id) = (path_id(&user_id, "user")?, path_id(&enrolment_id, "enrolment")?);
+    let Written { written, answer } =
+        app.confirm_enrolment(&request, user_id, enrolment_id, &body.code).await?;
+    Ok(Written { written, answer: Json(answer) }.into_response())
+}
+
+impl App {
+    /// Confirms an authenticator with its first code.
+    pub(crate) async fn confirm_enrolment(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        enrolment_id: EnrolmentId,
+        code: &str,
+    ) -> Result<Written<Confirmed>, Problem> {
+        let code = typed_code(code)?;
+        let started_by = request.starter()?;
+        let fresh = FreshRecoveryCode::draw(self)?;
+        let token = DrawnToken::draw(TokenKind::Session, user_id.as_uuid())?;
+        let session = NewSession { session_id: session_id_of(&token.digest), token: token.digest.clone() };
+        let done = self
+            .execute_on_user(request, user_id, |loaded, moment, key| {
+                let pending = loaded.state.pending_enrolment(enrolment_id, &started_by, moment.at)?;
+                let row_id = pending.authenticator_id.as_uuid();
+                let secret = loaded.totp_secret(&key, row_id)?;
+                let command = ConfirmEnrolment {
+                    enrolment_id,
+                    started_by: started_by.clone(),
+                    matched_step: secret.matched_step(&code, moment.now),
+                    recovery_code_id: fresh.id,
+                    session: session.clone(),
+                    at: moment.at,
+                };
+                let recovery_code = fresh.row(self, user_id, &key, moment)?;
+                let mut plan = Plan::new(UserCommand::ConfirmEnrolment(command), key);
+                plan.secrets.push(recovery_code);
+                Ok(plan)
+            })
+            .await?;
+        if let Some(UserEvent::TwoFactorEnrolmentFailed { .. }) = done.events.first() {
+            let detail = "That is not the code the app shows. Check that the app has the right time, and try the next one.";
+            return Err(Problem::new(ProblemCode::WrongConfirmationCode, detail).recorded_as(&done.written));
+        }
+        let view = Confirmed {
+            recovery_code: fresh.if_issued(&done.events),
+            two_factor: TwoFactorView::of(done.state.two_factor(), &Opener::With(done.key.clone()))?,
+            session: SessionView::if_started(&done, user_id, &token),
+        };
+        Ok(Written { written: done.written, answer: view })
     }
-    let view = Confirmed {
-        recovery_code: fresh.if_issued(&done.events),
-        two_factor: TwoFactorView::of(done.state.two_factor(), &Opener::With(done.key.clone()))?,
-        session: SessionView::if_started(&done, user_id, &token),
-    };
-    Ok(Written { written: done.written, answer: Json(view) }.into_response())
 }
 
 /// Records that the person says that the emergency code is stored safely.
@@ -251,21 +316,14 @@ pub async fn recovery_code_saved(
     request: Request,
     Path(user_id): OneId,
 ) -> Result<Response, Problem> {
-    let user_id: UserId = path_id(&user_id, "user")?;
-    let done = app
-        .execute_on_user(&request, user_id, |_, moment, key| {
-            let command = SaveRecoveryCode { at: moment.at };
-            Ok(Plan::new(UserCommand::SaveRecoveryCode(command), key))
-        })
-        .await?;
-    Ok(Written::nothing(done.written))
+    Ok(Written::nothing(app.save_recovery_code(&request, path_id(&user_id, "user")?).await?))
 }
 
 /// A new emergency code. It is shown this once.
 #[derive(Serialize, ToSchema)]
 pub struct NewRecoveryCode {
     /// `XXXX-XXXX-XXXX-XXXX-XXXX`.
-    recovery_code: String,
+    pub(crate) recovery_code: String,
 }
 
 /// Gives a new emergency code; the one before is void.
@@ -282,21 +340,9 @@ pub async fn new_recovery_code(
     Path(user_id): OneId,
     OptionalBody(body): OptionalBody<ProofBody>,
 ) -> Result<Response, Problem> {
-    let user_id: UserId = path_id(&user_id, "user")?;
-    let fresh = FreshRecoveryCode::draw(&app)?;
-    let proven = app
-        .execute_with_proof(&request, user_id, &body, |_, moment, key, proof| {
-            let command = IssueRecoveryCode { recovery_code_id: fresh.id, proof, at: moment.at };
-            let mut plan = Plan::new(UserCommand::IssueRecoveryCode(command), key.clone());
-            plan.secrets.push(fresh.row(&app, user_id, key, moment)?);
-            Ok(plan)
-        })
-        .await?;
-    let recovery_code = fresh
-        .if_issued(&proven.done.events)
-        .ok_or_else(|| Problem::internal("a proof passed and no emergency code was issued"))?;
-    let answer = Json(NewRecoveryCode { recovery_code });
-    Ok(Written { written: proven.done.written, answer }.into_response())
+    let Written { written, answer } =
+        app.new_recovery_code(&request, path_id(&user_id, "user")?, &body).await?;
+    Ok(Written { written, answer: Json(answer) }.into_response())
 }
 
 /// Removes an authenticator. With the last one, two-factor goes off.
@@ -317,16 +363,9 @@ pub async fn remove_authenticator(
     Path((user_id, authenticator_id)): TwoIds,
     OptionalBody(body): OptionalBody<ProofBody>,
 ) -> Result<Response, Problem> {
-    let user_id: UserId = path_id(&user_id, "user")?;
-    let authenticator_id: AuthenticatorId = path_id(&authenticator_id, "authenticator")?;
-    let proven = app
-        .execute_with_proof(&request, user_id, &body, |loaded, moment, key, proof| {
-            let required_by = loaded.required_by();
-            let command = RemoveAuthenticator { authenticator_id, proof, required_by, at: moment.at };
-            Ok(Plan::new(UserCommand::RemoveAuthenticator(command), key.clone()))
-        })
-        .await?;
-    Ok(after_proof(proven))
+    let (user_id, authenticator_id) =
+        (path_id(&user_id, "user")?, path_id(&authenticator_id, "authenticator")?);
+    Ok(after_proof(app.remove_authenticator(&request, user_id, authenticator_id, &body).await?))
 }
 
 /// Turns two-factor off, unless an agreement requires it.
@@ -342,14 +381,76 @@ pub async fn disable(
     Path(user_id): OneId,
     OptionalBody(body): OptionalBody<ProofBody>,
 ) -> Result<Response, Problem> {
-    let user_id: UserId = path_id(&user_id, "user")?;
-    let proven = app
-        .execute_with_proof(&request, user_id, &body, |loaded, moment, key, proof| {
+    Ok(after_proof(app.disable_two_factor(&request, path_id(&user_id, "user")?, &body).await?))
+}
+
+impl App {
+    /// Records that the emergency code is stored safely; where that stands.
+    pub(crate) async fn save_recovery_code(
+        &self,
+        request: &Request,
+        user_id: UserId,
+    ) -> Result<String, Problem> {
+        let done = self
+            .execute_on_user(request, user_id, |_, moment, key| {
+                let command = SaveRecoveryCode { at: moment.at };
+                Ok(Plan::new(UserCommand::SaveRecoveryCode(command), key))
+            })
+            .await?;
+        Ok(done.written)
+    }
+
+    /// Gives a new emergency code.
+    pub(crate) async fn new_recovery_code(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        proof: &ProofBody,
+    ) -> Result<Written<NewRecoveryCode>, Problem> {
+        let fresh = FreshRecoveryCode::draw(self)?;
+        let proven = self
+            .execute_with_proof(request, user_id, proof, |_, moment, key, proof| {
+                let command = IssueRecoveryCode { recovery_code_id: fresh.id, proof, at: moment.at };
+                let mut plan = Plan::new(UserCommand::IssueRecoveryCode(command), key.clone());
+                plan.secrets.push(fresh.row(self, user_id, key, moment)?);
+                Ok(plan)
+            })
+            .await?;
+        let recovery_code = fresh
+            .if_issued(&proven.done.events)
+            .ok_or_else(|| Problem::internal("a proof passed and no emergency code was issued"))?;
+        Ok(Written { written: proven.done.written, answer: NewRecoveryCode { recovery_code } })
+    }
+
+    /// Removes an authenticator; with the last one, two-factor goes off.
+    pub(crate) async fn remove_authenticator(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        authenticator_id: AuthenticatorId,
+        proof: &ProofBody,
+    ) -> Result<Proven, Problem> {
+        self.execute_with_proof(request, user_id, proof, |loaded, moment, key, proof| {
+            let required_by = loaded.required_by();
+            let command = RemoveAuthenticator { authenticator_id, proof, required_by, at: moment.at };
+            Ok(Plan::new(UserCommand::RemoveAuthenticator(command), key.clone()))
+        })
+        .await
+    }
+
+    /// Turns two-factor off.
+    pub(crate) async fn disable_two_factor(
+        &self,
+        request: &Request,
+        user_id: UserId,
+        proof: &ProofBody,
+    ) -> Result<Proven, Problem> {
+        self.execute_with_proof(request, user_id, proof, |loaded, moment, key, proof| {
             let command = DisableTwoFactor { proof, required_by: loaded.required_by(), at: moment.at };
             Ok(Plan::new(UserCommand::DisableTwoFactor(command), key.clone()))
         })
-        .await?;
-    Ok(after_proof(proven))
+        .await
+    }
 }
 
 /// Nothing to say, unless an emergency code was the proof and another took its place.

@@ -61,19 +61,19 @@ pub struct RegisteredUser {
 pub struct UserView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: UserId,
+    pub(crate) id: UserId,
     /// The e-mail address.
-    email: String,
+    pub(crate) email: String,
     /// How the person is called.
-    display_name: String,
+    pub(crate) display_name: String,
     /// The second factors.
-    two_factor: TwoFactorView,
+    pub(crate) two_factor: TwoFactorView,
     /// Who requires two-factor of this person.
-    required_by: Vec<RequirementView>,
+    pub(crate) required_by: Vec<RequirementView>,
     /// The agreements that the person is linked to.
-    agreements: Vec<LinkedAgreement>,
+    pub(crate) agreements: Vec<LinkedAgreement>,
     /// Until when codes are locked, if they are.
-    locked_until: Option<DateTime<Utc>>,
+    pub(crate) locked_until: Option<DateTime<Utc>>,
 }
 
 /// The second factors of a person.
@@ -96,15 +96,15 @@ pub struct TwoFactorView {
 pub struct AuthenticatorView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: AuthenticatorId,
+    pub(crate) id: AuthenticatorId,
     /// What the person calls it.
-    label: String,
+    pub(crate) label: String,
     /// When its first code was given.
-    added_at: DateTime<Utc>,
+    pub(crate) added_at: DateTime<Utc>,
     /// When a code of it was last accepted after that.
-    last_used_at: Option<DateTime<Utc>>,
+    pub(crate) last_used_at: Option<DateTime<Utc>>,
     /// Whether it is disabled after too many wrong codes.
-    disabled: bool,
+    pub(crate) disabled: bool,
 }
 
 /// One agreement that requires two-factor of a person.
@@ -138,14 +138,14 @@ impl From<countersign_domain::requirement::Requirement> for RequirementView {
 pub struct LinkedAgreement {
     /// The agreement.
     #[schema(value_type = uuid::Uuid)]
-    agreement_id: AgreementId,
+    pub(crate) agreement_id: AgreementId,
     /// Its number.
-    number: String,
+    pub(crate) number: String,
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// `superuser` or `user`.
     #[schema(value_type = String)]
-    role: Role,
+    pub(crate) role: Role,
 }
 
 impl TwoFactorView {
@@ -284,7 +284,7 @@ pub async fn show(State(app): Shared, _: Request, Path(user_id): OneId) -> Resul
 }
 
 impl App {
-    async fn user_view(&self, user_id: UserId) -> Result<UserView, Problem> {
+    pub(crate) async fn user_view(&self, user_id: UserId) -> Result<UserView, Problem> {
         let loaded = self.store.load::<User>(user_id, None).await?;
         let profile = loaded.state.profile().ok_or(UserRefusal::NotRegistered)?;
         let opener = Opener::With(loaded.data_key(&self.vault)?);

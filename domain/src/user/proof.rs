@@ -102,7 +102,9 @@ impl User {
         })
     }
 
-    fn passed_second_factor_recently(&self, asker: Asker, at: Timestamp) -> bool {
+    /// Whether this asker need show nothing, since the session passed a second factor a moment ago.
+    #[must_use]
+    pub fn passed_second_factor_recently(&self, asker: Asker, at: Timestamp) -> bool {
         let Asker::Session(session_id) = asker else { return false };
         self.two_factor.is_enabled()
             && self

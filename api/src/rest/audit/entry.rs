@@ -26,28 +26,28 @@ use crate::vault::Purpose;
 #[derive(Serialize, ToSchema)]
 pub struct EntryView {
     /// The place in the ledger, from 0.
-    pub(super) position: i64,
+    pub(crate) position: i64,
     /// The event's id.
-    pub(super) event_id: String,
+    pub(crate) event_id: String,
     /// When it was recorded.
-    pub(super) recorded_at: DateTime<Utc>,
+    pub(crate) recorded_at: DateTime<Utc>,
     /// What happened.
     #[serde(rename = "type")]
-    pub(super) event_type: String,
+    pub(crate) event_type: String,
     /// The user it is about.
-    pub(super) user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// The agreement it is about, or attributed to.
-    pub(super) agreement_id: Option<String>,
+    pub(crate) agreement_id: Option<String>,
     /// Who did it.
     pub(crate) actor: EntryActor,
     /// For whom, where an application did it.
     pub(crate) on_behalf_of: Option<EntryPerson>,
     /// The network address it came from, for those who may know.
-    pub(super) address: Option<String>,
+    pub(crate) address: Option<String>,
     /// The user agent it came from, for those who may know.
-    pub(super) user_agent: Option<String>,
+    pub(crate) user_agent: Option<String>,
     /// The request that caused it.
-    pub(super) request_id: String,
+    pub(crate) request_id: String,
     /// What happened, in a sentence.
     pub(crate) summary: String,
     /// What the event says.

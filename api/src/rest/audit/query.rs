@@ -27,7 +27,9 @@ impl Reader {
         match &request.caller {
             Caller::ApiKey { .. } => Ok(Self::Auditor),
             Caller::Session { user_id, .. } => Ok(Self::Person(*user_id)),
-            Caller::Nobody | Caller::Operator | Caller::Enrolment { .. } => Err(forbidden()),
+            Caller::Nobody | Caller::Operator | Caller::SignInPage | Caller::Enrolment { .. } => {
+                Err(forbidden())
+            }
         }
     }
 }

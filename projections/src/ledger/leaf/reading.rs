@@ -4,6 +4,7 @@
 use chrono::{NaiveDate, NaiveTime};
 use countersign_domain::Timestamp;
 use countersign_domain::context::ActorKind;
+use strum::IntoEnumIterator;
 
 use super::Leaf;
 use crate::ledger::checkpoint::parse_number;
@@ -104,7 +105,7 @@ impl<'a> Line<'a> {
 
     fn actor_kind(&mut self) -> Option<ActorKind> {
         let name = self.plain()?;
-        [ActorKind::User, ActorKind::ApiKey, ActorKind::Operator].into_iter().find(|kind| kind.name() == name)
+        ActorKind::iter().find(|kind| kind.name() == name)
     }
 
     /// Of this length an id has its hyphens, but not always lower case.

@@ -1,0 +1,259 @@
+//! Setting up an authenticator: the password, the QR code or the typed key, the first code.
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use countersign_domain::Timestamp;
+use countersign_domain::ids::EnrolmentId;
+use maud::{Markup, html};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::cookies::{self, Kept};
+use super::fault::Fault;
+use super::form::{self, Field, Form, Kind};
+use super::frame::Page;
+use super::login::code_field;
+use super::proof::{Needed, Shown};
+use super::visit::Visit;
+use super::{account, emergency};
+use crate::problem::{Problem, ProblemCode};
+use crate::request::Caller;
+use crate::rest::two_factor::{EnrolmentView, NewEnrolment};
+use crate::rest::users::UserView;
+use crate::rest::{OneId, Shared, path_id};
+
+/// The page at sign-in that says who requires two-factor, and by when.
+pub(super) fn required_page(visit: &Visit, user: &UserView, now: Timestamp) -> Page {
+    required(visit, user, now, None)
+}
+
+fn required(visit: &Visit, user: &UserView, now: Timestamp, fault: Option<&Fault>) -> Page {
+    let words = visit.words;
+    let deadline = user.required_by.iter().filter_map(|requirement| requirement.deadline).min();
+    let may_wait = user.required_by.iter().all(|by| by.deadline.is_some_and(|deadline| deadline > now));
+    let title = words.say("required-title");
+    let asks_for_pass = fault.is_some_and(|fault| fault.field == Some("pass"));
+    let body = html! {
+        (form::summary(words, fault))
+        h1 { (title) }
+        (account::reasons(visit, &user.required_by))
+        @if let Some(deadline) = deadline.filter(|_| may_wait) {
+            p { (words.say_with("required-by-day", [("day", words.day(deadline).into())])) }
+        }
+        p { (words.say("required-text")) }
+        form method="post" action="/login/two-factor" {
+            (form::token(visit))
+            @if asks_for_pass {
+                (Field {
+                    name: "pass",
+                    label: words.say("pass"),
+                    hint: Some(words.say("pass-hint")),
+                    kind: Kind::Text,
+                    value: "",
+                    fault,
+                }.markup())
+            }
+            button type="submit" { (words.say("set-up-now")) }
+        }
+        @if may_wait {
+            form method="post" action="/login/two-factor/later" {
+                (form::token(visit))
+                button.second type="submit" { (words.say("remind-me-later")) }
+            }
+        }
+    };
+    Page::step(title, body)
+}
+
+/// The pass that an operator handed over, where one is needed.
+#[derive(Deserialize)]
+pub(super) struct Pass {
+    pass: Option<Zeroizing<String>>,
+}
+
+/// Begins what was required, without a proof: the sign-in was one.
+pub(super) async fn begin_required(
+    State(app): Shared,
+    visit: Visit,
+    Form(sent): Form<Pass>,
+) -> Result<Response, Problem> {
+    let user_id = visit.user_id()?;
+    let pass = form::typed(sent.pass).map(|pass| Zeroizing::new(pass.trim().to_owned()));
+    let body = NewEnrolment { pass, ..NewEnrolment::default() };
+    match app.start_enrolment(&visit.request, user_id, body).await {
+        Ok(begun) => Ok(to_pending(begun.answer.enrolment_id)),
+        Err(problem) => {
+            let user = app.user_view(user_id).await?;
+            let now = app.clock.now();
+            Ok(visit.again(problem, |fault| visit.render(&required(&visit, &user, now, Some(fault)))))
+        }
+    }
+}
+
+fn to_pending(id: EnrolmentId) -> Response {
+    Redirect::to(&format!("/account/two-factor/{id}")).into_response()
+}
+
+/// Whether the other authenticators are to give way.
+#[derive(Deserialize)]
+pub(super) struct Replacing {
+    #[serde(default)]
+    replace: bool,
+}
+
+/// The page that begins it.
+pub(super) async fn show_new(
+    State(app): Shared,
+    visit: Visit,
+    Query(asked): Query<Replacing>,
+) -> Result<Response, Problem> {
+    let needed = Needed::of(&app, &visit).await?;
+    Ok(visit.show(&new_page(&visit, needed, asked.replace, None)))
+}
+
+fn new_page(visit: &Visit, needed: Needed, replace: bool, fault: Option<&Fault>) -> Page {
+    let words = visit.words;
+    let title = if replace { words.say("replace-title") } else { words.say("enable-title") };
+    let body = html! {
+        (form::summary(words, fault))
+        h1 { (title) }
+        p { (words.say("enable-text")) }
+        @if replace { p { (words.say("replace-text")) } }
+        form method="post" action="/account/two-factor/new" {
+            (form::token(visit))
+            input type="hidden" name="replace" value=(replace);
+            (needed.fields(visit, fault))
+            (Field {
+                name: "label",
+                label: words.say("label"),
+                hint: Some(words.say("label-hint")),
+                kind: Kind::Text,
+                value: "",
+                fault,
+            }.markup())
+            button type="submit" { (words.say("continue")) }
+        }
+        p.other { a href="/account" { (words.say("cancel")) } }
+    };
+    Page::step(title, body)
+}
+
+/// A new authenticator, as it is sent.
+#[derive(Deserialize)]
+pub(super) struct New {
+    #[serde(default)]
+    replace: bool,
+    label: Option<String>,
+    #[serde(flatten)]
+    shown: Shown,
+}
+
+/// Begins it.
+pub(super) async fn begin(
+    State(app): Shared,
+    visit: Visit,
+    Form(sent): Form<New>,
+) -> Result<Response, Problem> {
+    let replace = sent.replace;
+    let proof = sent.shown.body();
+    let body = NewEnrolment {
+        password: proof.password,
+        code: proof.code,
+        recovery_code: proof.recovery_code,
+        label: sent.label.filter(|label| !label.trim().is_empty()),
+        replace,
+        pass: None,
+    };
+    match app.start_enrolment(&visit.request, visit.user_id()?, body).await {
+        Ok(begun) => match begun.answer.recovery_code {
+            // The code that was the proof is spent; the new one comes first, the rest from the account.
+            Some(code) => Ok(visit.show(&emergency::page(&visit, &code, None))),
+            None => Ok(to_pending(begun.answer.enrolment_id)),
+        },
+        Err(problem) => {
+            let again = |needed, fault: &Fault| new_page(&visit, needed, replace, Some(fault));
+            emergency::refused(&app, &visit, problem, again).await
+        }
+    }
+}
+
+/// The page with the QR code and the key.
+pub(super) async fn show(
+    State(app): Shared,
+    visit: Visit,
+    Path(enrolment_id): OneId,
+) -> Result<Response, Problem> {
+    let id = path_id(&enrolment_id, "enrolment")?;
+    let pending = app.pending_enrolment(&visit.request, visit.user_id()?, id).await?;
+    Ok(visit.show(&scan_page(&visit, &pending, None)))
+}
+
+fn scan_page(visit: &Visit, pending: &EnrolmentView, fault: Option<&Fault>) -> Page {
+    let words = visit.words;
+    let title = words.say("scan-title");
+    let body = html! {
+        (form::summary(words, fault))
+        h1 { (title) }
+        ol.steps {
+            li { (words.say("scan-download")) }
+            li {
+                p { (words.say("scan-qr")) }
+                img.qr src=(pending.qr_png) alt=(words.say("qr-alt")) width="240" height="240";
+                p { (words.say("scan-key")) }
+                (key(&pending.secret))
+            }
+            li { (words.say("scan-code")) }
+        }
+        form method="post" action=(format!("/account/two-factor/{}", pending.enrolment_id)) {
+            (form::token(visit))
+            (code_field(visit, fault))
+            button type="submit" { (words.say("continue")) }
+        }
+        p.hint { (words.say("scan-until")) " " (words.moment(pending.expires_at)) }
+    };
+    Page::step(title, body)
+}
+
+/// The key in groups of four; the groups are apart to the eye only, so that what is copied is the key.
+fn key(secret: &str) -> Markup {
+    let characters: Vec<char> = secret.chars().collect();
+    html! {
+        p.key { @for group in characters.chunks(4) { span { (group.iter().collect::<String>()) } } }
+    }
+}
+
+/// The first code, as it is sent.
+#[derive(Deserialize)]
+pub(super) struct First {
+    code: Zeroizing<String>,
+}
+
+/// Confirms it; with the first authenticator, two-factor goes on.
+pub(super) async fn confirm(
+    State(app): Shared,
+    visit: Visit,
+    Path(enrolment_id): OneId,
+    Form(sent): Form<First>,
+) -> Result<Response, Problem> {
+    let (user_id, id) = (visit.user_id()?, path_id(&enrolment_id, "enrolment")?);
+    let confirmed = match app.confirm_enrolment(&visit.request, user_id, id, &form::digits(&sent.code)).await
+    {
+        Ok(written) => written.answer,
+        Err(problem) if problem.code() == ProblemCode::EnrolmentExpired => return Err(problem),
+        Err(problem) => {
+            let pending = app.pending_enrolment(&visit.request, user_id, id).await?;
+            return Ok(visit.again(problem, |fault| visit.render(&scan_page(&visit, &pending, Some(fault)))));
+        }
+    };
+    let began = confirmed.session.map(|session| session.token);
+    let next = began.as_deref().map_or_else(|| visit.clone(), |token| visit.in_session(token));
+    let mut response = match confirmed.recovery_code {
+        Some(code) => next.show(&emergency::page(&next, &code, None)),
+        None => Redirect::to("/account/two-factor/done").into_response(),
+    };
+    // At sign-in the enrolment is what the session follows from; it has served its turn.
+    let step = matches!(visit.request.caller, Caller::Enrolment { .. }).then(|| cookies::forget(Kept::Step));
+    let session = began.map(|token| cookies::keep(Kept::Session, &token));
+    cookies::add(response.headers_mut(), [step.flatten(), session.flatten()]);
+    Ok(response)
+}

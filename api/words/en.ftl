@@ -1,0 +1,175 @@
+# What the pages say in English. Plain words: what happened, and what to do.
+
+## Around every page
+skip-to-content = Skip to the content
+pages = Pages
+sign-out = Sign out
+continue = Continue
+cancel = Cancel
+go-back = Back to where you came from
+to-account = Go to your account
+to-sign-in = Go to sign in
+there-is-a-problem = There is a problem
+request-id = If you ask for help, name this request: { $id }
+
+## How long
+seconds = { $count ->
+    [one] { $count } second
+   *[other] { $count } seconds
+}
+minutes = { $count ->
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+hours = { $count ->
+    [one] { $count } hour
+   *[other] { $count } hours
+}
+
+## Signing in
+sign-in-title = Sign in to { $service }
+email = E-mail address
+password = Password
+sign-in = Sign in
+code-title = Enter the code from your app
+code-text = Open your authenticator app and type the six digits that it shows.
+code = Six-digit code
+code-hint = It changes every 30 seconds.
+another-way = Try another way
+another-way-text = If you do not have your phone or tablet at hand, use the emergency code that you stored when you turned on two-factor.
+another-way-lost = If you have lost that too, ask whoever runs this service. They can let you set up two-factor anew.
+use-emergency-code = Use your emergency code
+codes-locked-title = Codes are locked for now
+codes-locked-text = Too many wrong codes were given, so codes from the app are not accepted for a while. Your emergency code still works.
+emergency-title = Enter your emergency code
+emergency-text = It has twenty letters and digits. It works once; you get a new one right after.
+emergency-code = Emergency code
+emergency-hint = For example ABCD-EFGH-JKMN-PQRS-TVWX. Capitals and dashes do not matter.
+back-to-code = Back to the code from your app
+
+## What can be wrong
+wrong-credentials = The e-mail address or the password is not right. Check both and try again.
+throttled = Too many wrong passwords. Wait { $wait }, then try again.
+locked = Too many wrong codes. Wait { $wait }, or use your emergency code.
+wrong-code = That code is not right. Check it, or wait for the next one in your app.
+code-already-used = That code has been used already. Wait for the next one in your app.
+wrong-confirmation-code = That is not the code that the app shows. Check that the app has the right time, and try the next one.
+pass-required = Your two-factor was reset. Type the pass that you were given for setting it up anew.
+step-up-required = Show that it is you: give your password, and the code once two-factor is on.
+field-email = Type an e-mail address, such as kari@example.com.
+field-code = Type the six digits that your app shows.
+field-emergency-code = An emergency code has twenty letters and digits, in five groups of four.
+field-label = Give it a name of up to 100 characters, on one line.
+field-reason = Give a reason of up to 500 characters, on one line.
+field-deadline = Choose a day after today.
+tick-first = Store the code first, then tick that you have.
+
+## Pages for what went wrong
+not-found-title = There is no such page
+not-found-text = It may have moved, or it is not yours to see.
+forbidden-title = This is not yours to do
+forbidden-text = Only others may do this. If you should be able to, ask a superuser of the agreement.
+stale-form-title = That page was from before
+stale-form-text = You have signed in or out since it was loaded, so nothing was changed. Open the page again.
+challenge-expired-title = That took too long
+challenge-expired-text = A sign-in must be finished within five minutes. Start again.
+enrolment-expired-title = That took too long
+enrolment-expired-text = Setting up an authenticator must be finished within ten minutes. Nothing was changed. Start again.
+two-factor-required-title = Two-factor is required of you
+two-factor-required-text = So it cannot be turned off. You can replace your authenticator, or add another one first and then remove this one.
+too-many-authenticators-title = You have as many authenticators as there can be
+too-many-authenticators-text = Remove one first, or replace them all by a new one.
+agreement-closed-title = That agreement is closed
+agreement-closed-text = Nothing of it can be changed any more.
+busy-title = Too much is going on right now
+busy-text = Try again in a moment. Look first whether what you did took effect.
+went-wrong-title = Something went wrong here
+went-wrong-text = It is not your doing. Try again; if it goes on, ask whoever runs this service.
+
+## Two-factor at sign-in
+required-title = Set up two-factor to go on
+required-by-day = You can leave it until { $day }.
+required-text = You need an authenticator app on your phone, tablet or computer. It takes about two minutes.
+set-up-now = Set up two-factor
+remind-me-later = Remind me later
+pass = Pass
+pass-hint = It begins with csp_. You got it from whoever reset your two-factor.
+reason-own = { $name } requires two-factor of everybody linked to it.
+reason-own-by = { $name } requires two-factor of everybody linked to it, by { $day }.
+reason-administrator = { $name } requires two-factor for every agreement that it administers.
+reason-administrator-by = { $name } requires two-factor for every agreement that it administers, by { $day }.
+
+## Setting it up
+enable-title = Enable two-factor authentication
+enable-text = From then on you sign in with your password and a code that an app on your phone, tablet or computer shows.
+replace-title = Replace your authenticator
+replace-text = Once the new one is confirmed, the others stop working.
+label = What to call the app
+label-hint = For example “My phone”. You can leave this empty.
+scan-title = Connect your authenticator app
+scan-download = Download an authenticator app from the App Store or Google Play, or use one that you have.
+scan-qr = Scan this QR code with the app.
+scan-key = Or type this key into the app:
+scan-code = Type the six digits that the app then shows.
+scan-until = You have until
+qr-alt = QR code for your authenticator app. The same key stands below as text.
+keep-code-title = Store your emergency code
+keep-code-text = It lets you sign in on the day your phone or tablet is lost. It is shown this once. Store it in a safe place that is not your phone.
+new-code-title = Store your new emergency code
+new-code-text = You are signed in. The code that you used is void now; this one takes its place, and it is shown this once.
+copy-code = Copy code
+copied = Copied
+download-code = Save as a file
+print = Print
+code-file = Emergency code for { $service }: { $code }. It works once.
+code-file-name = emergency-code.txt
+i-have-stored-it = I have stored it
+lost-for-good = Have you lost your authenticator for good?
+lost-for-good-hint = If so, set up a new one now. The lost one stops working.
+lost-yes = Yes, set up a new one
+lost-no = No, I still have it
+renew-code-title = Get a new emergency code
+renew-code-text = The one that you have now stops working.
+renew-code = Get a new emergency code
+done-title = Two-factor is on
+done-text = Next time you sign in, you are asked for a code from your app. You can close this window and go on with your work.
+
+## The account
+account-title = Your account
+two-factor = Two-factor authentication
+two-factor-on = On
+since = since
+two-factor-off = Off
+two-factor-why = With two-factor, a stolen password is not enough to get into your account.
+enable = Enable two-factor authentication
+authenticators = Authenticator apps
+added = Added
+last-used = Last used
+authenticator-disabled = Disabled after too many wrong codes. Replace it.
+remove = Remove
+remove-named = Remove { $label }
+remove-title = Remove { $label }?
+remove-text = Its codes stop working. If it is the last one, two-factor goes off.
+add-authenticator = Add another
+replace-authenticators = Replace
+emergency-code-stored = You have one, and say that it is stored.
+emergency-code-not-stored = You have one, but have not said that it is stored. If you do not have it, get a new one.
+turn-off-title = Turning it off
+turn-off = Turn off two-factor
+cannot-turn-off = You cannot turn it off while it is required of you.
+disable-title = Turn off two-factor?
+disable-text = Then your password alone opens your account. Your authenticators and your emergency code stop working.
+sessions = Where you are signed in
+this-session = This browser
+another-session = Another browser or application
+signed-in-at = Signed in
+sign-out-session = Sign out there
+sign-out-everywhere = Sign out everywhere
+recent-activity = Recent activity
+nothing-yet = Nothing yet.
+
+## The REST API
+docs-title = The REST API
+docs-text = What applications can ask, and what they are answered. Programs read the same as
+docs-problems = Problems
+docs-shapes = Shapes
