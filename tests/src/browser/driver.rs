@@ -39,6 +39,7 @@ impl Driver {
             .process_group(0)
             .env("HOME", profile.path())
             .env("TMPDIR", profile.path())
+            .env("TZ", "Europe/Copenhagen")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -160,7 +160,12 @@ impl Browser {
 
     /// What a camera sees of a picture, as a PNG.
     pub async fn photograph(&self, name: &str) -> Vec<u8> {
-        self.find("picture", IMAGES, name).await.screenshot().await.expect("a picture")
+        let picture = self.find("picture", IMAGES, name).await;
+        // What is out of the window would be missing on the photograph.
+        let script = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
+        let element = serde_json::to_value(&picture).expect("a reference");
+        self.client.execute(script, vec![element]).await.expect("the picture comes into the window");
+        picture.screenshot().await.expect("a picture")
     }
 
     /// Waits for a file that was downloaded, and reads it.
