@@ -44,3 +44,19 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
+
+// New entries are looked for while somebody looks at the page, and for a quarter of an hour at most: each look counts
+// as a use of the session, which must end by itself where nobody is.
+for (const newer of document.querySelectorAll("[data-newer-than]")) {
+  const until = Date.now() + 15 * 60 * 1000;
+  const looking = setInterval(async () => {
+    if (document.hidden) return;
+    if (Date.now() > until) return clearInterval(looking);
+    const headers = { "Countersign-Newer-Than": newer.dataset.newerThan };
+    const answer = await fetch(location.href, { headers, redirect: "manual" }).catch(() => null);
+    if (answer?.status === 200) {
+      newer.hidden = false;
+      clearInterval(looking);
+    }
+  }, 5000);
+}

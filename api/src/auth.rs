@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::Role;
-use countersign_domain::ids::{AgreementId, ApiKeyId, UserId};
+use countersign_domain::ids::{AgreementId, ApiKeyId, SessionId, UserId};
 use countersign_domain::instance::Scope;
 use countersign_domain::user::{User, UserRefusal};
 use ipnet::IpNet;
@@ -26,8 +26,8 @@ use subtle::ConstantTimeEq;
 use crate::app::App;
 use crate::event_store::Loaded;
 use crate::problem::{Problem, ProblemCode};
-use crate::request::{Caller, Request, forbidden};
-use crate::router::{self, Access, BODY_BYTES_MAX, EnrolmentAccess, SessionAccess};
+use crate::request::{Caller, Request, Right, forbidden};
+use crate::router::{self, Access, BODY_BYTES_MAX, EnrolmentAccess, RoleAccess, Rule, SessionAccess};
 use crate::token::{PresentedToken, TokenKind, session_id_of};
 
 /// The last use of a session is written down when it is older than this.
@@ -81,8 +81,8 @@ async fn admit(app: &App, path: &str, params: &RawPathParams, parts: &Parts) -> 
         Access::Only(rule) => {
             let token = bearer(headers)?;
             match token.kind {
-                TokenKind::ApiKey => api_key(app, &token, rule.api_key).await?,
-                TokenKind::Session => session(app, &token, rule.session, &params).await?,
+                TokenKind::ApiKey => api_key(app, &token, rule.scopes).await?,
+                TokenKind::Session => session(app, &token, rule, &params).await?,
                 TokenKind::Enrolment => enrolment(app, &token, rule.enrolment_token, &params).await?,
                 TokenKind::Challenge | TokenKind::Pass => return Err(unauthenticated()),
             }
@@ -153,7 +153,7 @@ async fn api_key(app: &App, token: &PresentedToken, needed: &[Scope]) -> Result<
 pub(crate) async fn session(
     app: &App,
     token: &PresentedToken,
-    access: SessionAccess,
+    rule: Rule,
     params: &HashMap<&str, &str>,
 ) -> Result<Caller, Problem> {
     let user_id = UserId::from_uuid(token.owner);
@@ -166,7 +166,12 @@ pub(crate) async fn session(
         .live_session(&token.digest, last_used_at, &loaded.required_by(), now)
         .ok_or_else(unauthenticated)?;
     let key = loaded.data_key(&app.vault)?;
-    may(app, &loaded, access, params).await?;
+    let right = if role_counts(app, &loaded, session_id, rule, params)? {
+        Right::Role
+    } else {
+        may(app, &loaded, rule.session, params).await?;
+        Right::Own
+    };
     if last_used_at.is_none_or(|used_at| now - used_at >= LAST_USE_PRECISION) {
         app.database
             .write(
@@ -176,7 +181,44 @@ pub(crate) async fn session(
             )
             .await?;
     }
-    Ok(Caller::Session { user_id, session_id, key })
+    Ok(Caller::Session { user_id, session_id, key, right })
+}
+
+/// Whether the person's roles stand for what the route needs. Judged at each request upon the stream as it
+/// is, so that a role that was revoked counts no more.
+///
+/// One's own account is one's own, whatever one's roles. Elsewhere the role comes first: whoever is an
+/// operator and a superuser changes agreements as an operator, with an operator's proof.
+fn role_counts(
+    app: &App,
+    loaded: &Loaded<User>,
+    session_id: SessionId,
+    rule: Rule,
+    params: &HashMap<&str, &str>,
+) -> Result<bool, Problem> {
+    let user = &loaded.state;
+    let roles = user.roles_in(session_id);
+    let stands_for = |scope: &Scope| roles.iter().any(|role| role.scopes().contains(scope));
+    if rule.scopes.is_empty() || !rule.scopes.iter().all(stands_for) || is_own_account(loaded, rule, params) {
+        return Ok(false);
+    }
+    match rule.role {
+        RoleAccess::Nobody => Ok(false),
+        RoleAccess::Reading | RoleAccess::ProofInBody => Ok(true),
+        RoleAccess::FreshSecondFactor => {
+            let at = app.moment(user.latest_at()).at;
+            if user.second_factor_is_fresh_in(session_id, at) {
+                return Ok(true);
+            }
+            let detail = "Sign in again: this needs a second factor that you passed within ten minutes.";
+            Err(Problem::new(ProblemCode::StepUpRequired, detail))
+        }
+    }
+}
+
+fn is_own_account(loaded: &Loaded<User>, rule: Rule, params: &HashMap<&str, &str>) -> bool {
+    rule.session == SessionAccess::Oneself
+        && id_of::<UserId>(params, "user_id", "user").is_ok_and(|user_id| user_id == loaded.id)
 }
 
 async fn may(

@@ -27,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::operator;
+use crate::operator::{self, RoleChange};
 use crate::server::Server;
 
 /// Two-factor authentication, enforcement, and one question at sign-in.
@@ -70,7 +70,7 @@ enum Command {
     /// Issues, lists and revokes the keys of applications
     #[command(subcommand)]
     ApiKey(ApiKey),
-    /// Helps people
+    /// Helps people, and says who may do what
     #[command(subcommand)]
     User(User),
     /// Applies migrations, fills the read models that are new, and stops
@@ -131,11 +131,24 @@ enum User {
         #[arg(long)]
         reason: String,
     },
+    /// Makes somebody an auditor, who reads the whole trail, or an operator, who administers people and agreements
+    Grant(Role),
+    /// Takes a role away
+    Revoke(Role),
     /// Erases a person for good: unlinks them from every agreement and destroys the key of what is kept of them
     Erase {
         /// The user's id
         id: String,
     },
+}
+
+#[derive(Args)]
+struct Role {
+    /// The user's id
+    id: String,
+    /// Which role: auditor, operator
+    #[arg(long)]
+    role: String,
 }
 
 /// Runs the command line.
@@ -195,6 +208,8 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => command.run(config).await,
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
         Command::User(User::ResetTwoFactor { id, reason }) => reset_two_factor(config, &id, &reason).await,
+        Command::User(User::Grant(role)) => change_role(config, RoleChange::Grant, &role).await,
+        Command::User(User::Revoke(role)) => change_role(config, RoleChange::Revoke, &role).await,
         Command::User(User::Erase { id }) => erase_user(config, &id).await,
         Command::Migrate => migrate::run(&config).await,
     };
@@ -207,6 +222,11 @@ async fn reset_two_factor(config: Config, id: &str, reason: &str) -> anyhow::Res
     print::result(&pass)?;
     print::note("Hand this pass to the person; their next enrolment must give it. It is not shown again.");
     Ok(())
+}
+
+async fn change_role(config: Config, change: RoleChange, Role { id, role }: &Role) -> anyhow::Result<()> {
+    let told = operator::change_role(&open(config).await?, change, id, role).await?;
+    Ok(print::result(&told)?)
 }
 
 async fn erase_user(config: Config, id: &str) -> anyhow::Result<()> {

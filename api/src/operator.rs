@@ -7,8 +7,9 @@ use countersign_domain::ids::{ApiKeyId, UserId};
 use countersign_domain::instance::{
     Instance, InstanceCommand, IssueApiKey, RevokeApiKey, Scope, UnknownScope,
 };
+use countersign_domain::user::role::{GrantRole, RevokeRole, UnknownRole};
 use countersign_domain::user::two_factor::ResetTwoFactor;
-use countersign_domain::user::{User, UserCommand};
+use countersign_domain::user::{InstallationRole, User, UserCommand};
 use countersign_projections::table::{DATA_KEYS, EMAIL_CLAIMS, LOGIN_CHECK_USERS};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -18,12 +19,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::{self, NoEntropy};
 use crate::erasure::Erased;
+use crate::event_store::Loaded;
 use crate::execute::Plan;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::text::one_line;
 use crate::token::{DrawnToken, TokenKind};
-use crate::vault::{Purpose, VaultError};
+use crate::vault::{DataKey, Purpose, VaultError};
 
 const NAME_CHARACTERS_MAX: usize = 100;
 const REASON_CHARACTERS_MAX: usize = 500;
@@ -41,6 +43,14 @@ pub enum OperatorError {
         given: String,
         /// Which there are.
         unknown: UnknownScope,
+    },
+    /// There is no such role.
+    #[error("{given:?} is no role: {unknown}")]
+    Role {
+        /// What was given.
+        given: String,
+        /// Which there are.
+        unknown: UnknownRole,
     },
     /// A key without a scope could do nothing.
     #[error("give at least one --scope: {UnknownScope}")]
@@ -183,18 +193,68 @@ pub async fn reset_two_factor(
     let user_id = self::user_id(user_id)?;
     let pass = DrawnToken::draw(TokenKind::Pass, user_id.as_uuid())?;
     app.execute::<User>(&request(app)?, user_id, None, |loaded, moment| {
-        let key = loaded.data_key(&app.vault).map_err(|error| match error {
-            VaultError::KeyGone => Problem::not_found(&format!("user as {user_id}")),
-            VaultError::OtherMasterKey { .. } | VaultError::DoesNotOpen { .. } | VaultError::NoEntropy(_) => {
-                Problem::from(error)
-            }
-        })?;
+        let key = key_of(app, loaded)?;
         let reason = key.seal(Purpose::Reason, "", reason.as_bytes())?;
         let command = ResetTwoFactor { pass: pass.digest.clone(), reason, at: moment.at };
         Ok(Plan::new(UserCommand::ResetTwoFactor(command), key))
     })
     .await?;
     Ok(pass.text)
+}
+
+/// What is done with a person's role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoleChange {
+    /// They have it from now on.
+    Grant,
+    /// They have it no more.
+    Revoke,
+}
+
+/// Grants or revokes a role, and says in a sentence what is so now; what is so already changes nothing.
+///
+/// # Errors
+/// Says why not.
+pub async fn change_role(
+    app: &Arc<App>,
+    change: RoleChange,
+    user_id: &str,
+    role: &str,
+) -> Result<String, OperatorError> {
+    let unknown = |unknown| OperatorError::Role { given: role.to_owned(), unknown };
+    let role: InstallationRole = role.parse().map_err(unknown)?;
+    let user_id = self::user_id(user_id)?;
+    let done = app
+        .execute::<User>(&request(app)?, user_id, None, |loaded, moment| {
+            let at = moment.at;
+            let command = match change {
+                RoleChange::Grant => UserCommand::GrantRole(GrantRole { role, at }),
+                RoleChange::Revoke => UserCommand::RevokeRole(RevokeRole { role, at }),
+            };
+            Ok(Plan::new(command, key_of(app, loaded)?))
+        })
+        .await?;
+    Ok(match (change, done.events.is_empty()) {
+        (RoleChange::Grant, false) if done.state.two_factor().is_enabled() => {
+            format!("{user_id} has the role {role} from now on; it counts in sessions with a second factor")
+        }
+        (RoleChange::Grant, false) => {
+            format!("{user_id} has the role {role} from now on; it counts for nothing until two-factor is on")
+        }
+        (RoleChange::Grant, true) => format!("{user_id} has the role {role} already"),
+        (RoleChange::Revoke, false) => format!("{user_id} has the role {role} no more"),
+        (RoleChange::Revoke, true) => format!("{user_id} does not have the role {role}; nothing was changed"),
+    })
+}
+
+/// The person's data key; whoever has none is nobody.
+fn key_of(app: &App, loaded: &Loaded<User>) -> Result<DataKey, Problem> {
+    loaded.data_key(&app.vault).map_err(|error| match error {
+        VaultError::KeyGone => Problem::not_found(&format!("user as {}", loaded.id)),
+        VaultError::OtherMasterKey { .. } | VaultError::DoesNotOpen { .. } | VaultError::NoEntropy(_) => {
+            Problem::from(error)
+        }
+    })
 }
 
 /// From where an erasure removes rows, as nothing else ever does.

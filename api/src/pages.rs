@@ -6,7 +6,9 @@
 
 mod account;
 mod address;
+mod agreement;
 mod assets;
+mod audit;
 mod cookies;
 mod docs;
 mod emergency;
@@ -16,6 +18,7 @@ mod form;
 mod frame;
 mod login;
 mod proof;
+mod table;
 mod visit;
 mod words;
 
@@ -23,35 +26,50 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Query};
+use axum::handler::Handler;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
+use countersign_domain::instance::Scope;
 use serde::Deserialize;
 
 use crate::app::App;
-use crate::router::SessionAccess;
+use crate::router::{EnrolmentAccess, RoleAccess, Rule, SessionAccess};
 use cookies::Kept;
 use visit::Gate;
 use words::Language;
 
 /// Who may look at a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum PageAccess {
     /// Everybody; who is signed in is known.
     Anybody,
     /// Whoever is signed in, or setting up two-factor at sign-in.
     Enrolling,
     /// Of those who are signed in, these.
-    SignedIn(SessionAccess),
+    SignedIn(Rule),
 }
 
 impl PageAccess {
-    const fn of_sessions(self) -> SessionAccess {
+    const fn of_sessions(self) -> Rule {
         match self {
-            Self::Anybody | Self::Enrolling => SessionAccess::Anybody,
-            Self::SignedIn(access) => access,
+            Self::Anybody | Self::Enrolling => OWN,
+            Self::SignedIn(rule) => rule,
         }
     }
+}
+
+/// Whoever is signed in, for what is theirs.
+const OWN: Rule = Rule {
+    scopes: &[],
+    role: RoleAccess::Nobody,
+    session: SessionAccess::Anybody,
+    enrolment_token: EnrolmentAccess::Nobody,
+};
+
+/// Whoever has these scopes by a role, and these persons.
+const fn reading(scopes: &'static [Scope], session: SessionAccess) -> Rule {
+    Rule { scopes, role: RoleAccess::Reading, session, enrolment_token: EnrolmentAccess::Nobody }
 }
 
 type Handlers = MethodRouter<Arc<App>>;
@@ -59,7 +77,15 @@ type Handlers = MethodRouter<Arc<App>>;
 /// Every page, who may look at it, and what makes it.
 fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
     use PageAccess::{Anybody, Enrolling, SignedIn};
-    let mine = SignedIn(SessionAccess::Anybody);
+    let mine = SignedIn(OWN);
+    let of_agreement = SignedIn(reading(&[Scope::AgreementsRead], SessionAccess::Superuser));
+    let enforcing = Rule {
+        role: RoleAccess::ProofInBody,
+        ..reading(&[Scope::AgreementsWrite], SessionAccess::Superuser)
+    };
+    let trail = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Anybody));
+    let auditors = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Nobody));
+    let trail_of_agreement = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Superuser));
     vec![
         ("/", Anybody, get(home)),
         ("/language/{code}", Anybody, get(language)),
@@ -67,25 +93,43 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
         ("/login", Anybody, get(login::show).post(login::sign_in)),
         ("/login/code", Anybody, get(login::show_code).post(login::verify_code)),
         ("/login/emergency-code", Anybody, get(login::show_emergency).post(login::verify_emergency)),
-        ("/login/emergency-code/saved", mine, post(emergency::saved_after_sign_in)),
+        ("/login/emergency-code/saved", mine, sent(emergency::saved_after_sign_in)),
         ("/login/two-factor", Enrolling, get(login::show_required).post(enrolment::begin_required)),
-        ("/login/two-factor/later", Anybody, post(login::later)),
-        ("/logout", Anybody, post(login::sign_out)),
+        ("/login/two-factor/later", Anybody, sent(login::later)),
+        ("/logout", Anybody, sent(login::sign_out)),
         ("/account", mine, get(account::show)),
         ("/account/two-factor/new", mine, get(enrolment::show_new).post(enrolment::begin)),
         ("/account/two-factor/done", mine, get(account::done)),
         ("/account/two-factor/disable", mine, get(account::show_disable).post(account::disable)),
         ("/account/two-factor/emergency-code", mine, get(emergency::show_new).post(emergency::renew)),
-        ("/account/two-factor/emergency-code/saved", mine, post(emergency::saved)),
+        ("/account/two-factor/emergency-code/saved", mine, sent(emergency::saved)),
         (
             "/account/two-factor/authenticators/{authenticator_id}/remove",
             mine,
             get(account::show_remove).post(account::remove),
         ),
         ("/account/two-factor/{enrolment_id}", Enrolling, get(enrolment::show).post(enrolment::confirm)),
-        ("/account/sessions/end", mine, post(account::end_sessions)),
-        ("/account/sessions/{session_id}/end", mine, post(account::end_session)),
+        ("/account/sessions/end", mine, sent(account::end_sessions)),
+        ("/account/sessions/{session_id}/end", mine, sent(account::end_session)),
+        ("/agreements/{agreement_id}", of_agreement, get(agreement::show)),
+        (
+            "/agreements/{agreement_id}/enforcement",
+            SignedIn(enforcing),
+            get(agreement::enforcement::show).post(agreement::enforcement::change),
+        ),
+        ("/agreements/{agreement_id}/audit", trail_of_agreement, get(audit::show_of_agreement)),
+        ("/audit", trail, get(audit::show)),
+        ("/audit/export", auditors, get(audit::auditor::export)),
+        ("/audit/evidence", auditors, get(audit::auditor::reports)),
+        ("/audit/evidence/{report}", auditors, get(audit::auditor::report)),
+        ("/audit/look-back", auditors, get(audit::look_back::show)),
+        ("/audit/entries/{position}", trail, get(audit::entry::show)),
     ]
+}
+
+/// What only takes a form; who reloads it afterwards looks at their account.
+fn sent<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> Handlers {
+    post(handler).get(home)
 }
 
 /// The address of every page, with who may look at it.

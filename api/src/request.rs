@@ -46,6 +46,8 @@ pub enum Caller {
         session_id: SessionId,
         /// Seals what is recorded of them elsewhere than in their own stream.
         key: DataKey,
+        /// By which right.
+        right: Right,
     },
     /// A person at sign-in who is setting up two-factor.
     Enrolment {
@@ -54,6 +56,31 @@ pub enum Caller {
         /// The digest of their enrolment token.
         token: TokenDigest,
     },
+}
+
+/// By which right a person asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    /// It is their own, or they are a member or a superuser of the agreement.
+    Own,
+    /// A role of theirs stands for the scopes that the route needs.
+    Role,
+}
+
+impl Caller {
+    /// Whether it may have what the route is about of everybody: whoever has the scopes of the route, as an
+    /// application or by a role. All others have what is theirs.
+    #[must_use]
+    pub const fn has_the_scopes(&self) -> bool {
+        match self {
+            Self::ApiKey { .. } | Self::Session { right: Right::Role, .. } => true,
+            Self::Session { right: Right::Own, .. }
+            | Self::Nobody
+            | Self::Operator
+            | Self::SignInPage
+            | Self::Enrolment { .. } => false,
+        }
+    }
 }
 
 impl Request {
@@ -106,7 +133,9 @@ impl Request {
         }
     }
 
-    /// What surrounds the events of a command, with the address and the user agent sealed.
+    /// What surrounds the events of a command, with the address and the user agent sealed. Those of a person
+    /// are sealed under their own key or left out: in somebody else's stream they would be that one's to
+    /// read, and would outlive the person's erasure.
     ///
     /// # Errors
     /// `forbidden` for nobody, or when nothing can be sealed.
@@ -116,8 +145,19 @@ impl Request {
         about: Option<UserId>,
         agreement_id: Option<AgreementId>,
     ) -> Result<EventContext, Problem> {
+        let keeps_origin = match &self.caller {
+            Caller::Session { key: own, .. } => own.commitment() == key.commitment(),
+            Caller::Nobody
+            | Caller::Operator
+            | Caller::SignInPage
+            | Caller::ApiKey { .. }
+            | Caller::Enrolment { .. } => true,
+        };
         let seal = |purpose, text: &Option<String>| {
-            text.as_ref().map(|text| key.seal(purpose, &self.id, text.as_bytes())).transpose()
+            text.as_ref()
+                .filter(|_| keeps_origin)
+                .map(|text| key.seal(purpose, &self.id, text.as_bytes()))
+                .transpose()
         };
         let speaks_for_others = matches!(self.caller, Caller::ApiKey { .. } | Caller::SignInPage);
         Ok(EventContext {

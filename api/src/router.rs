@@ -8,7 +8,6 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use countersign_domain::instance::Scope;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi;
@@ -25,107 +24,33 @@ use crate::rest::{
     passwords, sessions, tiles, two_factor, users, webhooks,
 };
 
+pub mod access;
+
+pub use access::{Access, EnrolmentAccess, RoleAccess, Route, Rule, SessionAccess};
+use access::{enrolling, only, open, owners};
+
 /// A body may have so many bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A route and who may call it.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
-    /// The method.
-    pub method: &'static str,
-    /// The path, as axum and OpenAPI write it.
-    pub path: &'static str,
-    /// Who may call it.
-    pub access: Access,
-}
-
-/// Who may call a route.
-#[derive(Clone, Copy, Debug)]
-pub enum Access {
-    /// Everybody.
-    Open,
-    /// Only these.
-    Only(Rule),
-}
-
-/// Who may call a route that is not open.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    /// API keys that have all of these scopes; none where there are no scopes.
-    pub api_key: &'static [Scope],
-    /// Persons, in a session.
-    pub session: SessionAccess,
-    /// The person of an enrolment token, for their own account.
-    pub enrolment_token: EnrolmentAccess,
-}
-
-/// Which enrolment tokens may call a route.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EnrolmentAccess {
-    /// None.
-    Nobody,
-    /// Those that may still enrol.
-    Live,
-    /// Also those whose enrolment was confirmed.
-    LiveOrSpent,
-}
-
-/// Which persons may call a route.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SessionAccess {
-    /// None.
-    Nobody,
-    /// All; the handler shows each what is theirs.
-    Anybody,
-    /// The person whose account it is.
-    Oneself,
-    /// Members of the agreement, and superusers of the one that administers it.
-    Member,
-    /// Superusers of the agreement, or of the one that administers it.
-    Superuser,
-}
-
-const fn open(method: &'static str, path: &'static str) -> Route {
-    Route { method, path, access: Access::Open }
-}
-
-const fn only(
-    method: &'static str,
-    path: &'static str,
-    scopes: &'static [Scope],
-    session: SessionAccess,
-) -> Route {
-    let rule = Rule { api_key: scopes, session, enrolment_token: EnrolmentAccess::Nobody };
-    Route { method, path, access: Access::Only(rule) }
-}
-
-const fn enrolling(method: &'static str, path: &'static str, enrolment_token: EnrolmentAccess) -> Route {
-    let rule = Rule { api_key: &[Scope::UsersWrite], session: SessionAccess::Oneself, enrolment_token };
-    Route { method, path, access: Access::Only(rule) }
-}
-
 /// Every route with who may call it. What is not here is not served.
 pub const ROUTES: &[Route] = {
     use EnrolmentAccess::{Live, LiveOrSpent};
-    use Scope::{AgreementsRead, AgreementsWrite, AuditRead, Login, UsersRead, UsersWrite, WebhooksWrite};
     use SessionAccess::{Anybody, Member, Nobody, Oneself, Superuser};
+    use countersign_domain::instance::Scope::{
+        AgreementsRead, AgreementsWrite, AuditRead, Login, UsersRead, UsersWrite, WebhooksWrite,
+    };
     &[
         only("POST", "/v1/users", &[UsersWrite], Nobody),
         only("GET", "/v1/users", &[UsersRead], Nobody),
         only("GET", "/v1/users/{user_id}", &[UsersRead], Oneself),
-        only("PUT", "/v1/users/{user_id}/password", &[UsersWrite], Oneself),
+        owners("PUT", "/v1/users/{user_id}/password"),
         enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments", Live),
         enrolling("POST", "/v1/users/{user_id}/two-factor/enrolments/{enrolment_id}/confirm", Live),
         enrolling("POST", "/v1/users/{user_id}/two-factor/recovery-code/saved", LiveOrSpent),
-        only("POST", "/v1/users/{user_id}/two-factor/recovery-code", &[UsersWrite], Oneself),
-        only(
-            "DELETE",
-            "/v1/users/{user_id}/two-factor/authenticators/{authenticator_id}",
-            &[UsersWrite],
-            Oneself,
-        ),
-        only("POST", "/v1/users/{user_id}/two-factor/disable", &[UsersWrite], Oneself),
+        owners("POST", "/v1/users/{user_id}/two-factor/recovery-code"),
+        owners("DELETE", "/v1/users/{user_id}/two-factor/authenticators/{authenticator_id}"),
+        owners("POST", "/v1/users/{user_id}/two-factor/disable"),
         only("GET", "/v1/users/{user_id}/sessions", &[UsersWrite], Oneself),
         only("DELETE", "/v1/users/{user_id}/sessions", &[UsersWrite], Oneself),
         only("GET", "/v1/users/{user_id}/sessions/{session_id}", &[UsersWrite], Oneself),
@@ -138,7 +63,8 @@ pub const ROUTES: &[Route] = {
         only("GET", "/v1/agreements/{agreement_id}/users", &[AgreementsRead], Superuser),
         only("PUT", "/v1/agreements/{agreement_id}/users/{user_id}", &[AgreementsWrite], Superuser),
         only("DELETE", "/v1/agreements/{agreement_id}/users/{user_id}", &[AgreementsWrite], Superuser),
-        only("PUT", "/v1/agreements/{agreement_id}/enforcement", &[AgreementsWrite], Superuser),
+        only("PUT", "/v1/agreements/{agreement_id}/enforcement", &[AgreementsWrite], Superuser)
+            .with_proof_in_body(),
         only("GET", "/v1/agreements/{agreement_id}/enforcement/preview", &[AgreementsWrite], Superuser),
         only("POST", "/v1/login-checks", &[Login], Nobody),
         only("POST", "/v1/logins", &[Login], Nobody),
@@ -337,6 +263,19 @@ mod tests {
         let listed: BTreeSet<(String, String)> =
             ROUTES.iter().map(|route| (route.method.to_owned(), route.path.replace("{*", "{"))).collect();
         assert_eq!(listed, documented);
+    }
+
+    #[test]
+    fn s09_what_a_role_permits_to_change_asks_for_a_proof() {
+        for route in ROUTES {
+            let Access::Only(rule) = route.access else { continue };
+            if route.path.contains("/two-factor/") || route.path.ends_with("/password") {
+                assert_eq!(rule.role, RoleAccess::Nobody, "{} is the owner's", route.path);
+            }
+            if rule.role == RoleAccess::Reading {
+                assert_eq!(route.method, "GET", "{} changes something", route.path);
+            }
+        }
     }
 
     async fn problem_of(handler: axum::routing::MethodRouter<Arc<App>>) -> serde_json::Value {

@@ -168,8 +168,146 @@ sign-out-everywhere = Log ud alle steder
 recent-activity = Seneste aktivitet
 nothing-yet = Intet endnu.
 
+## En aftale
+agreement-number = Nummer
+agreement-kind = Type
+kind-administrator = Administratoraftale
+kind-standard = Almindelig aftale
+administered-by = Administreres af
+nobody = Ingen
+administers = Administrerer
+agreements = { $count ->
+    [one] { $number } aftale
+   *[other] { $number } aftaler
+}
+closed = Aftalen er lukket. Intet ved den kan længere ændres.
+audit-of-agreement = Aftalens revisionsspor
+next-page = Næste side
+name = Navn
+enforcement = Totrinsbekræftelse for alle
+enforced = Krævet af alle brugere på aftalen
+not-enforced = Ikke krævet af aftalen
+enforce = Kræv totrinsbekræftelse
+enforce-hint = Du ser, hvem det gælder, før noget ændres.
+switched-at = Sidst ændret
+switched-by = Ændret af
+deadline = Frist
+no-deadline = Ingen: det gælder fra næste login
+coverage = Hvem har totrinsbekræftelse
+coverage-later = Tallene er ved at blive talt op. Hent siden igen om lidt.
+coverage-table = De samme tal, dag for dag
+members = Personer
+with-two-factor = Med totrinsbekræftelse
+required-of = Skal have den
+overdue = Over fristen
+day = Dag
+chart-people = Personer, dag for dag
+chart-told = Personer, dem med totrinsbekræftelse og dem over fristen, på de dage, som tabellen nedenfor viser.
+without-title = Personer uden totrinsbekræftelse
+without-nobody = Alle på aftalen har totrinsbekræftelse.
+required-since = Krævet siden
+standing = Status
+not-required = Ikke krævet
+administered-title = Aftaler, den administrerer
+administers-none = Den administrerer ingen aftaler.
+inherited = Krævet af { $name }
+own-tick = Krævet af aftalen selv
+
+## At kræve totrinsbekræftelse
+enforce-title = Slå krav om totrinsbekræftelse til for { $name }
+people = { $count ->
+    [one] { $number } person
+   *[other] { $number } personer
+}
+reach = { $people } i { $agreements }; { $without }
+reach-without = { $count ->
+    [0] alle har totrinsbekræftelse i forvejen.
+    [one] { $number } af dem har endnu ikke totrinsbekræftelse.
+   *[other] { $number } af dem har endnu ikke totrinsbekræftelse.
+}
+reach-who = Hvem det gælder
+reach-more = { $count ->
+    [one] Og { $number } mere.
+   *[other] Og { $number } flere.
+}
+reach-nobody = Ingen er tilknyttet endnu. Det kommer til at gælde alle, der tilknyttes senere.
+enforce-text = Den, der ikke har totrinsbekræftelse, sætter den op ved næste login og skal have gjort det, inden fristen er gået. Så længe kravet er slået til, kan ingen, det gælder, slå totrinsbekræftelse fra.
+choose-deadline = Sidste dag at sætte den op
+deadline-hint = Du kan lade feltet stå tomt: så gælder det fra næste login. Dagen slutter ved midnat, UTC.
+reason = Begrundelse
+reason-hint = Til revisionssporet. Du kan lade feltet stå tomt.
+enforce-now = Slå kravet til
+stop-enforcing-title = Slå krav om totrinsbekræftelse fra for { $name }
+stop-enforcing-text = Det giver kun lov til at slå totrinsbekræftelse fra. Det slår ikke noget fra.
+stop-enforcing-keeps = Den, der har totrinsbekræftelse, beholder den og logger fortsat ind med den, indtil vedkommende selv slår den fra.
+stop-enforcing-still = Her er den stadig krævet.
+stop-enforcing = Slå kravet fra
+
+## Revisionssporet
+audit-title = Revisionsspor
+audit-title-of = Revisionsspor for { $name }
+audit-text = Det, du må se af det, det nyeste først. Dage og klokkeslæt er i UTC.
+audit-empty = Der er ingen poster af den slags.
+back-to-agreement = Tilbage til aftalen
+show-new = Vis nye poster
+older-entries = Ældre poster
+filter = Vælg poster
+from-day = Fra
+to-day = Til og med
+user-id = Bruger-id
+agreement-id = Aftale-id
+what-happened = Hvad der skete
+anything = Hvad som helst
+types-of-people = Personer
+types-of-agreements = Aftaler
+types-of-instance = Tjenesten
+show-entries = Vis poster
+show-all = Vis alle
+field-id = Skriv hele id’et, som det står under en posts detaljer.
+field-type = Vælg en fra listen.
+field-day = Vælg en dag, for eksempel 1. marts 2027.
+field-day-to = Vælg en dag, der ikke ligger før den første.
+entry-title = Post { $position }
+details = Detaljer
+included = Med i checkpoint { $size }
+included-verified = Med i checkpoint { $size }, efterprøvet
+included-text = Beviset blev efterprøvet, da siden blev lavet: posten fører til roden af dette checkpoint, og checkpointet er underskrevet med hovedbogens nøgle.
+not-included = Endnu ikke med i et checkpoint
+not-proved = Hovedbogen beviser ikke denne post
+not-proved-text = Et checkpoint dækker den, men beviset fører ikke til dets rod. Sig det til dem, der driver tjenesten; de kan finde ud af mere med countersign verify.
+proof-title = Bevis
+leaf = Det, der bevises, byte for byte
+leaf-text = Hovedbogen tager hashværdien af denne tekst. Den nævner postens indhold ved dets hashværdi, så intet i det kan ændres ubemærket.
+to-audit = Gå til revisionssporet
+actor = Gjort af
+on-behalf-of = På vegne af
+address = Netværksadresse
+user-agent = Browser eller program
+request = Forespørgsel
+event-id = Hændelses-id
+position = Plads
+data = Hvad hændelsen siger
+
 ## REST-API'et
 docs-title = REST-API'et
 docs-text = Hvad programmer kan spørge om, og hvad de får til svar, på engelsk. Programmer læser det samme som
 docs-problems = Problemer
 docs-shapes = Former
+
+## Hvad revisorer har ud over sporet
+evidence-title = Bevisrapporter
+evidence-text = Hver svarer på ét spørgsmål, er underskrevet med registerets nøgle og kan udskrives. De er på engelsk.
+export-as = Gem som { $format }
+back-to-trail = Tilbage til sporet
+look-back-title = Som det var
+look-back-text = Giv id'et på en bruger eller en aftale og en dag. Du ser, hvordan det stod til ved dagens slutning i UTC, eller nu, hvis du ingen giver.
+look-back-day = Dag
+look-back = Se tilbage
+look-back-ground = Foldet af det, der var optegnet til da, blandt registerets første { $entries } optegnelser.
+none = Ingen
+linked-to = Aftaler
+superusers-then = Superbrugere
+enforcement-then = Totrinsbekræftelse krævet
+enforcement-through = Totrinsbekræftelse krævet af { $name }
+not-there-then = Der var ingen og intet med dette id dengang.
+field-on = Vælg en dag, der er kommet.

@@ -168,8 +168,146 @@ sign-out-everywhere = Sign out everywhere
 recent-activity = Recent activity
 nothing-yet = Nothing yet.
 
+## An agreement
+agreement-number = Number
+agreement-kind = Kind
+kind-administrator = Administrator agreement
+kind-standard = Standard agreement
+administered-by = Administered by
+nobody = Nobody
+administers = Administers
+agreements = { $count ->
+    [one] { $number } agreement
+   *[other] { $number } agreements
+}
+closed = This agreement is closed. Nothing of it can be changed any more.
+audit-of-agreement = Audit trail of this agreement
+next-page = Next page
+name = Name
+enforcement = Two-factor for everybody
+enforced = Enforced for all users linked to this agreement
+not-enforced = Not enforced by this agreement
+enforce = Enforce two-factor authentication
+enforce-hint = You see whom it reaches before anything changes.
+switched-at = Last changed
+switched-by = Changed by
+deadline = Deadline
+no-deadline = None: it holds from the next sign-in
+coverage = Who has two-factor
+coverage-later = The figures are still being counted. Load the page again in a moment.
+coverage-table = The same figures, day by day
+members = People
+with-two-factor = With two-factor
+required-of = Required to have it
+overdue = Overdue
+day = Day
+chart-people = People, day by day
+chart-told = People, those with two-factor and those overdue, over the days that the table below lists.
+without-title = People without two-factor
+without-nobody = Everybody linked to this agreement has two-factor.
+required-since = Required since
+standing = Standing
+not-required = Not required
+administered-title = Agreements that it administers
+administers-none = It administers no agreement.
+inherited = Required by { $name }
+own-tick = Required by its own tick
+
+## Enforcing two-factor
+enforce-title = Enforce two-factor for { $name }
+people = { $count ->
+    [one] { $number } person
+   *[other] { $number } people
+}
+reach = { $people } in { $agreements }; { $without }
+reach-without = { $count ->
+    [0] all of them have two-factor already.
+    [one] { $number } of them has no two-factor yet.
+   *[other] { $number } of them have no two-factor yet.
+}
+reach-who = Whom it reaches
+reach-more = { $count ->
+    [one] And { $number } more.
+   *[other] And { $number } more.
+}
+reach-nobody = Nobody is linked yet. It will reach everybody who is linked later.
+enforce-text = Whoever has no two-factor sets it up at the next sign-in, and must before the deadline has passed. Until you untick it, nobody whom it reaches can turn two-factor off.
+choose-deadline = Last day to set it up
+deadline-hint = You can leave this empty: then it holds from the next sign-in. The day ends at midnight, UTC.
+reason = Reason
+reason-hint = For the record. You can leave this empty.
+enforce-now = Enforce two-factor
+stop-enforcing-title = Stop enforcing two-factor for { $name }
+stop-enforcing-text = This only permits people to turn two-factor off. It turns off nothing.
+stop-enforcing-keeps = Whoever has two-factor keeps it, and goes on signing in with it, until they turn it off themselves.
+stop-enforcing-still = Here it stays required all the same.
+stop-enforcing = Stop enforcing
+
+## The audit trail
+audit-title = Audit trail
+audit-title-of = Audit trail of { $name }
+audit-text = What you may see of it, the newest first. Days and times are in UTC.
+audit-empty = There is no entry of this kind.
+back-to-agreement = Back to the agreement
+show-new = Show new entries
+older-entries = Older entries
+filter = Choose entries
+from-day = From
+to-day = Up to and including
+user-id = User id
+agreement-id = Agreement id
+what-happened = What happened
+anything = Anything
+types-of-people = People
+types-of-agreements = Agreements
+types-of-instance = This service
+show-entries = Show entries
+show-all = Show all
+field-id = Type a whole id, as the details of an entry show it.
+field-type = Choose one from the list.
+field-day = Choose a day, such as 1 March 2027.
+field-day-to = Choose a day that is not before the first.
+entry-title = Entry { $position }
+details = Details
+included = Included in checkpoint { $size }
+included-verified = Included in checkpoint { $size }, verified
+included-text = When this page was made, the proof was checked: the entry leads to the root of that checkpoint, and the checkpoint is signed with the key of this ledger.
+not-included = Not in a checkpoint yet
+not-proved = The ledger does not prove this entry
+not-proved-text = A checkpoint covers it, but the proof does not lead to its root. Tell whoever runs this service; they can find out more with countersign verify.
+proof-title = Proof
+leaf = What is proved, byte for byte
+leaf-text = The ledger hashes this text. It names what the entry says by its hash, so that nothing in it can change unnoticed.
+to-audit = Go to the audit trail
+actor = Done by
+on-behalf-of = On behalf of
+address = Network address
+user-agent = Browser or application
+request = Request
+event-id = Event id
+position = Position
+data = What the event says
+
 ## The REST API
 docs-title = The REST API
 docs-text = What applications can ask, and what they are answered. Programs read the same as
 docs-problems = Problems
 docs-shapes = Shapes
+
+## What auditors have beside the trail
+evidence-title = Evidence reports
+evidence-text = Each answers one question, is signed with the ledger's key, and prints well. They are in English.
+export-as = Save as { $format }
+back-to-trail = Back to the audit trail
+look-back-title = As it was
+look-back-text = Give the id of a user or of an agreement, and a day. You see how things stood at the end of that day in UTC, or now if you give none.
+look-back-day = Day
+look-back = Look back
+look-back-ground = Folded from what had been recorded by then, among the first { $entries } entries of the ledger.
+none = None
+linked-to = Agreements
+superusers-then = Superusers
+enforcement-then = Two-factor required
+enforcement-through = Two-factor required by { $name }
+not-there-then = There was nobody and nothing with this id then.
+field-on = Choose a day that has come.

@@ -99,6 +99,8 @@ fn user_events_are_stored_as_they_always_were() {
         },
         session_started(1, 0, Some(at)),
         UserEvent::SessionEnded { session_id: session_id(1), reason: SessionEndReason::PasswordChanged, at },
+        UserEvent::RoleGranted { role: InstallationRole::Auditor, at },
+        UserEvent::RoleRevoked { role: InstallationRole::Operator, at },
         UserEvent::UserErased { at },
     ]);
 }

@@ -2,7 +2,7 @@
 //!
 //! Each idea has one file with its state, its commands, how it decides, and its tests:
 //! [`password`], [`sign_in`], [`enrolment`], [`two_factor`], [`judging`], [`recovery_code`], [`totp`],
-//! [`throttle`], [`proof`], [`session`], [`erasure`]. What is stored is in [`event`], what is asked in
+//! [`throttle`], [`proof`], [`session`], [`role`], [`erasure`]. What is stored is in [`event`], what is asked in
 //! [`command`], what is answered when nothing happens in [`refusal`].
 //!
 //! The state is bounded: however long a stream grows, its snapshot does not.
@@ -18,6 +18,7 @@ pub mod proof;
 mod properties;
 pub mod recovery_code;
 pub mod refusal;
+pub mod role;
 pub mod session;
 pub mod sign_in;
 pub mod throttle;
@@ -37,6 +38,7 @@ pub use event::{
 };
 use proof::PASSWORD_FAILURES_RECORDED_PER_HOUR;
 pub use refusal::UserRefusal;
+pub use role::InstallationRole;
 use session::Session;
 use sign_in::Challenge;
 use two_factor::TwoFactor;
@@ -58,6 +60,9 @@ pub struct User {
     reset_pass: Option<TokenDigest>,
     challenges: Vec<Challenge>,
     sessions: Vec<Session>,
+    /// In their order, each once. Absent where there are none, as in snapshots from before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<InstallationRole>,
     latest_at: Option<Timestamp>,
     /// Absent while the person is there, so that a snapshot says nothing of it until it is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,6 +126,7 @@ impl User {
         self.apply_to_enrolments(event);
         self.apply_to_challenges(event);
         self.apply_to_sessions(event);
+        self.apply_to_roles(event);
         self.apply_erasure(event);
         self.latest_at = Some(event.at());
     }

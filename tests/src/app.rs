@@ -11,6 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use countersign::operator::RoleChange;
 use countersign_projections::replay::{Rebuilt, ReplayReport};
 use serde_json::Value;
 
@@ -166,6 +167,16 @@ impl TestApp {
     /// Takes two-factor away from somebody, as an operator does.
     pub async fn reset_two_factor(&self, person: &Person) {
         product::reset_two_factor(&self.inside(), &person.id).await;
+    }
+
+    /// Gives somebody a role, as an operator does on the command line.
+    pub async fn grant(&self, person: &Person, role: &str) {
+        product::change_role(&self.inside(), RoleChange::Grant, &person.id, role).await;
+    }
+
+    /// Takes it away.
+    pub async fn revoke(&self, person: &Person, role: &str) {
+        product::change_role(&self.inside(), RoleChange::Revoke, &person.id, role).await;
     }
 
     /// Erases somebody, unless an agreement would be left without a superuser.

@@ -25,6 +25,7 @@ pub mod browser;
 pub mod client;
 pub mod clock;
 pub mod mix;
+pub mod pages;
 pub mod people;
 pub mod place;
 #[cfg(feature = "postgres")]
@@ -43,6 +44,7 @@ pub use authenticator::wrong_code;
 pub use browser::Browser;
 pub use client::{Client, NOBODY};
 pub use mix::Mixed;
+pub use pages::{Shown, Visitor};
 pub use people::{Enrolment, Person, Session, TwoFactor};
 pub use place::{Database, Place, fixture};
 pub use program::{Ran, Serving};

@@ -34,10 +34,16 @@ enum Act {
     DeleteWebhook,
     ChangePassword(usize),
     Reset(usize),
+    Grant(usize),
+    Revoke(usize),
     Erase(usize),
     IssueAndRevokeKey,
     ReadTrail(usize),
     TimePasses(i64),
+}
+
+fn some_role(index: usize) -> &'static str {
+    if index.is_multiple_of(2) { "auditor" } else { "operator" }
 }
 
 fn acts(count: usize) -> impl Strategy<Value = Vec<Act>> {
@@ -65,6 +71,8 @@ fn acts(count: usize) -> impl Strategy<Value = Vec<Act>> {
         1 => proptest::strategy::Just(Act::DeleteWebhook),
         1 => any::<usize>().prop_map(Act::ChangePassword),
         1 => any::<usize>().prop_map(Act::Reset),
+        1 => any::<usize>().prop_map(Act::Grant),
+        1 => any::<usize>().prop_map(Act::Revoke),
         1 => any::<usize>().prop_map(Act::Erase),
         1 => proptest::strategy::Just(Act::IssueAndRevokeKey),
         1 => any::<usize>().prop_map(Act::ReadTrail),
@@ -187,6 +195,8 @@ impl TestApp {
                     mixed.reset.insert(somebody.id);
                 }
             }
+            Act::Grant(index) => self.grant(&person(index).0, some_role(index)).await,
+            Act::Revoke(index) => self.revoke(&person(index).0, some_role(index)).await,
             Act::Erase(index) => {
                 if people > PEOPLE_MIN && !mixed.nobody_is_erased && self.try_to_erase(&person(index).0).await
                 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use countersign::app::App;
 use countersign::event_store::{EventStore, Stream};
+use countersign::operator::RoleChange;
 pub(crate) use countersign::{Clock, Server};
 use countersign::{Config, operator};
 use countersign_domain::{agreement::Agreement, instance::Instance, user::User};
@@ -40,6 +41,7 @@ fn config(database_url: &str, data_dir: &Path, targets: WebhookTargets) -> Confi
         WebhookTargets::Public => false,
         WebhookTargets::Private => true,
     };
+    config.return_to = vec!["https://app.example.com".to_owned()];
     config.listen = "127.0.0.1:0".parse().expect("an address");
     config
 }
@@ -145,6 +147,11 @@ pub(crate) async fn rebuild_all(app: &App) -> Rebuilt {
 /// What `countersign user reset-two-factor` does.
 pub(crate) async fn reset_two_factor(app: &Arc<App>, user_id: &str) {
     operator::reset_two_factor(app, user_id, "phone lost").await.expect("a reset");
+}
+
+/// What `countersign user grant` and `countersign user revoke` do.
+pub(crate) async fn change_role(app: &Arc<App>, change: RoleChange, user_id: &str, role: &str) {
+    operator::change_role(app, change, user_id, role).await.expect("a role is changed");
 }
 
 /// What `countersign user erase` does; whether it was not refused.

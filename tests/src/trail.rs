@@ -14,6 +14,12 @@ pub mod types {
     pub const TWO_FACTOR_DISABLED: &str = "TwoFactorDisabled";
     /// Two-factor was reset by an operator.
     pub const TWO_FACTOR_RESET: &str = "TwoFactorReset";
+    /// An operator gave somebody a role.
+    pub const ROLE_GRANTED: &str = "RoleGranted";
+    /// An operator took a role away.
+    pub const ROLE_REVOKED: &str = "RoleRevoked";
+    /// Somebody read the audit trail.
+    pub const AUDIT_READ: &str = "AuditRead";
     /// A wrong code was judged.
     pub const SECOND_FACTOR_FAILED: &str = "SecondFactorFailed";
     /// A code was not judged because codes are locked.

@@ -1,6 +1,6 @@
 //! Deny by default: every route walked by everybody who may not.
 
-use countersign_tests::{NOBODY, Person, TestApp, app::SCOPES, on_both_databases};
+use countersign_tests::{NOBODY, Person, Session, TestApp, TwoFactor, app::SCOPES, on_both_databases};
 use serde_json::json;
 
 use crate::routes::{OPEN, OPEN_PARTS, Sessions, World, documented, enrolment_token, nameless, routes};
@@ -16,6 +16,13 @@ on_both_databases![
     s19_a_superuser_of_the_administrator_may_at_an_administered_agreement,
     s19_an_enrolment_token_is_refused_everywhere_else,
     s19_a_session_is_refused_what_only_api_keys_may,
+    s19_an_auditor_is_refused_what_the_role_does_not_stand_for,
+    s19_an_operator_is_refused_what_the_role_does_not_stand_for,
+    s19_an_operator_may_what_the_role_stands_for,
+    s19_an_operator_changes_nothing_without_a_fresh_second_factor,
+    s19_a_role_is_no_right_in_a_session_without_a_second_factor,
+    s19_a_role_that_was_revoked_is_no_right,
+    s19_a_role_is_no_right_once_two_factor_is_off,
     s19_an_api_key_says_nothing_outside_its_header,
     s08_a_challenge_id_is_refused_as_a_token,
     s26_a_superuser_edits_people_already_linked,
@@ -92,21 +99,7 @@ async fn s19_every_needed_scope_is_needed(app: TestApp) {
 
 /// Asserts that a session gets nothing at any route, whatever it names.
 async fn refused_everywhere(app: &TestApp, world: &World, token: &str) {
-    let before = world.state(app).await;
-    for route in routes() {
-        if route.sessions == Sessions::Each {
-            continue;
-        }
-        let refused = world.call(app, &route, token).await.problem();
-        let about = format!("{} {}: {}", route.method, route.path, refused.text);
-        if route.sessions == Sessions::None {
-            // Not for sessions at all; hiding the object as well is as good.
-            assert!([403, 404].contains(&refused.status), "{about}");
-        } else {
-            assert_eq!(refused.status, 404, "an object of another tenant is not there: {about}");
-        }
-    }
-    assert_eq!(world.state(app).await, before);
+    refused_without(app, world, token, &[]).await;
 }
 
 async fn s19_somebody_else_is_refused_everywhere(app: TestApp) {
@@ -189,6 +182,117 @@ async fn s19_a_session_is_refused_what_only_api_keys_may(app: TestApp) {
         }
     }
     assert_eq!(world.state(&app).await, before);
+}
+
+const AUDITOR: &[&str] = &["audit:read"];
+const OPERATOR: &[&str] = &["users:read", "users:write", "agreements:read", "agreements:write"];
+
+/// Somebody with a role and no agreement, signed in with a second factor a moment ago.
+async fn with_role(app: &TestApp, role: &str) -> (Person, TwoFactor, Session) {
+    let (eve, two_factor) = app.register_with_two_factor("Eve").await;
+    app.grant(&eve, role).await;
+    let session = app.sign_in_with(&eve, &two_factor).await;
+    (eve, two_factor, session)
+}
+
+/// Asserts that a session gets nothing at any route but those that its role stands for.
+async fn refused_without(app: &TestApp, world: &World, token: &str, scopes: &[&str]) {
+    let before = world.state(app).await;
+    for route in routes() {
+        if route.sessions == Sessions::Each || route.is_for_role(scopes) {
+            continue;
+        }
+        let refused = world.call(app, &route, token).await.problem();
+        let about = format!("{} {}: {}", route.method, route.path, refused.text);
+        if route.sessions == Sessions::None {
+            // Not for sessions at all; hiding the object as well is as good.
+            assert!([403, 404].contains(&refused.status), "{about}");
+        } else {
+            assert_eq!(refused.status, 404, "an object of another tenant is not there: {about}");
+        }
+    }
+    assert_eq!(world.state(app).await, before);
+}
+
+async fn s19_an_auditor_is_refused_what_the_role_does_not_stand_for(app: TestApp) {
+    let world = World::make(&app).await;
+    let (.., session) = with_role(&app, "auditor").await;
+    refused_without(&app, &world, &session.token, AUDITOR).await;
+    for route in routes().iter().filter(|route| route.is_for_role(AUDITOR)) {
+        let answer = world.call(&app, route, &session.token).await;
+        // The stream is asked for an empty beginning.
+        assert!([200, 400].contains(&answer.status), "{} {}: {}", route.method, route.path, answer.text);
+    }
+}
+
+async fn s19_an_operator_is_refused_what_the_role_does_not_stand_for(app: TestApp) {
+    let world = World::make(&app).await;
+    let (.., session) = with_role(&app, "operator").await;
+    refused_without(&app, &world, &session.token, OPERATOR).await;
+}
+
+async fn s19_an_operator_may_what_the_role_stands_for(app: TestApp) {
+    let world = World::make(&app).await;
+    let (.., session) = with_role(&app, "operator").await;
+    for route in routes().iter().filter(|route| route.is_for_role(OPERATOR)) {
+        let answer = world.call(&app, route, &session.token).await;
+        // What the world does not permit is refused for what it is: the last superuser, a closed agreement.
+        let about = format!("{} {}: {}", route.method, route.path, answer.text);
+        assert!([200, 201, 204, 409].contains(&answer.status), "{about}");
+    }
+}
+
+async fn s19_an_operator_changes_nothing_without_a_fresh_second_factor(app: TestApp) {
+    let world = World::make(&app).await;
+    let (.., session) = with_role(&app, "operator").await;
+    app.advance_min(10);
+    let before = world.state(&app).await;
+    for route in routes().iter().filter(|route| route.is_for_role(OPERATOR)) {
+        let answer = world.call(&app, route, &session.token).await;
+        if route.method == reqwest::Method::GET {
+            answer.expect(200);
+        } else {
+            answer.refused(403, "step-up-required");
+        }
+    }
+    assert_eq!(world.state(&app).await, before);
+}
+
+async fn s19_a_role_is_no_right_in_a_session_without_a_second_factor(app: TestApp) {
+    let world = World::make(&app).await;
+    let eve = app.register("Eve").await;
+    for role in ["auditor", "operator"] {
+        app.grant(&eve, role).await;
+    }
+    let session = app.sign_in(&eve).await;
+    refused_everywhere(&app, &world, &session.token).await;
+    // That two-factor is on by now does not say that this session passed it.
+    app.enrol_and_confirm(&eve).await;
+    refused_everywhere(&app, &world, &session.token).await;
+}
+
+async fn s19_a_role_that_was_revoked_is_no_right(app: TestApp) {
+    let world = World::make(&app).await;
+    for role in ["auditor", "operator"] {
+        let (eve, two_factor) = app.register_with_two_factor(role).await;
+        app.grant(&eve, role).await;
+        let session = app.sign_in_with(&eve, &two_factor).await;
+        let path = if role == "auditor" { "/v1/audit/export?format=csv" } else { "/v1/users" };
+        app.get(path, &session.token).await.expect(200);
+        app.revoke(&eve, role).await;
+        refused_everywhere(&app, &world, &session.token).await;
+    }
+}
+
+async fn s19_a_role_is_no_right_once_two_factor_is_off(app: TestApp) {
+    let world = World::make(&app).await;
+    let (eve, two_factor, session) = with_role(&app, "operator").await;
+    let proof = app.proof(&eve, &two_factor);
+    app.post(&eve.path("/two-factor/disable"), &app.key, proof).await.expect(204);
+    refused_everywhere(&app, &world, &session.token).await;
+    // On again, but not in this session.
+    app.enrol_and_confirm(&eve).await;
+    refused_everywhere(&app, &world, &session.token).await;
 }
 
 async fn s19_an_api_key_says_nothing_outside_its_header(app: TestApp) {

@@ -30,6 +30,10 @@ mod login_check;
 #[cfg(feature = "postgres")]
 mod nodes;
 mod pages;
+mod pages_account;
+mod pages_auditor;
+mod pages_guard;
+mod pages_login;
 mod paging;
 mod passwords;
 mod program;
@@ -37,6 +41,7 @@ mod races;
 mod readiness;
 mod refuses_to_start;
 mod replay;
+mod roles;
 mod routes;
 mod secrets;
 mod secrets_search;

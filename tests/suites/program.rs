@@ -19,6 +19,8 @@ program_on_both_databases![
     a_reset_person_needs_the_pass_to_enrol,
     a_reset_ends_sessions_and_turns_two_factor_off,
     a_reset_of_somebody_unknown_is_refused,
+    a_role_is_granted_and_revoked_while_the_server_runs,
+    an_unknown_role_is_refused_and_those_there_are_are_listed,
     serve_stops_with_status_0_when_asked_to,
     serve_says_nothing_on_standard_output,
     options_are_environment_variables_too,
@@ -149,6 +151,40 @@ async fn a_reset_of_somebody_unknown_is_refused(place: Arc<Place>) {
     let unknown = crate::routes::UNKNOWN_ID;
     let ran = place.run(&["user", "reset-two-factor", unknown, "--reason", "none"]);
     ran.refuses(&[unknown]);
+}
+
+async fn a_role_is_granted_and_revoked_while_the_server_runs(place: Arc<Place>) {
+    let serving = place.serve();
+    let app = TestApp::of_program(&place, &serving, &place.create_api_key("all", &SCOPES));
+    let ada = app.register("Ada").await;
+    let change = |verb, role| {
+        let ran = place.run(&["user", verb, &ada.id, "--role", role]).exits(0);
+        assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+        assert!(ran.stdout.contains(&ada.id) && ran.stdout.contains(role), "{}", ran.stdout);
+        ran.stdout
+    };
+    assert!(change("grant", "auditor").contains("until two-factor is on"));
+    assert_eq!(app.user(&ada).await["roles"], json!(["auditor"]));
+    let two_factor = app.enrol_and_confirm(&ada).await;
+    assert!(change("grant", "auditor").contains("already"));
+    // Its code was given in the enrolment, and the machine's clock does not wait: the emergency code.
+    let challenge = app.challenge(&ada).await;
+    let signed_in = app.verify_recovery_code(&challenge, &two_factor.recovery_code).await.expect(200);
+    let token = string(&signed_in["session"]["token"]);
+    app.get("/v1/audit/export?format=csv", &token).await.expect(200);
+    assert!(change("revoke", "auditor").contains("no more"));
+    app.get("/v1/audit/export?format=csv", &token).await.refused(403, "forbidden");
+    assert!(change("revoke", "auditor").contains("nothing was changed"));
+}
+
+async fn an_unknown_role_is_refused_and_those_there_are_are_listed(place: Arc<Place>) {
+    place.run(&["migrate"]).exits(0);
+    let unknown = crate::routes::UNKNOWN_ID;
+    place.run(&["user", "grant", unknown, "--role", "admin"]).refuses(&["admin", "auditor", "operator"]);
+    for verb in ["grant", "revoke"] {
+        place.run(&["user", verb, unknown, "--role", "auditor"]).refuses(&[unknown]);
+    }
+    place.run(&["user", "grant", unknown]).exits(2);
 }
 
 async fn serve_stops_with_status_0_when_asked_to(place: Arc<Place>) {

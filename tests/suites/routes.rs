@@ -32,6 +32,8 @@ pub(crate) struct Route {
     /// API keys need all of these.
     pub(crate) scopes: &'static [&'static str],
     pub(crate) sessions: Sessions,
+    /// Whether it is for the owner's proof alone, whatever role somebody else has.
+    pub(crate) owners: bool,
     /// Whether an enrolment token may call it for its own person.
     pub(crate) enrolment_token: bool,
     body: fn(&World) -> Value,
@@ -61,6 +63,13 @@ pub(crate) struct World {
     pub(crate) challenge: String,
     position: String,
     webhook: String,
+}
+
+impl Route {
+    /// Whether a role that stands for these scopes is a right to call it.
+    pub(crate) fn is_for_role(&self, scopes: &[&str]) -> bool {
+        !self.owners && self.scopes.iter().all(|scope| scopes.contains(scope))
+    }
 }
 
 impl World {
@@ -133,7 +142,7 @@ fn route(
     sessions: Sessions,
     body: fn(&World) -> Value,
 ) -> Route {
-    Route { method, path, scopes, sessions, enrolment_token: false, body }
+    Route { method, path, scopes, sessions, owners: false, enrolment_token: false, body }
 }
 
 /// Every route that needs a token.
@@ -158,17 +167,23 @@ fn users() -> Vec<Route> {
         ),
         route(Method::GET, "/v1/users?email=ada@example.com", &["users:read"], Sessions::None, none),
         route(Method::GET, "/v1/users/{user}", &["users:read"], Sessions::Own, none),
-        route(Method::PUT, "/v1/users/{user}/password", &["users:write"], Sessions::Own, |world| {
-            json!({
-                "current_password": world.ada.password,
-                "new_password": "another long passphrase",
+        Route {
+            owners: true,
+            ..route(Method::PUT, "/v1/users/{user}/password", &["users:write"], Sessions::Own, |world| {
+                json!({
+                    "current_password": world.ada.password,
+                    "new_password": "another long passphrase",
+                })
             })
-        }),
+        },
     ]
 }
 
 fn two_factor() -> Vec<Route> {
-    let own = |method, path, body| route(method, path, &["users:write"], Sessions::Own, body);
+    let own = |method, path, body| Route {
+        owners: true,
+        ..route(method, path, &["users:write"], Sessions::Own, body)
+    };
     let own_or_enrolling = |path, body| Route { enrolment_token: true, ..own(Method::POST, path, body) };
     vec![
         own_or_enrolling("/v1/users/{user}/two-factor/enrolments", password),

@@ -145,6 +145,7 @@ const fn reports_of_user(kind: UserEventKind) -> &'static [ReportName] {
         UserEventKind::UserErased => &[Erasures, AdminActions],
         // An application does that for somebody.
         UserEventKind::UserRegistered => &[AdminActions],
+        UserEventKind::RoleGranted | UserEventKind::RoleRevoked => &[AdminActions],
         UserEventKind::PasswordSet
         | UserEventKind::PasswordFailed
         | UserEventKind::EnrolmentDemanded
@@ -294,7 +295,7 @@ mod tests {
         ] {
             assert_eq!(types_of(report), types);
         }
-        assert_eq!(types_of(ReportName::AdminActions).len(), 15);
+        assert_eq!(types_of(ReportName::AdminActions).len(), 17);
         assert!(types_of(ReportName::Integrity).is_empty());
     }
 }

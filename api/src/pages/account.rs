@@ -61,14 +61,16 @@ pub(super) async fn show(
     Ok(response)
 }
 
-/// The pages that somebody has: their account, and the agreements they are superuser of.
+/// The pages that somebody has: their account, the agreements they are superuser of, and what they may see of
+/// the audit trail.
 pub(super) fn rail(visit: &Visit, user: &UserView) -> Rail {
     let path = visit.address.split('?').next().unwrap_or_default();
     let own = ("/account".to_owned(), visit.words.say("account-title"));
     let superuser = user.agreements.iter().filter(|agreement| agreement.role == Role::Superuser);
     let agreements = superuser
         .map(|agreement| (format!("/agreements/{}", agreement.agreement_id), agreement.name.clone()));
-    let links = [own].into_iter().chain(agreements);
+    let trail = ("/audit".to_owned(), visit.words.say("audit-title"));
+    let links = [own].into_iter().chain(agreements).chain([trail]);
     Rail {
         links: links
             .map(|(address, name)| {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::response::Response;
+use countersign_domain::user::InstallationRole;
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::frame::{Page, Rail};
 use super::visit::Visit;
 use crate::problem::ProblemCode;
-use crate::router::{self, Access, EnrolmentAccess, Rule, SessionAccess};
+use crate::router::{self, Access, EnrolmentAccess, RoleAccess, Rule, SessionAccess};
 
 /// The document does not change while the program runs.
 static DOCUMENT: LazyLock<Value> =
@@ -118,11 +119,21 @@ impl Operation<'_> {
     }
 }
 
-fn who(Rule { api_key, session, enrolment_token }: Rule) -> Vec<String> {
+fn who(Rule { scopes, role, session, enrolment_token }: Rule) -> Vec<String> {
     let mut who = Vec::new();
-    if !api_key.is_empty() {
-        let scopes: Vec<&str> = api_key.iter().map(|scope| scope.name()).collect();
-        who.push(format!("API keys with {}", scopes.join(" and ")));
+    if !scopes.is_empty() {
+        let named: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();
+        who.push(format!("API keys with {}", named.join(" and ")));
+        let shown = match role {
+            RoleAccess::Nobody => None,
+            RoleAccess::Reading => Some(""),
+            RoleAccess::FreshSecondFactor => Some(" with a fresh second factor"),
+            RoleAccess::ProofInBody => Some(" with a proof"),
+        };
+        let stands = |role: &InstallationRole| scopes.iter().all(|scope| role.scopes().contains(scope));
+        for role in InstallationRole::ALL.into_iter().filter(stands) {
+            who.extend(shown.map(|shown| format!("{role}s{shown}")));
+        }
     }
     let people = match session {
         SessionAccess::Nobody => None,
@@ -261,5 +272,8 @@ mod tests {
         assert_eq!(find("GET", "/healthz"), "Open to everybody.");
         assert_eq!(find("POST", "/v1/logins"), "For API keys with login.");
         assert_eq!(find("POST", "/v1/webhooks"), "For API keys with audit:read and webhooks:write.");
+        assert_eq!(find("GET", "/v1/audit/export"), "For API keys with audit:read; auditors.");
+        let opening = "For API keys with agreements:write; operators with a fresh second factor.";
+        assert_eq!(find("POST", "/v1/agreements"), opening);
     }
 }

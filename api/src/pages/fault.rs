@@ -71,6 +71,12 @@ fn field_fault(field: &str, words: Words) -> Option<Fault> {
         ("label", "field-label"),
         ("reason", "field-reason"),
         ("deadline", "field-deadline"),
+        ("user", "field-id"),
+        ("agreement", "field-id"),
+        ("type", "field-type"),
+        ("from", "field-day"),
+        ("to", "field-day-to"),
+        ("on", "field-on"),
     ];
     let (name, id) = known.into_iter().find(|(name, _)| *name == field)?;
     Some(Fault::of(name, words.say(id)))

@@ -141,7 +141,7 @@ impl Visit {
         self.request.caller = match (access, session, step) {
             (PageAccess::Anybody, None, _) => Caller::SignInPage,
             (PageAccess::Anybody, Some(token), _) => {
-                let session = auth::session(app, &token, PageAccess::Anybody.of_sessions(), &params).await;
+                let session = auth::session(app, &token, access.of_sessions(), &params).await;
                 session.unwrap_or(Caller::SignInPage)
             }
             (PageAccess::Enrolling, session, Some(token)) => {

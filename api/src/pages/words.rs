@@ -153,6 +153,16 @@ impl Words {
         self.time(at, &self.day(at), None)
     }
 
+    /// An hour in UTC, where the day stands above it.
+    #[must_use]
+    pub(super) fn hour(self, at: Timestamp) -> Markup {
+        let hour = match self.0 {
+            Language::English => at.format("%H:%M"),
+            Language::Danish => at.format("%H.%M"),
+        };
+        self.time(at, &hour.to_string(), None)
+    }
+
     fn time(self, at: Timestamp, shown: &str, told_in_own_zone: Option<&str>) -> Markup {
         let exact = at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
         html! {

@@ -51,23 +51,23 @@ pub struct NewAgreement {
 pub struct AgreementView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: AgreementId,
+    pub(crate) id: AgreementId,
     /// Its number.
-    number: String,
+    pub(crate) number: String,
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// `administrator` or `standard`.
     #[schema(value_type = String)]
-    kind: AgreementKind,
+    pub(crate) kind: AgreementKind,
     /// The agreement that administers it.
     #[schema(value_type = Option<uuid::Uuid>)]
-    administered_by: Option<AgreementId>,
+    pub(crate) administered_by: Option<AgreementId>,
     /// How many open agreements it administers.
-    administers_count: i64,
+    pub(crate) administers_count: i64,
     /// Whether it requires two-factor.
-    enforcement: EnforcementView,
+    pub(crate) enforcement: EnforcementView,
     /// Whether it is closed.
-    closed: bool,
+    pub(crate) closed: bool,
 }
 
 impl AgreementView {
@@ -223,7 +223,8 @@ pub async fn show(State(app): Shared, _: Request, Path(id): OneId) -> Result<Jso
 }
 
 impl App {
-    async fn agreement_view(&self, id: AgreementId) -> Result<AgreementView, Problem> {
+    /// An agreement as it is now.
+    pub(crate) async fn agreement_view(&self, id: AgreementId) -> Result<AgreementView, Problem> {
         let loaded = self.store.load::<Agreement>(id, None).await?;
         AgreementView::of(id, &loaded.state, loaded.facts.administers_count)
     }
@@ -360,7 +361,7 @@ pub async fn link_user(
     let id: AgreementId = path_id(&id, "agreement")?;
     let user_id: UserId = path_id(&user_id, "user")?;
     // A person unknown to the agreement is unknown to its superusers.
-    let may_link_anybody = matches!(request.caller, Caller::ApiKey { .. });
+    let may_link_anybody = request.caller.has_the_scopes();
     let by = request.actor()?;
     let done = app
         .execute_on_agreement(&request, id, Some(user_id.to_string()), Some(user_id), |loaded, at| {

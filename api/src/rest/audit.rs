@@ -74,6 +74,11 @@ pub struct EntryFilter {
 }
 
 impl EntryFilter {
+    /// The same for a single entry; as it is recorded, the question is the same too.
+    pub(crate) fn of_one(self) -> Self {
+        Self { limit: Some(1), ..self }
+    }
+
     /// What is asked for, as it is recorded: without the page and its size.
     fn recorded(&self) -> AuditFilter {
         AuditFilter {
@@ -132,9 +137,9 @@ impl App {
 #[derive(Serialize, ToSchema)]
 pub struct OneEntry {
     #[serde(flatten)]
-    entry: EntryView,
+    pub(crate) entry: EntryView,
     /// The leaf: what a proof of this entry proves, byte for byte.
-    leaf: Option<String>,
+    pub(crate) leaf: Option<String>,
 }
 
 /// Shows one entry of the audit trail.
@@ -147,13 +152,7 @@ pub async fn entry(
     request: Request,
     Path(position): OneId,
 ) -> Result<Json<OneEntry>, Problem> {
-    let (reader, position) = (Reader::of(&request)?, entry_position(&position)?);
-    app.record_audit_read(&request, AuditFilter::of_entry(AuditRoute::Entry, position)).await?;
-    let stored = app.entry_at(position, reader).await?;
-    let leaf = app.ledger.store.leaves(position, position.saturating_add(1)).await?.pop();
-    let leaf = leaf.filter(|_| stored.is_whole_for(reader)).map(|leaf| leaf.leaf);
-    let names = app.names_in(std::slice::from_ref(&stored)).await?;
-    Ok(Json(OneEntry { entry: stored.view(&app, &names, reader), leaf }))
+    Ok(Json(app.audit_entry(&request, entry_position(&position)?).await?))
 }
 
 fn narrow(conditions: &mut Conditions, filter: &EntryFilter) -> Result<(), Problem> {
@@ -199,12 +198,23 @@ pub(crate) fn check_period(from: Option<Timestamp>, to: Option<Timestamp>) -> Re
 const ENTRY: &str = "entry of the audit trail";
 
 /// No ledger has a position that a database cannot hold.
-fn entry_position(text: &str) -> Result<u64, Problem> {
+pub(crate) fn entry_position(text: &str) -> Result<u64, Problem> {
     let position: u64 = path_id(text, ENTRY)?;
     if i64::try_from(position).is_ok() { Ok(position) } else { Err(Problem::not_found(ENTRY)) }
 }
 
 impl App {
+    /// One entry that somebody may see; that they look is recorded.
+    pub(crate) async fn audit_entry(&self, request: &Request, position: u64) -> Result<OneEntry, Problem> {
+        let reader = Reader::of(request)?;
+        self.record_audit_read(request, AuditFilter::of_entry(AuditRoute::Entry, position)).await?;
+        let stored = self.entry_at(position, reader).await?;
+        let leaf = self.ledger.store.leaves(position, position.saturating_add(1)).await?.pop();
+        let leaf = leaf.filter(|_| stored.is_whole_for(reader)).map(|leaf| leaf.leaf);
+        let names = self.names_in(std::slice::from_ref(&stored)).await?;
+        Ok(OneEntry { entry: stored.view(self, &names, reader), leaf })
+    }
+
     /// The entry at a position, if the reader may see it; another is never there.
     async fn entry_at(&self, position: u64, reader: Reader) -> Result<StoredEntry, Problem> {
         let not_found = || Problem::not_found(ENTRY);

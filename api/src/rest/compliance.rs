@@ -40,28 +40,28 @@ const DAYS_MAX: TimeDelta = TimeDelta::days(366);
 pub struct AsOf {
     /// The moment (RFC 3339); what was recorded at it counts. Now, if it is not given.
     #[serde(default, deserialize_with = "crate::time::optional")]
-    as_of: Option<DateTime<Utc>>,
+    pub(crate) as_of: Option<DateTime<Utc>>,
 }
 
 /// What an answer about a moment rests on.
 #[derive(Serialize, ToSchema)]
 pub struct Folded {
     /// The moment.
-    as_of: DateTime<Utc>,
+    pub(crate) as_of: DateTime<Utc>,
     /// What had been recorded by then among so many entries of the ledger, from the first on, was folded.
-    position: u64,
+    pub(crate) position: u64,
 }
 
 /// A person as they were.
 #[derive(Serialize, ToSchema)]
 pub struct UserAsOf {
     #[serde(flatten)]
-    folded: Folded,
+    pub(crate) folded: Folded,
     #[serde(flatten)]
-    user: UserView,
+    pub(crate) user: UserView,
     /// The sessions that had neither ended nor expired. When each was last used is no event, so some may
     /// have been idle for too long.
-    sessions: Vec<SessionAsOf>,
+    pub(crate) sessions: Vec<SessionAsOf>,
 }
 
 /// A session as it was.
@@ -69,31 +69,31 @@ pub struct UserAsOf {
 pub struct SessionAsOf {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: SessionId,
+    pub(crate) id: SessionId,
     /// The agreement that the sign-in was attributed to.
     #[schema(value_type = Option<uuid::Uuid>)]
-    agreement_id: Option<AgreementId>,
+    pub(crate) agreement_id: Option<AgreementId>,
     /// When it began.
-    started_at: DateTime<Utc>,
+    pub(crate) started_at: DateTime<Utc>,
     /// When it was to end at the latest.
-    expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
     /// When the second factor was passed; null for the password alone.
-    second_factor_at: Option<DateTime<Utc>>,
+    pub(crate) second_factor_at: Option<DateTime<Utc>>,
 }
 
 /// An agreement as it was.
 #[derive(Serialize, ToSchema)]
 pub struct AgreementAsOf {
     #[serde(flatten)]
-    folded: Folded,
+    pub(crate) folded: Folded,
     #[serde(flatten)]
-    agreement: AgreementView,
+    pub(crate) agreement: AgreementView,
     /// The open agreement that administered it, with what it required of everybody here.
-    administrator: Option<Box<AdministratorAsOf>>,
+    pub(crate) administrator: Option<Box<AdministratorAsOf>>,
     /// How many people were linked to it.
-    members_count: usize,
+    pub(crate) members_count: usize,
     /// Who of them were superusers.
-    superusers: Vec<MemberAsOf>,
+    pub(crate) superusers: Vec<MemberAsOf>,
 }
 
 /// An administrator agreement as it was.
@@ -101,11 +101,11 @@ pub struct AgreementAsOf {
 pub struct AdministratorAsOf {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: AgreementId,
+    pub(crate) id: AgreementId,
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// Whether it required two-factor.
-    enforcement: super::enforcement::EnforcementView,
+    pub(crate) enforcement: super::enforcement::EnforcementView,
 }
 
 /// Somebody who was linked to an agreement.
@@ -180,14 +180,14 @@ pub async fn agreement(
 }
 
 /// Which days.
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Period {
     /// From this day on (2027-03-01, in UTC); thirty days back if it is not given.
-    from: Option<NaiveDate>,
+    pub(crate) from: Option<NaiveDate>,
     /// Before this day; up to today if it is not given.
-    to: Option<NaiveDate>,
+    pub(crate) to: Option<NaiveDate>,
 }
 
 /// How many people of an agreement had two-factor, day by day.
@@ -195,7 +195,7 @@ pub struct Period {
 pub struct CoverageView {
     /// The days, oldest first. Days before the agreement was opened are left out, and so are days to come;
     /// today is as it is by now.
-    items: Vec<CoverageDayView>,
+    pub(crate) items: Vec<CoverageDayView>,
 }
 
 /// How an agreement was at the end of a day.
@@ -203,19 +203,19 @@ pub struct CoverageView {
 pub struct CoverageDayView {
     /// The day, in UTC.
     #[schema(value_type = String, format = Date)]
-    date: NaiveDate,
+    pub(crate) date: NaiveDate,
     /// How many people were linked to it.
-    members: i64,
+    pub(crate) members: i64,
     /// How many of them had two-factor.
-    with_two_factor: i64,
+    pub(crate) with_two_factor: i64,
     /// How many of the members were superusers.
-    superusers: i64,
+    pub(crate) superusers: i64,
     /// How many of these had two-factor.
-    superusers_with_two_factor: i64,
+    pub(crate) superusers_with_two_factor: i64,
     /// Of how many members the agreement, or the one that administers it, required it.
-    required: i64,
+    pub(crate) required: i64,
     /// How many of these had none, although it was due.
-    overdue: i64,
+    pub(crate) overdue: i64,
 }
 
 /// Shows how many people of an agreement had two-factor, day by day.
@@ -230,40 +230,7 @@ pub async fn coverage(
     Path(id): OneId,
     Params(asked): Params<Period>,
 ) -> Result<Json<CoverageView>, Problem> {
-    let id: AgreementId = path_id(&id, "agreement")?;
-    let now = app.clock.now();
-    let to = asked.to.unwrap_or_else(|| now.date_naive() + TimeDelta::days(1));
-    let from = asked.from.or_else(|| to.checked_sub_signed(TimeDelta::days(30))).unwrap_or(to);
-    if from > to || to - from > DAYS_MAX || [from, to].iter().any(|day| !(1..=9999).contains(&day.year())) {
-        let detail = "from and to must be days such as 2027-03-01, from not after to, and no more than 366 days apart.";
-        return Err(Problem::new(ProblemCode::MalformedRequest, detail));
-    }
-    let loaded = app.store.load::<Agreement>(id, None).await?;
-    loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
-    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-    let filter = AuditFilter {
-        agreement: Some(id),
-        from: asked.from.map(midnight),
-        to: asked.to.map(midnight),
-        ..AuditFilter::of(AuditRoute::Coverage)
-    };
-    app.record_audit_read(&request, filter).await?;
-    if !app.ledger.has_taken_in_everything::<Coverage>().await? {
-        return Err(busy(
-            "Coverage has not taken in every entry of the ledger yet; /metrics says how far it is, /readyz what keeps it.",
-        ));
-    }
-    let days = days(&app.database, id, (from, to), now).await?;
-    let view = |day: CoverageDay| CoverageDayView {
-        date: day.date,
-        members: day.members,
-        with_two_factor: day.with_two_factor,
-        superusers: day.superusers,
-        superusers_with_two_factor: day.superusers_with_two_factor,
-        required: day.required,
-        overdue: day.overdue,
-    };
-    Ok(Json(CoverageView { items: days.into_iter().map(view).collect() }))
+    Ok(Json(app.coverage_of(&request, path_id(&id, "agreement")?, asked).await?))
 }
 
 impl From<Moment> for Folded {
@@ -285,6 +252,49 @@ impl SessionAsOf {
 }
 
 impl App {
+    /// How an agreement fared day by day; that somebody looks is recorded.
+    pub(crate) async fn coverage_of(
+        &self,
+        request: &Request,
+        id: AgreementId,
+        asked: Period,
+    ) -> Result<CoverageView, Problem> {
+        let now = self.clock.now();
+        let to = asked.to.unwrap_or_else(|| now.date_naive() + TimeDelta::days(1));
+        let from = asked.from.or_else(|| to.checked_sub_signed(TimeDelta::days(30))).unwrap_or(to);
+        if from > to || to - from > DAYS_MAX || [from, to].iter().any(|day| !(1..=9999).contains(&day.year()))
+        {
+            let detail = "from and to must be days such as 2027-03-01, from not after to, and no more than 366 days apart.";
+            return Err(Problem::new(ProblemCode::MalformedRequest, detail));
+        }
+        let loaded = self.store.load::<Agreement>(id, None).await?;
+        loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        let filter = AuditFilter {
+            agreement: Some(id),
+            from: asked.from.map(midnight),
+            to: asked.to.map(midnight),
+            ..AuditFilter::of(AuditRoute::Coverage)
+        };
+        self.record_audit_read(request, filter).await?;
+        if !self.ledger.has_taken_in_everything::<Coverage>().await? {
+            return Err(busy(
+                "Coverage has not taken in every entry of the ledger yet; /metrics says how far it is, /readyz what keeps it.",
+            ));
+        }
+        let days = days(&self.database, id, (from, to), now).await?;
+        let view = |day: CoverageDay| CoverageDayView {
+            date: day.date,
+            members: day.members,
+            with_two_factor: day.with_two_factor,
+            superusers: day.superusers,
+            superusers_with_two_factor: day.superusers_with_two_factor,
+            required: day.required,
+            overdue: day.overdue,
+        };
+        Ok(CoverageView { items: days.into_iter().map(view).collect() })
+    }
+
     /// Nobody knows how things will be.
     fn moment_asked(&self, as_of: Option<Timestamp>) -> Result<Timestamp, Problem> {
         let now = self.clock.now();

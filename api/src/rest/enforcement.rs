@@ -29,11 +29,11 @@ const REASON_CHARACTERS_MAX: usize = 500;
 #[derive(Serialize, ToSchema)]
 pub struct ActorView {
     /// `user`, `api_key` or `operator`.
-    kind: String,
+    pub(crate) kind: String,
     /// The user's or the API key's id.
-    id: Option<String>,
+    pub(crate) id: Option<String>,
     /// The API key's name.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 impl From<&Actor> for ActorView {
@@ -46,15 +46,15 @@ impl From<&Actor> for ActorView {
 #[derive(Serialize, ToSchema)]
 pub struct EnforcementView {
     /// Whether it is ticked.
-    enforced: bool,
+    pub(crate) enforced: bool,
     /// Since when it is as it is; null while it was never touched.
-    since: Option<DateTime<Utc>>,
+    pub(crate) since: Option<DateTime<Utc>>,
     /// Who ticked or unticked it.
-    by: Option<ActorView>,
+    pub(crate) by: Option<ActorView>,
     /// Until when enrolment may wait.
-    deadline: Option<DateTime<Utc>>,
+    pub(crate) deadline: Option<DateTime<Utc>>,
     /// Why, for the record.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 impl EnforcementView {
@@ -76,21 +76,21 @@ impl EnforcementView {
 #[serde(deny_unknown_fields)]
 pub struct EnforcementChange {
     /// Whether two-factor is required from now on.
-    enforced: bool,
+    pub(crate) enforced: bool,
     /// Until when enrolment may wait; now if it is not given.
     #[serde(default, deserialize_with = "crate::time::optional")]
-    deadline: Option<DateTime<Utc>>,
+    pub(crate) deadline: Option<DateTime<Utc>>,
     /// Why, for the record; up to 500 characters.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// The password of the superuser who asks.
     #[schema(value_type = Option<String>)]
-    password: Option<Zeroizing<String>>,
+    pub(crate) password: Option<Zeroizing<String>>,
     /// A six-digit code, once their two-factor is on.
     #[schema(value_type = Option<String>)]
-    code: Option<Zeroizing<String>>,
+    pub(crate) code: Option<Zeroizing<String>>,
     /// The emergency code, instead of a six-digit code.
     #[schema(value_type = Option<String>)]
-    recovery_code: Option<Zeroizing<String>>,
+    pub(crate) recovery_code: Option<Zeroizing<String>>,
 }
 
 /// Enforcement as it is now, and whom it reaches.
@@ -98,14 +98,14 @@ pub struct EnforcementChange {
 pub struct EnforcementAnswer {
     /// What it is now.
     #[serde(flatten)]
-    enforcement: EnforcementView,
+    pub(crate) enforcement: EnforcementView,
     /// How many people the agreement and those it administers have, each counted once.
-    affected_users: i64,
+    pub(crate) affected_users: i64,
     /// How many of them have no two-factor.
-    without_two_factor: i64,
+    pub(crate) without_two_factor: i64,
     /// Where an emergency code was the proof: the one that replaces it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    recovery_code: Option<String>,
+    pub(crate) recovery_code: Option<String>,
 }
 
 /// Ticks or unticks enforcement, or moves its deadline. Once this has answered, every later login check on
@@ -122,51 +122,8 @@ pub async fn enforce(
     Path(id): OneId,
     Body(body): Body<EnforcementChange>,
 ) -> Result<Response, Problem> {
-    let id: AgreementId = path_id(&id, "agreement")?;
-    let deadline = body.deadline;
-    if deadline.is_some() && !body.enforced {
-        return Err(Problem::invalid_field("deadline", "A deadline goes with enforcement only."));
-    }
-    let reason = body.reason.as_deref();
-    let reason = reason.map(|reason| one_line_field("reason", reason, REASON_CHARACTERS_MAX));
-    let reason = reason.transpose()?;
-    let proof = ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
-    let recovery_code = match &request.caller {
-        Caller::Session { user_id, .. } => {
-            // What is refused whatever is shown is refused before a code is judged and spent.
-            app.can_be_changed(id).await?;
-            app.prove_presence(&request, *user_id, &proof).await?
-        }
-        Caller::Nobody
-        | Caller::Operator
-        | Caller::SignInPage
-        | Caller::ApiKey { .. }
-        | Caller::Enrolment { .. } => None,
-    };
-    let by = request.actor()?;
-    let changed = async {
-        let done = app
-            .execute_on_agreement(&request, id, None, None, |_, at| {
-                AgreementCommand::ToggleEnforcement(ToggleEnforcement {
-                    enforced: body.enforced,
-                    deadline,
-                    reason: reason.clone(),
-                    by: by.clone(),
-                    at,
-                })
-            })
-            .await?;
-        Ok((done, app.reach(id).await?))
-    };
-    // The proof stands, so the emergency code that replaced it must reach its owner whatever follows.
-    let keep_code = |problem: Problem| match &recovery_code {
-        Some(code) => problem.with_member("recovery_code", code.as_str().into()),
-        None => problem,
-    };
-    let (done, (affected_users, without_two_factor)) = changed.await.map_err(keep_code)?;
-    let enforcement = EnforcementView::of(done.state.enforcement());
-    let answer = EnforcementAnswer { enforcement, affected_users, without_two_factor, recovery_code };
-    Ok(Written { written: done.written, answer: Json(answer) }.into_response())
+    let Written { written, answer } = app.enforce(&request, path_id(&id, "agreement")?, body).await?;
+    Ok(Written { written, answer: Json(answer) }.into_response())
 }
 
 /// How to page through a preview.
@@ -175,22 +132,22 @@ pub async fn enforce(
 #[into_params(parameter_in = Query)]
 pub struct PreviewParams {
     /// So many people at most, 500 at most; 100 if it is not given.
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// Where the page before ended.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// Whom enforcement would reach.
 #[derive(Serialize, ToSchema)]
 pub struct Preview {
     /// How many people the agreement and those it administers have, each counted once.
-    affected_users: i64,
+    pub(crate) affected_users: i64,
     /// How many of them have no two-factor.
-    without_two_factor: i64,
+    pub(crate) without_two_factor: i64,
     /// Who they are, each once, in the order of their ids.
-    users: Vec<PreviewedUser>,
+    pub(crate) users: Vec<PreviewedUser>,
     /// Give this as `cursor` for more of them.
-    next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// A person whom enforcement would reach.
@@ -198,9 +155,9 @@ pub struct Preview {
 pub struct PreviewedUser {
     /// The person.
     #[serde(flatten)]
-    person: Person,
+    pub(crate) person: Person,
     /// Whether two-factor is on.
-    two_factor_enabled: bool,
+    pub(crate) two_factor_enabled: bool,
 }
 
 /// Says whom enforcement would reach, before it is ticked.
@@ -216,21 +173,7 @@ pub async fn preview(
     Path(id): OneId,
     Params(params): Params<PreviewParams>,
 ) -> Result<Json<Preview>, Problem> {
-    let id: AgreementId = path_id(&id, "agreement")?;
-    let loaded = app.store.load::<Agreement>(id, None).await?;
-    loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
-    let limit = page_size(params.limit)?;
-    let (affected_users, without_two_factor) = app.reach(id).await?;
-    let after = params.cursor.unwrap_or_default();
-    let rows =
-        app.database.scan(REACHED_USERS, &[id.to_string().into(), after.into(), (limit + 1).into()]).await?;
-    let mut users = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let two_factor_enabled = row.get("two_factor_enabled")?;
-        users.push(PreviewedUser { person: app.person(row)?, two_factor_enabled });
-    }
-    let next_cursor = next_cursor(&mut users, limit, |user| user.person.user_id.to_string());
-    Ok(Json(Preview { affected_users, without_two_factor, users, next_cursor }))
+    Ok(Json(app.enforcement_preview(path_id(&id, "agreement")?, params).await?))
 }
 
 /// The links of the agreement `$1` and of the open ones that it administers.
@@ -259,6 +202,83 @@ const REACHED_USERS: &str = concat!(
 );
 
 impl App {
+    /// Ticks or unticks enforcement.
+    pub(crate) async fn enforce(
+        &self,
+        request: &Request,
+        id: AgreementId,
+        body: EnforcementChange,
+    ) -> Result<Written<EnforcementAnswer>, Problem> {
+        let deadline = body.deadline;
+        if deadline.is_some() && !body.enforced {
+            return Err(Problem::invalid_field("deadline", "A deadline goes with enforcement only."));
+        }
+        let reason = body.reason.as_deref();
+        let reason = reason.map(|reason| one_line_field("reason", reason, REASON_CHARACTERS_MAX));
+        let reason = reason.transpose()?;
+        let proof = ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
+        let recovery_code = match &request.caller {
+            Caller::Session { user_id, .. } => {
+                // What is refused whatever is shown is refused before a code is judged and spent.
+                self.can_be_changed(id).await?;
+                self.prove_presence(request, *user_id, &proof).await?
+            }
+            Caller::Nobody
+            | Caller::Operator
+            | Caller::SignInPage
+            | Caller::ApiKey { .. }
+            | Caller::Enrolment { .. } => None,
+        };
+        let by = request.actor()?;
+        let changed = async {
+            let done = self
+                .execute_on_agreement(request, id, None, None, |_, at| {
+                    AgreementCommand::ToggleEnforcement(ToggleEnforcement {
+                        enforced: body.enforced,
+                        deadline,
+                        reason: reason.clone(),
+                        by: by.clone(),
+                        at,
+                    })
+                })
+                .await?;
+            Ok((done, self.reach(id).await?))
+        };
+        // The proof stands, so the emergency code that replaced it must reach its owner whatever follows.
+        let keep_code = |problem: Problem| match &recovery_code {
+            Some(code) => problem.with_member("recovery_code", code.as_str().into()),
+            None => problem,
+        };
+        let (done, (affected_users, without_two_factor)) = changed.await.map_err(keep_code)?;
+        let enforcement = EnforcementView::of(done.state.enforcement());
+        let answer = EnforcementAnswer { enforcement, affected_users, without_two_factor, recovery_code };
+        Ok(Written { written: done.written, answer })
+    }
+
+    /// Whom enforcement would reach, a page of them.
+    pub(crate) async fn enforcement_preview(
+        &self,
+        id: AgreementId,
+        params: PreviewParams,
+    ) -> Result<Preview, Problem> {
+        let loaded = self.store.load::<Agreement>(id, None).await?;
+        loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
+        let limit = page_size(params.limit)?;
+        let (affected_users, without_two_factor) = self.reach(id).await?;
+        let after = params.cursor.unwrap_or_default();
+        let rows = self
+            .database
+            .scan(REACHED_USERS, &[id.to_string().into(), after.into(), (limit + 1).into()])
+            .await?;
+        let mut users = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let two_factor_enabled = row.get("two_factor_enabled")?;
+            users.push(PreviewedUser { person: self.person(row)?, two_factor_enabled });
+        }
+        let next_cursor = next_cursor(&mut users, limit, |user| user.person.user_id.to_string());
+        Ok(Preview { affected_users, without_two_factor, users, next_cursor })
+    }
+
     async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {
         let rows = self.database.scan(REACH, &[id.to_string().into()]).await?;
         let row = rows.first().ok_or_else(|| Problem::internal("a count returned no row"))?;

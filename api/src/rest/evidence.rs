@@ -37,6 +37,13 @@ pub struct EvidenceParams {
     format: Format,
 }
 
+impl EvidenceParams {
+    /// The same question, with its answer written so.
+    pub(crate) const fn written_as(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+}
+
 /// How a report is written.
 #[derive(Clone, Copy, Default, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

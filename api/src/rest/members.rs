@@ -13,20 +13,21 @@ use utoipa::ToSchema;
 
 use super::people::Person;
 use super::{OneId, Page, Params, Problems, Shared, next_cursor, page_size, path_id};
+use crate::app::App;
 use crate::problem::Problem;
-use crate::request::{Caller, Request};
+use crate::request::Request;
 
 /// Which members to list.
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct FindMembers {
     /// Only those without two-factor (true), or only those with it (false).
-    without_two_factor: Option<bool>,
+    pub(crate) without_two_factor: Option<bool>,
     /// So many members at most, 500 at most; 100 if it is not given.
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// Where the page before ended.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// A member of an agreement.
@@ -34,16 +35,16 @@ pub struct FindMembers {
 pub struct MemberView {
     /// The person.
     #[serde(flatten)]
-    person: Person,
+    pub(crate) person: Person,
     /// `superuser` or `user`.
     #[schema(value_type = String)]
-    role: Role,
+    pub(crate) role: Role,
     /// Whether two-factor is on.
-    two_factor_enabled: bool,
+    pub(crate) two_factor_enabled: bool,
     /// Since when an agreement requires two-factor of this person; null while none does.
-    required_since: Option<DateTime<Utc>>,
+    pub(crate) required_since: Option<DateTime<Utc>>,
     /// Whether two-factor is due and not on.
-    overdue: bool,
+    pub(crate) overdue: bool,
 }
 
 /// Lists the members of an agreement, in the order of their ids.
@@ -58,47 +59,58 @@ pub async fn list(
     Path(id): OneId,
     Params(params): Params<FindMembers>,
 ) -> Result<Json<Page<MemberView>>, Problem> {
-    let id: AgreementId = path_id(&id, "agreement")?;
-    let loaded = app.store.load::<Agreement>(id, None).await?;
-    loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
-    let limit = page_size(params.limit)?;
-    let with = params.without_two_factor.map(|without| !without);
-    let rows = app
-        .database
-        .scan(
-            MEMBERS,
-            &[
-                id.to_string().into(),
-                params.cursor.unwrap_or_default().into(),
-                (with != Some(false)).into(),
-                (with != Some(true)).into(),
-                (limit + 1).into(),
-            ],
-        )
-        .await?;
-    let now = app.clock.now();
-    let mut items = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let links: String = row.get("links")?;
-        let mut links: Vec<Link> = serde_json::from_str(&links)
-            .map_err(|error| Problem::internal(format!("a link does not read: {error}")))?;
-        // What other agreements require of a member is not for this one's superusers to know.
-        if let Caller::Session { .. } = request.caller {
-            links.retain(|link| link.agreement_id == id);
+    Ok(Json(app.members(&request, path_id(&id, "agreement")?, params).await?))
+}
+
+impl App {
+    /// A page of an agreement's members.
+    pub(crate) async fn members(
+        &self,
+        request: &Request,
+        id: AgreementId,
+        params: FindMembers,
+    ) -> Result<Page<MemberView>, Problem> {
+        let loaded = self.store.load::<Agreement>(id, None).await?;
+        loaded.state.details().ok_or(AgreementRefusal::NotOpened)?;
+        let limit = page_size(params.limit)?;
+        let with = params.without_two_factor.map(|without| !without);
+        let rows = self
+            .database
+            .scan(
+                MEMBERS,
+                &[
+                    id.to_string().into(),
+                    params.cursor.unwrap_or_default().into(),
+                    (with != Some(false)).into(),
+                    (with != Some(true)).into(),
+                    (limit + 1).into(),
+                ],
+            )
+            .await?;
+        let now = self.clock.now();
+        let mut items = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let links: String = row.get("links")?;
+            let mut links: Vec<Link> = serde_json::from_str(&links)
+                .map_err(|error| Problem::internal(format!("a link does not read: {error}")))?;
+            // What other agreements require of a member is not for this one's superusers to know.
+            if !request.caller.has_the_scopes() {
+                links.retain(|link| link.agreement_id == id);
+            }
+            let required_by = required_by(&links);
+            let two_factor_enabled: bool = row.get("two_factor_enabled")?;
+            let due = standing(&required_by, now) == Standing::Due;
+            items.push(MemberView {
+                person: self.person(row)?,
+                role: role(&row.get::<String>("role")?)?,
+                two_factor_enabled,
+                required_since: required_since(&links),
+                overdue: due && !two_factor_enabled,
+            });
         }
-        let required_by = required_by(&links);
-        let two_factor_enabled: bool = row.get("two_factor_enabled")?;
-        let due = standing(&required_by, now) == Standing::Due;
-        items.push(MemberView {
-            person: app.person(row)?,
-            role: role(&row.get::<String>("role")?)?,
-            two_factor_enabled,
-            required_since: required_since(&links),
-            overdue: due && !two_factor_enabled,
-        });
+        let next_cursor = next_cursor(&mut items, limit, |member| member.person.user_id.to_string());
+        Ok(Page { items, next_cursor })
     }
-    let next_cursor = next_cursor(&mut items, limit, |member| member.person.user_id.to_string());
-    Ok(Json(Page { items, next_cursor }))
 }
 
 const MEMBERS: &str = concat!(

@@ -11,7 +11,7 @@ use countersign_domain::ids::{AgreementId, AuthenticatorId, PasswordId, UserId};
 use countersign_domain::sealed::Sealed;
 use countersign_domain::user::command::Register;
 use countersign_domain::user::two_factor::TwoFactor;
-use countersign_domain::user::{Factor, Profile, User, UserCommand, UserRefusal};
+use countersign_domain::user::{Factor, InstallationRole, Profile, User, UserCommand, UserRefusal};
 use countersign_projections::login_check::{Link, required_by};
 use countersign_projections::table::{Change, EMAIL_CLAIMS};
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,9 @@ pub struct UserView {
     pub(crate) required_by: Vec<RequirementView>,
     /// The agreements that the person is linked to.
     pub(crate) agreements: Vec<LinkedAgreement>,
+    /// What the person may do in the whole installation: `auditor`, `operator`.
+    #[schema(value_type = Vec<String>)]
+    pub(crate) roles: Vec<InstallationRole>,
     /// Until when codes are locked, if they are.
     pub(crate) locked_until: Option<DateTime<Utc>>,
 }
@@ -319,6 +322,7 @@ impl UserView {
             two_factor: TwoFactorView::of(two_factor, opener)?,
             required_by: required_by(links).into_iter().map(RequirementView::from).collect(),
             agreements: agreements.collect(),
+            roles: user.roles().to_vec(),
             locked_until: two_factor.failures(Factor::Totp).locked_at(at),
         })
     }

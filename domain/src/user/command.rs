@@ -7,6 +7,7 @@ use crate::user::enrolment::{ConfirmEnrolment, StartEnrolment};
 use crate::user::erasure::EraseUser;
 use crate::user::password::{ChangePassword, SetFirstPassword};
 use crate::user::proof::{ProvePresence, RecordPasswordFailure};
+use crate::user::role::{GrantRole, RevokeRole};
 use crate::user::session::EndSessions;
 use crate::user::sign_in::{OpenChallenge, SignIn, VerifySecondFactor};
 use crate::user::two_factor::{
@@ -34,6 +35,8 @@ pub enum UserCommand {
     DisableTwoFactor(DisableTwoFactor),
     ResetTwoFactor(ResetTwoFactor),
     EndSessions(EndSessions),
+    GrantRole(GrantRole),
+    RevokeRole(RevokeRole),
     Erase(EraseUser),
 }
 
@@ -75,6 +78,8 @@ impl User {
             UserCommand::DisableTwoFactor(command) => self.disable_two_factor(&command),
             UserCommand::ResetTwoFactor(command) => self.reset_two_factor(&command),
             UserCommand::EndSessions(command) => self.end_sessions_as_told(&command),
+            UserCommand::GrantRole(command) => self.grant_role(&command),
+            UserCommand::RevokeRole(command) => self.revoke_role(&command),
             UserCommand::Erase(command) => self.erase(&command),
         }
     }

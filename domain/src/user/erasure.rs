@@ -85,6 +85,7 @@ mod tests {
             session_started(1, 100, Some(at_minute(100))),
             UserEvent::PasswordFailed { unrecorded: 0, at: at_minute(100) },
             failed_code(crate::user::FailureReason::Wrong, 100),
+            UserEvent::RoleGranted { role: crate::user::InstallationRole::Operator, at: at_minute(100) },
         ];
         enrolled_user().into_iter().chain(more).collect()
     }

@@ -7,6 +7,7 @@ use crate::Timestamp;
 use crate::ids::{AgreementId, AuthenticatorId, EnrolmentId, PasswordId, RecoveryCodeId, SessionId, UserId};
 use crate::sealed::{Sealed, TokenDigest};
 use crate::user::enrolment::Starter;
+use crate::user::role::InstallationRole;
 
 /// What can happen to a user. Secrets live in the vault; events name them by id.
 #[derive(
@@ -111,6 +112,10 @@ pub enum UserEvent {
     },
     /// A session ended.
     SessionEnded { session_id: SessionId, reason: SessionEndReason, at: Timestamp },
+    /// The person got a role in the installation.
+    RoleGranted { role: InstallationRole, at: Timestamp },
+    /// The person has a role no more.
+    RoleRevoked { role: InstallationRole, at: Timestamp },
     /// The person was erased. Their data key is gone, and with it whatever was sealed under it.
     UserErased { at: Timestamp },
 }
@@ -215,6 +220,8 @@ impl UserEvent {
             | Self::LoginSucceeded { at, .. }
             | Self::SessionStarted { at, .. }
             | Self::SessionEnded { at, .. }
+            | Self::RoleGranted { at, .. }
+            | Self::RoleRevoked { at, .. }
             | Self::UserErased { at } => *at,
         }
     }
@@ -247,6 +254,8 @@ impl UserEventKind {
             | Self::LoginSucceeded
             | Self::SessionStarted
             | Self::SessionEnded
+            | Self::RoleGranted
+            | Self::RoleRevoked
             | Self::UserErased => &[],
         }
     }
@@ -276,6 +285,8 @@ impl UserEventKind {
             | Self::AuthenticatorRemoved
             | Self::TwoFactorDisabled
             | Self::SessionEnded
+            | Self::RoleGranted
+            | Self::RoleRevoked
             | Self::UserErased => &[],
         }
     }
@@ -308,6 +319,8 @@ impl UserEventKind {
             | Self::LoginSucceeded
             | Self::SessionStarted
             | Self::SessionEnded
+            | Self::RoleGranted
+            | Self::RoleRevoked
             | Self::UserErased => false,
         }
     }

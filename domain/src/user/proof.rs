@@ -106,6 +106,12 @@ impl User {
     #[must_use]
     pub fn passed_second_factor_recently(&self, asker: Asker, at: Timestamp) -> bool {
         let Asker::Session(session_id) = asker else { return false };
+        self.second_factor_is_fresh_in(session_id, at)
+    }
+
+    /// Whether a session passed the second factor so lately that it stands for a proof.
+    #[must_use]
+    pub fn second_factor_is_fresh_in(&self, session_id: SessionId, at: Timestamp) -> bool {
         self.two_factor.is_enabled()
             && self
                 .sessions

@@ -9,6 +9,7 @@ use super::erasure::EraseUser;
 use super::judging::{CodeMatch, Shown};
 use super::password::ChangePassword;
 use super::proof::{PasswordShown, Proof, ProvePresence, RecordPasswordFailure};
+use super::role::{GrantRole, RevokeRole};
 use super::sign_in::{SignIn, SignInAttempt, VerifySecondFactor};
 use super::two_factor::{DisableTwoFactor, IssueRecoveryCode, RemoveAuthenticator, ResetTwoFactor};
 use super::*;
@@ -33,6 +34,8 @@ enum Step {
     Remove { shown: Guess, first: bool },
     ChangePassword { shown: Guess },
     Reset,
+    Grant(InstallationRole),
+    Revoke(InstallationRole),
     Wait { minutes: i64 },
 }
 
@@ -75,6 +78,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<bool>().prop_map(|right| Step::Confirm { right }),
         1 => Just(Step::WrongPassword),
         1 => rare(),
+        1 => role().prop_map(Step::Grant),
+        1 => role().prop_map(Step::Revoke),
         1 => (0_i64..40).prop_map(|minutes| Step::Wait { minutes }),
     ];
     prop::collection::vec(step, 0..120)
@@ -87,6 +92,10 @@ fn rare() -> impl Strategy<Value = Step> {
         guesses().prop_map(|shown| Step::ChangePassword { shown }),
         Just(Step::Reset),
     ]
+}
+
+fn role() -> impl Strategy<Value = InstallationRole> {
+    prop::sample::select(&InstallationRole::ALL[..])
 }
 
 fn required() -> impl Strategy<Value = Required> {
@@ -245,6 +254,8 @@ impl History {
                 reason: sealed("phone and emergency code lost"),
                 at,
             }),
+            Step::Grant(role) => UserCommand::GrantRole(GrantRole { role: *role, at }),
+            Step::Revoke(role) => UserCommand::RevokeRole(RevokeRole { role: *role, at }),
             Step::Wait { minutes } => {
                 self.at += chrono::TimeDelta::minutes(*minutes);
                 return None;

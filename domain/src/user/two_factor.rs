@@ -146,7 +146,9 @@ impl TwoFactor {
             | UserEvent::LoginChallenged { .. }
             | UserEvent::LoginSucceeded { .. }
             | UserEvent::SessionStarted { .. }
-            | UserEvent::SessionEnded { .. } => {}
+            | UserEvent::SessionEnded { .. }
+            | UserEvent::RoleGranted { .. }
+            | UserEvent::RoleRevoked { .. } => {}
         }
     }
 

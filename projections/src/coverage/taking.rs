@@ -39,7 +39,9 @@ pub(crate) const fn two_factor_after(kind: UserEventKind) -> Option<bool> {
         | UserEventKind::LoginChallenged
         | UserEventKind::LoginSucceeded
         | UserEventKind::SessionStarted
-        | UserEventKind::SessionEnded => None,
+        | UserEventKind::SessionEnded
+        | UserEventKind::RoleGranted
+        | UserEventKind::RoleRevoked => None,
     }
 }
 

@@ -52,6 +52,12 @@ pub struct EntryView {
     pub(crate) summary: String,
     /// What the event says.
     pub(crate) data: Value,
+    /// How the user is called: it stands in the sentence, which pages make a link there.
+    #[serde(skip)]
+    pub(crate) person: Option<String>,
+    /// How the agreement is called.
+    #[serde(skip)]
+    pub(crate) agreement: Option<String>,
 }
 
 /// Who did something.
@@ -229,6 +235,8 @@ impl StoredEntry {
             request_id,
             summary,
             data,
+            person,
+            agreement,
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::entry_position;
 use super::query::Reader;
+use crate::app::App;
 use crate::problem::refusals::busy;
 use crate::problem::{Problem, ProblemCode};
 use crate::request::Request;
@@ -49,10 +50,45 @@ pub async fn proof(State(app): Shared, request: Request, Path(position): OneId) 
     let (reader, index) = (Reader::of(&request)?, entry_position(&position)?);
     app.record_audit_read(&request, AuditFilter::of_entry(AuditRoute::Proof, index)).await?;
     app.entry_at(index, reader).await?;
-    let signed = app.ledger.checkpoint_over(index).await?;
-    let (note, checkpoint) = signed.ok_or_else(|| busy("That entry is not signed yet."))?;
-    let hashes = app.ledger.store.inclusion(index, checkpoint.size).await?;
-    Ok(plain(Receipt { extra: None, index, hashes, checkpoint: note }.to_string()))
+    let receipt = app.receipt(index).await?.ok_or_else(|| busy("That entry is not signed yet."))?;
+    Ok(plain(receipt.to_string()))
+}
+
+impl App {
+    /// The proof that an entry is in the ledger; none while it is not signed, for which it waits a while.
+    pub(crate) async fn receipt(&self, index: u64) -> Result<Option<Receipt>, Problem> {
+        let Some((note, checkpoint)) = self.ledger.checkpoint_over(index).await? else { return Ok(None) };
+        let hashes = self.ledger.store.inclusion(index, checkpoint.size).await?;
+        Ok(Some(Receipt { extra: None, index, hashes, checkpoint: note }))
+    }
+
+    /// Checks such a proof as a stranger would: the signature, and the way from the leaf to the root.
+    pub(crate) async fn verified_in(&self, index: u64) -> Result<Included, Problem> {
+        let Some(receipt) = self.receipt(index).await? else { return Ok(Included::NotYet) };
+        let leaves = self.ledger.store.leaves(index, index.saturating_add(1)).await?;
+        let leaf = leaves.first().ok_or_else(|| Problem::internal("an entry has no leaf"))?;
+        match receipt.verify(self.ledger.verifier(), leaf.leaf.as_bytes()) {
+            Ok(checkpoint) => Ok(Included::Verified { size: checkpoint.size }),
+            Err(error) => {
+                tracing::error!(position = index, %error, "an entry is not proved by the ledger");
+                Ok(Included::NotProved)
+            }
+        }
+    }
+}
+
+/// Whether an entry was found in the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Included {
+    /// Its proof was checked against the checkpoint of this size.
+    Verified {
+        /// How many entries were signed.
+        size: u64,
+    },
+    /// No checkpoint covers it yet.
+    NotYet,
+    /// A checkpoint covers it, and its proof does not verify.
+    NotProved,
 }
 
 /// Two sizes of the ledger.

@@ -11,7 +11,7 @@ use countersign_projections::table::Value;
 use strum::IntoEnumIterator;
 
 use crate::problem::Problem;
-use crate::request::{Caller, Request, forbidden};
+use crate::request::{Caller, Request, Right, forbidden};
 
 /// Who reads, and so whose addresses and names are opened.
 #[derive(Clone, Copy)]
@@ -25,8 +25,8 @@ pub(crate) enum Reader {
 impl Reader {
     pub(super) fn of(request: &Request) -> Result<Self, Problem> {
         match &request.caller {
-            Caller::ApiKey { .. } => Ok(Self::Auditor),
-            Caller::Session { user_id, .. } => Ok(Self::Person(*user_id)),
+            Caller::ApiKey { .. } | Caller::Session { right: Right::Role, .. } => Ok(Self::Auditor),
+            Caller::Session { user_id, right: Right::Own, .. } => Ok(Self::Person(*user_id)),
             Caller::Nobody | Caller::Operator | Caller::SignInPage | Caller::Enrolment { .. } => {
                 Err(forbidden())
             }

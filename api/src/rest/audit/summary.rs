@@ -84,6 +84,8 @@ fn of_user(kind: UserEventKind, named: &Named<'_>) -> String {
         UserEventKind::LoginSucceeded => format!("{person} signed in"),
         UserEventKind::SessionStarted => format!("Session of {person} began"),
         UserEventKind::SessionEnded => format!("Session of {person} ended"),
+        UserEventKind::RoleGranted => format!("Role {} granted to {person} by {by}", text("role")),
+        UserEventKind::RoleRevoked => format!("Role {} of {person} revoked by {by}", text("role")),
         UserEventKind::UserErased => format!("A person was erased by {by}"),
     }
 }

@@ -14,6 +14,7 @@ struct Counts {
     ended_enrolments: usize,
     authenticators: usize,
     password_failures: usize,
+    roles: usize,
 }
 
 /// The bounds, written out: a limit that is raised is raised here too, knowingly.
@@ -25,6 +26,7 @@ const MAX: Counts = Counts {
     ended_enrolments: 32,
     authenticators: 10,
     password_failures: 20,
+    roles: 2,
 };
 
 impl Counts {
@@ -37,6 +39,7 @@ impl Counts {
             ended_enrolments: user.ended_enrolments.len(),
             authenticators: user.two_factor.authenticators.len(),
             password_failures: user.password_failures.len(),
+            roles: user.roles.len(),
         }
     }
 
@@ -48,6 +51,7 @@ impl Counts {
             && self.ended_enrolments <= max.ended_enrolments
             && self.authenticators <= max.authenticators
             && self.password_failures <= max.password_failures
+            && self.roles <= max.roles
     }
 }
 
@@ -104,6 +108,7 @@ fn the_histories_start_just_below_every_bound() {
         ended_enrolments: 31,
         authenticators: 0,
         password_failures: 19,
+        roles: 0,
     };
     assert_eq!(Counts::of(&CROWDED_WITHOUT_TWO_FACTOR.user), without);
     let with = Counts { challenges: 30, enrolment_tokens: 0, authenticators: 9, ..without };
@@ -127,6 +132,7 @@ fn crowding_steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0_i64..3).prop_map(|minutes| Step::Wait { minutes }),
         1 => shown().prop_map(|shown| Step::Disable { shown, enforced: false }),
         1 => rare(),
+        2 => role().prop_map(Step::Grant),
     ];
     prop::collection::vec(step, 0..120)
 }

@@ -105,6 +105,8 @@ const fn of_user(kind: UserEventKind) -> Meaning<'static> {
         // The sign-in before it is the logon: it must not count twice.
         UserEventKind::SessionStarted => Authentication.other("Session Start"),
         UserEventKind::SessionEnded => Authentication.does(2, "Logoff"),
+        UserEventKind::RoleGranted => AccountChange.other("Role Grant").at(Medium),
+        UserEventKind::RoleRevoked => AccountChange.other("Role Revocation").at(Low),
         UserEventKind::UserErased => AccountChange.does(6, "Delete").at(Medium),
     }
 }

@@ -36,6 +36,8 @@ fn sign_in() -> EntryView {
         request_id: "r-1".to_owned(),
         summary: "Kari \"K\" Nordmann signed in".to_owned(),
         data: json!({"agreement_id": AGREEMENT, "at": "2026-03-01T08:00:00.123456Z", "method": "totp"}),
+        person: None,
+        agreement: None,
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) fn factors(kind: EventKind, data: &Value) -> (Option<bool>, &'static 
         | UserEventKind::TwoFactorDisabled
         | UserEventKind::TwoFactorReset
         | UserEventKind::SessionEnded
+        | UserEventKind::RoleGranted
+        | UserEventKind::RoleRevoked
         | UserEventKind::UserErased => (None, &[]),
     }
 }

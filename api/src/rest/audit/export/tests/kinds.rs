@@ -71,6 +71,8 @@ fn the_numbers_are_those_of_the_schema() {
         ("UserRegistered", 300_101),
         ("PasswordSet", 300_103),
         ("UserErased", 300_106),
+        ("RoleGranted", 300_199),
+        ("RoleRevoked", 300_199),
         ("SecondFactorLocked", 300_109),
         ("AuthenticatorAdded", 300_110),
         ("TwoFactorEnabled", 300_110),

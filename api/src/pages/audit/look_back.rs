@@ -1,0 +1,178 @@
+//! A person or an agreement as they were at the end of a day.
+
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
+use countersign_domain::Timestamp;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use crate::pages::account::{self, reasons};
+use crate::pages::fault::Fault;
+use crate::pages::form::{self, Field, Kind};
+use crate::pages::frame::Page;
+use crate::pages::visit::Visit;
+use crate::problem::{Problem, ProblemCode};
+use crate::rest::compliance::{self, AgreementAsOf, AsOf, UserAsOf};
+use crate::rest::enforcement::EnforcementView;
+use crate::rest::{Params, Shared};
+
+/// Of whom or of what, and when.
+#[derive(Default, Deserialize)]
+pub(in crate::pages) struct Asked {
+    user: Option<String>,
+    agreement: Option<String>,
+    on: Option<String>,
+}
+
+/// The page.
+pub(in crate::pages) async fn show(
+    State(app): Shared,
+    visit: Visit,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let rail = account::rail(&visit, &app.user_view(visit.user_id()?).await?);
+    let title = visit.words.say("look-back-title");
+    let page = |found: &Markup, fault: Option<&Fault>| {
+        let body = html! {
+            (form::summary(visit.words, fault))
+            h1 { (title) }
+            p { (visit.words.say("look-back-text")) }
+            (asked.form(&visit, fault))
+            (found)
+            p { a href="/audit" { (visit.words.say("back-to-trail")) } }
+        };
+        Page::wide(title.clone(), rail, body)
+    };
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let found = async {
+        let as_of = asked.moment(app.clock.now())?;
+        let as_of = || Params(AsOf { as_of });
+        if let Some(id) = given(&asked.user) {
+            let was = compliance::user(State(app.clone()), visit.request.clone(), Path(id), as_of()).await;
+            return was.map(|was| user(&visit, &was.0));
+        }
+        if let Some(id) = given(&asked.agreement) {
+            let was =
+                compliance::agreement(State(app.clone()), visit.request.clone(), Path(id), as_of()).await;
+            return was.map(|was| agreement(&visit, &was.0));
+        }
+        Ok(html! {})
+    };
+    Ok(match found.await {
+        Ok(found) => visit.show(&page(&found, None)),
+        Err(problem) if problem.code() == ProblemCode::NotFound => {
+            let field = if given(&asked.user).is_some() { "user" } else { "agreement" };
+            let fault = Fault::of(field, visit.words.say("not-there-then"));
+            visit.answer_to(problem, |_| visit.render(&page(&html! {}, Some(&fault))))
+        }
+        Err(problem) => visit.again(problem, |fault| visit.render(&page(&html! {}, Some(fault)))),
+    })
+}
+
+impl Asked {
+    /// The last moment of the day; now, where that is still to come.
+    fn moment(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        let Some(on) = self.on.as_deref().filter(|on| !on.trim().is_empty()) else { return Ok(None) };
+        let wrong = || Problem::invalid_field("on", "It must be a day that has come.");
+        let day: NaiveDate = on.trim().parse().map_err(|_| wrong())?;
+        if day > now.date_naive() {
+            return Err(wrong());
+        }
+        let next = day.checked_add_days(Days::new(1)).ok_or_else(wrong)?;
+        Ok(Some((next.and_time(NaiveTime::MIN).and_utc() - TimeDelta::microseconds(1)).min(now)))
+    }
+
+    fn form(&self, visit: &Visit, fault: Option<&Fault>) -> Markup {
+        let field = |name, label: &str, kind, value: &Option<String>| {
+            let value = value.as_deref().unwrap_or_default();
+            Field { name, label: visit.words.say(label), hint: None, kind, value, fault }.markup()
+        };
+        html! {
+            form method="get" action="/audit/look-back" {
+                (field("user", "user-id", Kind::Text, &self.user))
+                (field("agreement", "agreement-id", Kind::Text, &self.agreement))
+                (field("on", "look-back-day", Kind::Date, &self.on))
+                button type="submit" { (visit.words.say("look-back")) }
+            }
+        }
+    }
+}
+
+fn user(visit: &Visit, was: &UserAsOf) -> Markup {
+    let words = visit.words;
+    let UserAsOf { folded, user, sessions } = was;
+    let two_factor = &user.two_factor;
+    html! {
+        section aria-labelledby="was" {
+            h2 #was { (user.display_name) }
+            (ground(visit, folded.as_of, folded.position))
+            dl.facts {
+                dt { (words.say("email")) } dd { (user.email) }
+                dt { (words.say("two-factor")) }
+                dd {
+                    @match two_factor.enabled_at {
+                        Some(since) => { (words.say("two-factor-on")) " " (words.say("since")) " " (words.moment(since)) },
+                        None => { (words.say("two-factor-off")) },
+                    }
+                }
+                dt { (words.say("authenticators")) }
+                dd {
+                    @if two_factor.authenticators.is_empty() { (words.say("none")) }
+                    @for authenticator in &two_factor.authenticators {
+                        div { (authenticator.label) ", " (words.say("added")) " " (words.date(authenticator.added_at)) }
+                    }
+                }
+                dt { (words.say("emergency-code")) }
+                dd { (words.number(i64::from(two_factor.recovery_codes_left))) }
+                dt { (words.say("sessions")) } dd { (words.number(i64::try_from(sessions.len()).unwrap_or(i64::MAX))) }
+                dt { (words.say("linked-to")) }
+                dd {
+                    @if user.agreements.is_empty() { (words.say("none")) }
+                    @for agreement in &user.agreements { div { (agreement.name) " (" (agreement.role.name()) ")" } }
+                }
+            }
+            (reasons(visit, &user.required_by))
+        }
+    }
+}
+
+fn agreement(visit: &Visit, was: &AgreementAsOf) -> Markup {
+    let words = visit.words;
+    let count = |count: usize| words.number(i64::try_from(count).unwrap_or(i64::MAX));
+    html! {
+        section aria-labelledby="was" {
+            h2 #was { (was.agreement.name) }
+            (ground(visit, was.folded.as_of, was.folded.position))
+            dl.facts {
+                dt { (words.say("agreement-number")) } dd { (was.agreement.number) }
+                dt { (words.say("members")) } dd { (count(was.members_count)) }
+                dt { (words.say("superusers-then")) } dd { (count(was.superusers.len())) }
+                dt { (words.say("enforcement-then")) } dd { (enforcement(visit, &was.agreement.enforcement)) }
+                @if let Some(administrator) = &was.administrator {
+                    dt { (words.say_with("enforcement-through", [("name", administrator.name.as_str().into())])) }
+                    dd { (enforcement(visit, &administrator.enforcement)) }
+                }
+            }
+        }
+    }
+}
+
+fn enforcement(visit: &Visit, EnforcementView { enforced, since, .. }: &EnforcementView) -> Markup {
+    let words = visit.words;
+    html! {
+        @if *enforced { (words.say("two-factor-on")) } @else { (words.say("two-factor-off")) }
+        @if let Some(since) = since { " " (words.say("since")) " " (words.moment(*since)) }
+    }
+}
+
+/// What the answer rests on.
+fn ground(visit: &Visit, as_of: Timestamp, position: u64) -> Markup {
+    let entries = visit.words.number(i64::try_from(position).unwrap_or(i64::MAX));
+    html! {
+        p.hint {
+            (visit.words.moment(as_of)) ". "
+            (visit.words.say_with("look-back-ground", [("entries", entries.into())]))
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Tables, which may be wider than a narrow page: each scrolls in a box of its own, by keyboard too.
+
+use maud::{Markup, html};
+
+/// A table of this name with these heads.
+pub(super) fn table(name: &str, heads: &[String], rows: &Markup) -> Markup {
+    html! {
+        div.wide role="region" aria-label=(name) tabindex="0" {
+            table {
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
