@@ -39,9 +39,13 @@ fn codes(secret: &str, from: DateTime<Utc>, further_steps: u32) -> Vec<String> {
 /// What a phone's camera reads from a `data:image/png;base64,…` picture.
 pub fn read_qr(data_uri: &str) -> String {
     let encoded = data_uri.strip_prefix("data:image/png;base64,").expect("a PNG data URI");
-    let png = STANDARD.decode(encoded).expect("base64");
+    read_qr_png(&STANDARD.decode(encoded).expect("base64"))
+}
+
+/// What a phone's camera reads from a picture.
+pub fn read_qr_png(png: &[u8]) -> String {
     let mut file = tempfile::Builder::new().suffix(".png").tempfile().expect("a file for the QR code");
-    file.write_all(&png).expect("the QR code is written");
+    file.write_all(png).expect("the QR code is written");
     let output = Command::new("zbarimg")
         .args(["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable"])
         .arg(file.path())

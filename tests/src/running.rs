@@ -31,6 +31,17 @@ macro_rules! on_postgresql {
     };
 }
 
+/// Names the tests of a file that look at pages in a browser: on SQLite, since pages do not know
+/// which database it is.
+#[macro_export]
+macro_rules! in_a_browser {
+    ($($name:ident),+ $(,)?) => {
+        mod in_a_browser {
+            $(#[test] fn $name() { $crate::run_with_app($crate::Database::Sqlite, super::$name); })+
+        }
+    };
+}
+
 /// Like [`on_both_databases!`], for tests that start the built program themselves.
 #[macro_export]
 macro_rules! program_on_both_databases {

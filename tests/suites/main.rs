@@ -29,6 +29,7 @@ mod lock;
 mod login_check;
 #[cfg(feature = "postgres")]
 mod nodes;
+mod pages;
 mod pages_account;
 mod pages_agreement;
 mod pages_auditor;
