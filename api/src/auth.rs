@@ -202,7 +202,7 @@ fn role_counts(
     if rule.scopes.is_empty() || !rule.scopes.iter().all(stands_for) || is_own_account(loaded, rule, params) {
         return Ok(false);
     }
-    match rule.role {
+    match rule.by_role {
         RoleAccess::Nobody => Ok(false),
         RoleAccess::Reading | RoleAccess::ProofInBody => Ok(true),
         RoleAccess::FreshSecondFactor => {

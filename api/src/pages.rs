@@ -62,14 +62,14 @@ impl PageAccess {
 /// Whoever is signed in, for what is theirs.
 const OWN: Rule = Rule {
     scopes: &[],
-    role: RoleAccess::Nobody,
+    by_role: RoleAccess::Nobody,
     session: SessionAccess::Anybody,
     enrolment_token: EnrolmentAccess::Nobody,
 };
 
 /// Whoever has these scopes by a role, and these persons.
 const fn reading(scopes: &'static [Scope], session: SessionAccess) -> Rule {
-    Rule { scopes, role: RoleAccess::Reading, session, enrolment_token: EnrolmentAccess::Nobody }
+    Rule { scopes, by_role: RoleAccess::Reading, session, enrolment_token: EnrolmentAccess::Nobody }
 }
 
 type Handlers = MethodRouter<Arc<App>>;
@@ -80,7 +80,7 @@ fn pages() -> Vec<(&'static str, PageAccess, Handlers)> {
     let mine = SignedIn(OWN);
     let of_agreement = SignedIn(reading(&[Scope::AgreementsRead], SessionAccess::Superuser));
     let enforcing = Rule {
-        role: RoleAccess::ProofInBody,
+        by_role: RoleAccess::ProofInBody,
         ..reading(&[Scope::AgreementsWrite], SessionAccess::Superuser)
     };
     let trail = SignedIn(reading(&[Scope::AuditRead], SessionAccess::Anybody));

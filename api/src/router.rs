@@ -270,9 +270,9 @@ mod tests {
         for route in ROUTES {
             let Access::Only(rule) = route.access else { continue };
             if route.path.contains("/two-factor/") || route.path.ends_with("/password") {
-                assert_eq!(rule.role, RoleAccess::Nobody, "{} is the owner's", route.path);
+                assert_eq!(rule.by_role, RoleAccess::Nobody, "{} is the owner's", route.path);
             }
-            if rule.role == RoleAccess::Reading {
+            if rule.by_role == RoleAccess::Reading {
                 assert_eq!(route.method, "GET", "{} changes something", route.path);
             }
         }

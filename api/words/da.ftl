@@ -306,6 +306,7 @@ look-back = Se tilbage
 look-back-ground = Foldet af det, der var optegnet til da, blandt registerets første { $entries } optegnelser.
 none = Ingen
 linked-to = Aftaler
+sessions-then = Sessioner
 superusers-then = Superbrugere
 enforcement-then = Totrinsbekræftelse krævet
 enforcement-through = Totrinsbekræftelse krævet af { $name }

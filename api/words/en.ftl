@@ -306,6 +306,7 @@ look-back = Look back
 look-back-ground = Folded from what had been recorded by then, among the first { $entries } entries of the ledger.
 none = None
 linked-to = Agreements
+sessions-then = Sessions
 superusers-then = Superusers
 enforcement-then = Two-factor required
 enforcement-through = Two-factor required by { $name }

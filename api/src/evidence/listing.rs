@@ -143,9 +143,10 @@ const fn reports_of_user(kind: UserEventKind) -> &'static [ReportName] {
         | UserEventKind::SecondFactorRefused
         | UserEventKind::AuthenticatorDisabled => &[Lockouts],
         UserEventKind::UserErased => &[Erasures, AdminActions],
-        // An application does that for somebody.
-        UserEventKind::UserRegistered => &[AdminActions],
-        UserEventKind::RoleGranted | UserEventKind::RoleRevoked => &[AdminActions],
+        // An application or an operator does that for somebody.
+        UserEventKind::UserRegistered | UserEventKind::RoleGranted | UserEventKind::RoleRevoked => {
+            &[AdminActions]
+        }
         UserEventKind::PasswordSet
         | UserEventKind::PasswordFailed
         | UserEventKind::EnrolmentDemanded

@@ -119,7 +119,7 @@ impl Operation<'_> {
     }
 }
 
-fn who(Rule { scopes, role, session, enrolment_token }: Rule) -> Vec<String> {
+fn who(Rule { scopes, by_role: role, session, enrolment_token }: Rule) -> Vec<String> {
     let mut who = Vec::new();
     if !scopes.is_empty() {
         let named: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();

@@ -29,7 +29,7 @@ pub struct Rule {
     /// has it by that where there are none.
     pub scopes: &'static [Scope],
     /// Persons whose roles stand for the scopes.
-    pub role: RoleAccess,
+    pub by_role: RoleAccess,
     /// Persons, in a session.
     pub session: SessionAccess,
     /// The person of an enrolment token, for their own account.
@@ -87,11 +87,11 @@ pub(super) const fn only(
     scopes: &'static [Scope],
     session: SessionAccess,
 ) -> Route {
-    let role = match method.as_bytes() {
+    let by_role = match method.as_bytes() {
         b"GET" => RoleAccess::Reading,
         _ => RoleAccess::FreshSecondFactor,
     };
-    let rule = Rule { scopes, role, session, enrolment_token: EnrolmentAccess::Nobody };
+    let rule = Rule { scopes, by_role, session, enrolment_token: EnrolmentAccess::Nobody };
     Route { method, path, access: Access::Only(rule) }
 }
 
@@ -107,7 +107,7 @@ pub(super) const fn enrolling(
     enrolment_token: EnrolmentAccess,
 ) -> Route {
     let (scopes, session) = (&[Scope::UsersWrite], SessionAccess::Oneself);
-    let rule = Rule { scopes, role: RoleAccess::Nobody, session, enrolment_token };
+    let rule = Rule { scopes, by_role: RoleAccess::Nobody, session, enrolment_token };
     Route { method, path, access: Access::Only(rule) }
 }
 
@@ -117,7 +117,7 @@ impl Route {
         match self.access {
             Access::Open => self,
             Access::Only(rule) => {
-                Self { access: Access::Only(Rule { role: RoleAccess::ProofInBody, ..rule }), ..self }
+                Self { access: Access::Only(Rule { by_role: RoleAccess::ProofInBody, ..rule }), ..self }
             }
         }
     }

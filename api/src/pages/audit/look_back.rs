@@ -108,28 +108,40 @@ fn user(visit: &Visit, was: &UserAsOf) -> Markup {
             h2 #was { (user.display_name) }
             (ground(visit, folded.as_of, folded.position))
             dl.facts {
-                dt { (words.say("email")) } dd { (user.email) }
-                dt { (words.say("two-factor")) }
-                dd {
-                    @match two_factor.enabled_at {
-                        Some(since) => { (words.say("two-factor-on")) " " (words.say("since")) " " (words.moment(since)) },
-                        None => { (words.say("two-factor-off")) },
+                div {
+                    dt { (words.say("email")) } dd { (user.email) }
+                }
+                div {
+                    dt { (words.say("two-factor")) }
+                    dd {
+                        @match two_factor.enabled_at {
+                            Some(since) => { (words.say("two-factor-on")) " " (words.say("since")) " " (words.moment(since)) },
+                            None => { (words.say("two-factor-off")) },
+                        }
                     }
                 }
-                dt { (words.say("authenticators")) }
-                dd {
-                    @if two_factor.authenticators.is_empty() { (words.say("none")) }
-                    @for authenticator in &two_factor.authenticators {
-                        div { (authenticator.label) ", " (words.say("added")) " " (words.date(authenticator.added_at)) }
+                div {
+                    dt { (words.say("authenticators")) }
+                    dd {
+                        @if two_factor.authenticators.is_empty() { (words.say("none")) }
+                        @for authenticator in &two_factor.authenticators {
+                            div { (authenticator.label) ", " (words.say("added")) " " (words.date(authenticator.added_at)) }
+                        }
                     }
                 }
-                dt { (words.say("emergency-code")) }
-                dd { (words.number(i64::from(two_factor.recovery_codes_left))) }
-                dt { (words.say("sessions")) } dd { (words.number(i64::try_from(sessions.len()).unwrap_or(i64::MAX))) }
-                dt { (words.say("linked-to")) }
-                dd {
-                    @if user.agreements.is_empty() { (words.say("none")) }
-                    @for agreement in &user.agreements { div { (agreement.name) " (" (agreement.role.name()) ")" } }
+                div {
+                    dt { (words.say("emergency-code")) }
+                    dd { (words.number(i64::from(two_factor.recovery_codes_left))) }
+                }
+                div {
+                    dt { (words.say("sessions-then")) } dd { (words.number(i64::try_from(sessions.len()).unwrap_or(i64::MAX))) }
+                }
+                div {
+                    dt { (words.say("linked-to")) }
+                    dd {
+                        @if user.agreements.is_empty() { (words.say("none")) }
+                        @for agreement in &user.agreements { div { (agreement.name) " (" (agreement.role.name()) ")" } }
+                    }
                 }
             }
             (reasons(visit, &user.required_by))
@@ -145,13 +157,23 @@ fn agreement(visit: &Visit, was: &AgreementAsOf) -> Markup {
             h2 #was { (was.agreement.name) }
             (ground(visit, was.folded.as_of, was.folded.position))
             dl.facts {
-                dt { (words.say("agreement-number")) } dd { (was.agreement.number) }
-                dt { (words.say("members")) } dd { (count(was.members_count)) }
-                dt { (words.say("superusers-then")) } dd { (count(was.superusers.len())) }
-                dt { (words.say("enforcement-then")) } dd { (enforcement(visit, &was.agreement.enforcement)) }
+                div {
+                    dt { (words.say("agreement-number")) } dd { (was.agreement.number) }
+                }
+                div {
+                    dt { (words.say("members")) } dd { (count(was.members_count)) }
+                }
+                div {
+                    dt { (words.say("superusers-then")) } dd { (count(was.superusers.len())) }
+                }
+                div {
+                    dt { (words.say("enforcement-then")) } dd { (enforcement(visit, &was.agreement.enforcement)) }
+                }
                 @if let Some(administrator) = &was.administrator {
-                    dt { (words.say_with("enforcement-through", [("name", administrator.name.as_str().into())])) }
-                    dd { (enforcement(visit, &administrator.enforcement)) }
+                    div {
+                        dt { (words.say_with("enforcement-through", [("name", administrator.name.as_str().into())])) }
+                        dd { (enforcement(visit, &administrator.enforcement)) }
+                    }
                 }
             }
         }
