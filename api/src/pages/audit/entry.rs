@@ -122,7 +122,7 @@ fn facts(visit: &Visit, entry: &EntryView) -> Markup {
 }
 
 fn code_box(name: &str, text: &str) -> Markup {
-    html! { pre.data role="region" aria-label=(name) tabindex="0" { (text) } }
+    html! { pre.data role="group" aria-label=(name) tabindex="0" { (text) } }
 }
 
 fn number(visit: &Visit, number: u64) -> String {
