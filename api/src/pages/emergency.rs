@@ -96,13 +96,14 @@ fn stored(visit: &Visit, code: &str, fault: Option<&Fault>) -> Markup {
 #[derive(Deserialize)]
 pub(super) struct Stored {
     shown_code: Zeroizing<String>,
-    stored: Option<String>,
+    #[serde(rename = "stored")]
+    tick: Option<String>,
     lost: Option<String>,
 }
 
 impl Stored {
     fn missing(&self, visit: &Visit) -> Option<Fault> {
-        self.stored.is_none().then(|| Fault::of("stored", visit.words.say("tick-first")))
+        self.tick.is_none().then(|| Fault::of("stored", visit.words.say("tick-first")))
     }
 }
 

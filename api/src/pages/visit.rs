@@ -242,7 +242,7 @@ fn form_token(forms: &str, session: &str) -> String {
 /// What a browser may do with a page: show it, load what is beside it, and send its forms here. A form may also
 /// lead to where people go back to: browsers ask for that too.
 fn protect(headers: &mut HeaderMap, return_to: &[String]) {
-    let origins: String = return_to.iter().map(|origin| format!(" {origin}")).collect();
+    let origins = return_to.iter().fold(String::new(), |origins, origin| origins + " " + origin);
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
          form-action 'self'{origins}; base-uri 'none'; frame-ancestors 'none'"

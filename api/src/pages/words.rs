@@ -144,13 +144,13 @@ impl Words {
             Language::English => at.format("%H:%M UTC"),
             Language::Danish => at.format("%H.%M UTC"),
         };
-        self.time(at, &format!("{} {hour}", self.day(at)), Some("moment"))
+        time(at, &format!("{} {hour}", self.day(at)), Some("moment"))
     }
 
     /// A day, as an element that says the very moment.
     #[must_use]
     pub(super) fn date(self, at: Timestamp) -> Markup {
-        self.time(at, &self.day(at), None)
+        time(at, &self.day(at), None)
     }
 
     /// An hour in UTC, where the day stands above it.
@@ -160,16 +160,7 @@ impl Words {
             Language::English => at.format("%H:%M"),
             Language::Danish => at.format("%H.%M"),
         };
-        self.time(at, &hour.to_string(), None)
-    }
-
-    fn time(self, at: Timestamp, shown: &str, told_in_own_zone: Option<&str>) -> Markup {
-        let exact = at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
-        html! {
-            time datetime=(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)) title=(exact) data-tell=[told_in_own_zone] {
-                (shown)
-            }
-        }
+        time(at, &hour.to_string(), None)
     }
 
     /// A number with its thousands apart.
@@ -193,6 +184,16 @@ impl Words {
             return self.say_with("minutes", [("count", minutes.into())]);
         }
         self.say_with("hours", [("count", (minutes.saturating_add(59) / 60).into())])
+    }
+}
+
+/// A moment as an element that says it exactly.
+fn time(at: Timestamp, shown: &str, told_in_own_zone: Option<&str>) -> Markup {
+    let exact = at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    html! {
+        time datetime=(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)) title=(exact) data-tell=[told_in_own_zone] {
+            (shown)
+        }
     }
 }
 
