@@ -1,10 +1,8 @@
 //! The pages of an agreement and of the audit trail, as somebody sees them without a script.
 
 use chrono::TimeDelta;
-use countersign_tests::{
-    Agreement, Answer, Person, Session, TestApp, on_both_databases,
-    pages::{Reader, hidden_fields, seen},
-};
+use countersign_tests::{Agreement, Person, Session, Shown, TestApp, Visitor, on_both_databases};
+use reqwest::Method;
 
 on_both_databases![
     a_superuser_enforces_two_factor_through_the_pages,

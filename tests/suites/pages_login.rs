@@ -196,7 +196,7 @@ async fn nobody_is_sent_to_another_host(app: TestApp) {
 async fn the_page_speaks_danish(app: TestApp) {
     let kari = app.register("Kari").await;
     let mut visitor = Visitor::of(&app);
-    visitor.languages = "da-DK,da;q=0.9,en;q=0.5".to_owned();
+    "da-DK,da;q=0.9,en;q=0.5".clone_into(&mut visitor.languages);
     visitor.open("/login").await;
     assert!(visitor.page.html.contains("<html lang=\"da\">"));
     visitor.press("Log ind", &[("email", &kari.email), ("password", &kari.password)]).await;
