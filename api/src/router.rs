@@ -307,6 +307,18 @@ mod tests {
     }
 
     #[test]
+    fn every_shape_that_the_document_refers_to_is_in_it() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let text = document.to_string();
+        let referred: BTreeSet<&str> =
+            text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(referred.len() > 30);
+        for name in referred {
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+
+    #[test]
     fn the_document_is_openapi_3_1() {
         let document = serde_json::to_value(openapi()).unwrap();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));

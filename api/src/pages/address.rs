@@ -8,10 +8,13 @@ use crate::app::App;
 
 /// An address within this host, if it is one and nothing that a browser could take for another host's.
 pub(super) fn here(address: &str) -> Option<&str> {
-    let own = address.starts_with('/')
-        && !address.starts_with("//")
-        && !address.contains(|character: char| character == '\\' || character.is_control());
-    own.then_some(address)
+    (address.starts_with('/') && !address.starts_with("//") && is_plain(address)).then_some(address)
+}
+
+/// Whether it can stand in a header and in a cookie and say there what it says here. Browsers read a backslash as a
+/// slash, and a semicolon ends a cookie's value.
+fn is_plain(address: &str) -> bool {
+    address.chars().all(|character| character.is_ascii_graphic() && !matches!(character, '\\' | ';' | '"'))
 }
 
 /// Where somebody may be sent back to: a page of ours, or one of a configured origin.
@@ -19,8 +22,8 @@ pub(super) fn allowed<'a>(app: &App, address: &'a str) -> Option<&'a str> {
     let of_origin = |origin: &String| {
         address.strip_prefix(origin.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let clean = !address.contains(|character: char| character == '\\' || character.is_control());
-    here(address).or_else(|| (clean && app.config.return_to.iter().any(of_origin)).then_some(address))
+    here(address)
+        .or_else(|| (is_plain(address) && app.config.return_to.iter().any(of_origin)).then_some(address))
 }
 
 impl Visit {
@@ -47,7 +50,17 @@ mod tests {
         for own in ["/account", "/agreements/1?x=//y", "/"] {
             assert_eq!(here(own), Some(own));
         }
-        for other in ["//evil.example", "/\\evil.example", "https://evil.example", "", "account", "/\r\nx"] {
+        for other in [
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "",
+            "account",
+            "/\r\nx",
+            "/x;Domain=evil.example",
+            "/a b",
+            "/\"",
+        ] {
             assert_eq!(here(other), None, "{other}");
         }
     }

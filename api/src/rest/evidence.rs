@@ -33,6 +33,7 @@ pub struct EvidenceParams {
     #[serde(default, deserialize_with = "crate::time::optional")]
     to: Option<DateTime<Utc>>,
     /// How it is written.
+    #[param(inline)]
     #[serde(default)]
     format: Format,
 }

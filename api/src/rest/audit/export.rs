@@ -42,6 +42,7 @@ use crate::rest::{Params, Problems, Shared};
 #[into_params(parameter_in = Query)]
 pub struct Export {
     /// How entries are written.
+    #[param(inline)]
     format: Format,
     /// Recorded at this time or later.
     #[serde(default, deserialize_with = "crate::time::optional")]
