@@ -49,7 +49,7 @@ async fn every_report_is_signed_by_the_ledgers_key_and_is_no_checkpoint(app: Tes
 
 async fn the_same_question_has_the_same_rows(app: TestApp) {
     let mut mixed = countersign_tests::Mixed::default();
-    app.mix(&mut mixed, 7, 60).await;
+    app.mix(&mut mixed, 7, 100).await;
     let until = app.now();
     app.advance_s(60);
     let question = |report: &str| match report {
