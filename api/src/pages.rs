@@ -1,7 +1,7 @@
 //! The pages: what people see in a browser. They are made here, with nothing built apart and nothing loaded from
 //! elsewhere, and do what they do through the same functions as the REST API, so that every check is there once.
 //!
-//! [`visit`] decides who asks before a page is made, [`words`] has what pages say in each language, [`frame`] what
+//! `visit` decides who asks before a page is made, `words` has what pages say in each language, `frame` what
 //! stands around them. Everything works without the script, which copies, prints, and sends a code once it is typed.
 
 mod account;
