@@ -167,6 +167,22 @@ impl Shown {
         all(&html, "body").into_iter().map(text_of).collect()
     }
 
+    /// The key to type into an authenticator app, without the gaps between its groups.
+    pub fn key(&self) -> String {
+        self.one(".key").split_whitespace().collect()
+    }
+
+    /// What a form of this page is bound by.
+    ///
+    /// # Panics
+    /// When the page has no form.
+    pub fn form_token(&self) -> String {
+        let html = Html::parse_document(&self.html);
+        let field = all(&html, "input[name=form_token]");
+        let field = field.first().unwrap_or_else(|| panic!("no form on {}", self.address));
+        field.value().attr("value").unwrap_or_default().to_owned()
+    }
+
     /// What is wrong with a field.
     pub fn fault(&self, field: &str) -> String {
         self.one(&format!("#{field}-fault"))

@@ -38,7 +38,7 @@ async fn the_guide_can_be_followed_to_the_second_sign_in(app: TestApp) {
     assert_eq!(visitor.page.one(".status"), "Off");
     visitor.follow("Enable two-factor authentication").await;
     visitor.press("Continue", &[("password", &kari.password), ("label", "My phone")]).await;
-    let secret: String = visitor.page.one(".key").split_whitespace().collect();
+    let secret = visitor.page.key();
     let picture = visitor.page.html.split("src=\"data:").nth(1).expect("a QR code");
     let picture = format!("data:{}", picture.split('"').next().unwrap_or_default());
     assert!(read_qr(&picture).contains(&format!("secret={secret}")));
@@ -67,7 +67,7 @@ async fn the_emergency_code_is_acknowledged_before_anything_else(app: TestApp) {
     let mut visitor = signed_in(&app, &kari).await;
     visitor.open("/account/two-factor/new").await;
     visitor.press("Continue", &[("password", &kari.password)]).await;
-    let secret: String = visitor.page.one(".key").split_whitespace().collect();
+    let secret = visitor.page.key();
     visitor.press("Continue", &[("code", &app.code(&secret))]).await;
     let shown = visitor.page.one("#emergency-code");
     visitor.press("Continue", &[]).await;
@@ -84,12 +84,12 @@ async fn a_wrong_first_code_is_told_beside_the_field(app: TestApp) {
     assert_eq!(visitor.page.status, 401);
     assert!(visitor.page.fault("password").contains("not right"));
     visitor.press("Continue", &[("password", &kari.password)]).await;
-    let secret: String = visitor.page.one(".key").split_whitespace().collect();
+    let secret = visitor.page.key();
     visitor.press("Continue", &[("code", &app.wrong_code(&secret))]).await;
     assert_eq!(visitor.page.status, 422);
     assert!(visitor.page.fault("code").contains("not the code that the app shows"));
     assert!(visitor.page.one(".summary").contains("There is a problem"));
-    let again: String = visitor.page.one(".key").split_whitespace().collect();
+    let again = visitor.page.key();
     assert_eq!(again, secret, "the same key is there to type");
     visitor.press("Continue", &[("code", "12345")]).await;
     assert!(visitor.page.fault("code").contains("six digits"));
@@ -104,7 +104,7 @@ async fn an_authenticator_is_added_and_the_first_removed(app: TestApp) {
     visitor.follow("Add another").await;
     assert!(!visitor.page.has("#password"), "the second factor has just been passed");
     visitor.press("Continue", &[("label", "Tablet")]).await;
-    let secret: String = visitor.page.one(".key").split_whitespace().collect();
+    let secret = visitor.page.key();
     visitor.press("Continue", &[("code", &app.code(&secret))]).await;
     visitor.open("/account").await;
     assert!(visitor.page.text().contains("Tablet"));

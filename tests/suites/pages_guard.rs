@@ -79,8 +79,7 @@ async fn s18_a_form_of_another_browser_or_session_changes_nothing(app: TestApp) 
     let kari = app.register("Kari").await;
     let mut visitor = signed_in(&app, &kari).await;
     let other = signed_in(&app, &kari).await;
-    let token = other.page.html.split("name=\"form_token\" value=\"").nth(1).expect("a form");
-    let token = token.split('"').next().unwrap_or_default().to_owned();
+    let token = other.page.form_token();
     visitor.send("/account/sessions/end", &[("form_token", &token)]).await;
     assert_eq!(visitor.page.status, 403);
     // The same browser in another session is not the same either.
@@ -94,8 +93,7 @@ async fn s18_a_form_of_another_browser_or_session_changes_nothing(app: TestApp) 
 async fn s18_a_form_that_another_site_sends_changes_nothing(app: TestApp) {
     let kari = app.register("Kari").await;
     let visitor = signed_in(&app, &kari).await;
-    let token = visitor.page.html.split("name=\"form_token\" value=\"").nth(1).expect("a form");
-    let token = token.split('"').next().unwrap_or_default();
+    let token = visitor.page.form_token();
     let cookies: Vec<String> =
         visitor.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     for (site, status) in [("cross-site", 403), ("same-site", 403), ("same-origin", 303)] {
@@ -140,8 +138,7 @@ async fn s08_a_challenge_is_of_the_browser_that_it_was_opened_in(app: TestApp) {
     let mut other = Visitor::of(&app);
     other.open("/login/code").await;
     assert_eq!(other.page.address, "/login");
-    let token = other.page.html.split("name=\"form_token\" value=\"").nth(1).expect("a form");
-    let token = token.split('"').next().unwrap_or_default().to_owned();
+    let token = other.page.form_token();
     let code = app.next_code(&two_factor.secret);
     other.send("/login/code", &[("form_token", &token), ("code", &code)]).await;
     assert_eq!(other.page.status, 410);

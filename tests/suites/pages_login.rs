@@ -90,7 +90,7 @@ async fn whoever_lost_the_authenticator_for_good_sets_up_a_new_one(app: TestApp)
     visitor.press("Sign in", &[("recovery_code", &two_factor.recovery_code)]).await;
     visitor.press("Yes, set up a new one", &[("stored", "yes")]).await;
     assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
-    let secret: String = visitor.page.one(".key").split_whitespace().collect();
+    let secret = visitor.page.key();
     visitor.press("Continue", &[("code", &app.code(&secret))]).await;
     assert_eq!(visitor.page.one("h1"), "Two-factor is on");
     let user = app.user(&kari).await;
@@ -115,7 +115,7 @@ async fn enforcement_that_is_due_must_be_met_first(app: TestApp) {
     assert_eq!(visitor.page.address, "/login", "nobody is signed in yet");
     visitor.open("/login/two-factor").await;
     visitor.press("Set up two-factor", &[]).await;
-    let secret: String = visitor.page.one(".key").split_whitespace().collect();
+    let secret = visitor.page.key();
     visitor.press("Continue", &[("code", &app.code(&secret))]).await;
     visitor.press("Continue", &[("stored", "yes")]).await;
     visitor.open("/account").await;

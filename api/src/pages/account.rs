@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use countersign_domain::Timestamp;
 use countersign_domain::agreement::Role;
 use countersign_domain::ids::{AuthenticatorId, SessionId};
 use maud::{Markup, html};
@@ -13,6 +14,7 @@ use super::form::{self, Form};
 use super::frame::{Page, Rail};
 use super::proof::{Needed, Shown};
 use super::visit::Visit;
+use super::words::Words;
 use super::{address, emergency};
 use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
@@ -59,6 +61,13 @@ pub(super) async fn show(
     let mut response = visit.show(&Page::wide(title, rail(&visit, &user), body));
     cookies::add(response.headers_mut(), [keep]);
     Ok(response)
+}
+
+impl Visit {
+    /// The way to the other pages of whoever looks at this one.
+    pub(super) async fn rail(&self, app: &App) -> Result<Rail, Problem> {
+        Ok(rail(self, &app.user_view(self.user_id()?).await?))
+    }
 }
 
 /// The pages that somebody has: their account, the agreements they are superuser of, and what they may see of
@@ -119,18 +128,24 @@ pub(super) fn reasons(visit: &Visit, required_by: &[RequirementView]) -> Markup 
     let words = visit.words;
     html! {
         @for requirement in required_by {
-            p.reason {
-                @let name = requirement.name.as_str();
-                @match (requirement.via.is_some(), requirement.deadline) {
-                    (true, None) => (words.say_with("reason-administrator", [("name", name.into())])),
-                    (true, Some(day)) => (words.say_with(
-                        "reason-administrator-by", [("name", name.into()), ("day", words.day(day).into())])),
-                    (false, None) => (words.say_with("reason-own", [("name", name.into())])),
-                    (false, Some(day)) => (words.say_with(
-                        "reason-own-by", [("name", name.into()), ("day", words.day(day).into())])),
-                }
-            }
+            p.reason { (reason(words, &requirement.name, requirement.via.is_some(), requirement.deadline)) }
         }
+    }
+}
+
+/// Why two-factor is required: by an agreement itself, or by the one that administers it.
+pub(super) fn reason(
+    words: Words,
+    name: &str,
+    by_administrator: bool,
+    deadline: Option<Timestamp>,
+) -> String {
+    let name = ("name", name.into());
+    match (by_administrator, deadline.map(|deadline| ("day", words.day(deadline).into()))) {
+        (true, None) => words.say_with("reason-administrator", [name]),
+        (true, Some(day)) => words.say_with("reason-administrator-by", [name, day]),
+        (false, None) => words.say_with("reason-own", [name]),
+        (false, Some(day)) => words.say_with("reason-own-by", [name, day]),
     }
 }
 
@@ -249,6 +264,12 @@ fn required_page(visit: &Visit, required_by: &[RequirementView]) -> Page {
     Page::step(title, body)
 }
 
+/// The same as an answer to a form: it may have become required since the form was loaded.
+async fn still_required(app: &App, visit: &Visit, problem: Problem) -> Result<Response, Problem> {
+    let user = app.user_view(visit.user_id()?).await?;
+    Ok(visit.answer_to(problem, |_| visit.render(&required_page(visit, &user.required_by))))
+}
+
 fn disable_page(visit: &Visit, needed: Needed, fault: Option<&Fault>) -> Page {
     let words = visit.words;
     let title = words.say("disable-title");
@@ -276,8 +297,7 @@ pub(super) async fn disable(
     match app.disable_two_factor(&visit.request, user_id, &sent.body()).await {
         Ok(_) => Ok(Redirect::to("/account").into_response()),
         Err(problem) if problem.code() == ProblemCode::TwoFactorRequired => {
-            let user = app.user_view(user_id).await?;
-            Ok(visit.answer_to(problem, |_| visit.render(&required_page(&visit, &user.required_by))))
+            still_required(&app, &visit, problem).await
         }
         Err(problem) => {
             let again = |needed, fault: &Fault| disable_page(&visit, needed, Some(fault));
@@ -334,8 +354,7 @@ pub(super) async fn remove(
             None => Redirect::to("/account").into_response(),
         }),
         Err(problem) if problem.code() == ProblemCode::TwoFactorRequired => {
-            let user = app.user_view(user_id).await?;
-            Ok(visit.answer_to(problem, |_| visit.render(&required_page(&visit, &user.required_by))))
+            still_required(&app, &visit, problem).await
         }
         Err(problem) => {
             let again = |needed, fault: &Fault| remove_page(&visit, (id, &label), needed, Some(fault));

@@ -163,14 +163,7 @@ fn required(visit: &Visit, shown: &Shown) -> Markup {
 
 /// That the administrator requires it, and until when it may wait.
 fn inherited_reason(visit: &Visit, administrator: &AgreementView) -> String {
-    let words = visit.words;
-    let name = administrator.name.as_str();
-    match administrator.enforcement.deadline {
-        None => words.say_with("reason-administrator", [("name", name.into())]),
-        Some(day) => {
-            words.say_with("reason-administrator-by", [("name", name.into()), ("day", words.day(day).into())])
-        }
-    }
+    account::reason(visit.words, &administrator.name, true, administrator.enforcement.deadline)
 }
 
 fn switched(visit: &Visit, enforcement: &EnforcementView, by: Option<&str>) -> Markup {

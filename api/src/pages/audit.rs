@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use countersign_domain::ids::AgreementId;
 use maud::{Markup, html};
 
-use super::account;
 use super::fault::Fault;
 use super::form;
 use super::frame::{Page, Rail};
@@ -44,8 +43,7 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let user = app.user_view(visit.user_id()?).await?;
-    let rail = account::rail(&visit, &user);
+    let rail = visit.rail(&app).await?;
     let title = visit.words.say("audit-title");
     let trail = Trail { title, address: "/audit".to_owned(), of: None, rail };
     trail.answer(&app, &visit, &asked, &headers).await
@@ -60,13 +58,12 @@ pub(super) async fn show_of_agreement(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id: AgreementId = path_id(&id, "agreement")?;
-    let user = app.user_view(visit.user_id()?).await?;
     let agreement = app.agreement_view(id).await?;
     let trail = Trail {
         title: visit.words.say_with("audit-title-of", [("name", agreement.name.as_str().into())]),
         address: format!("/agreements/{id}/audit"),
         of: Some(id),
-        rail: account::rail(&visit, &user),
+        rail: visit.rail(&app).await?,
     };
     trail.answer(&app, &visit, &asked, &headers).await
 }

@@ -211,14 +211,7 @@ fn kind(schema: &Value) -> Markup {
 }
 
 fn table(name: &str, heads: [&str; 2], rows: impl Iterator<Item = Markup>) -> Markup {
-    html! {
-        div.wide role="group" aria-label=(name) tabindex="0" {
-            table {
-                thead { tr { @for head in heads { th scope="col" { (head) } } } }
-                tbody { @for row in rows { tr { (row) } } }
-            }
-        }
-    }
+    super::table::table(name, &heads.map(str::to_owned), &html! { @for row in rows { tr { (row) } } })
 }
 
 fn first_content(said: &Value) -> Option<&Value> {

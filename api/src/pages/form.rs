@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::http::StatusCode;
+use chrono::{Datelike, NaiveDate};
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -33,6 +34,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
 /// What was typed, if anything was: browsers send empty fields too.
 pub(super) fn typed(text: Option<Zeroizing<String>>) -> Option<Zeroizing<String>> {
     text.filter(|text| !text.trim().is_empty())
+}
+
+/// What stands in a field of a filter, if anything does.
+pub(super) fn given(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A day, as browsers send it.
+pub(super) fn day(field: &str, text: Option<&str>) -> Result<Option<NaiveDate>, Problem> {
+    let day = |text: &str| text.parse().ok().filter(|day: &NaiveDate| (1..=9998).contains(&day.year()));
+    let wrong = || Problem::invalid_field(field, "It must be a day, such as 2027-03-01.");
+    given(text).map(|text| day(text).ok_or_else(wrong)).transpose()
 }
 
 /// A code with the blanks that apps show in it.

@@ -88,9 +88,7 @@ pub(super) async fn sign_in(
     Form(sent): Form<Credentials>,
 ) -> Result<Response, Problem> {
     let login = Login { email: sent.email.clone(), password: sent.password, agreement_id: None };
-    let mut by_page = visit.request.clone();
-    by_page.caller = Caller::SignInPage;
-    let status = match app.sign_in(&by_page, login).await {
+    let status = match app.sign_in(&visit.as_sign_in_page(), login).await {
         Ok(signed_in) => signed_in.answer.1.0,
         Err(problem) => {
             let again = |fault: &Fault| visit.render(&password_page(&visit, &sent.email, Some(fault)));
@@ -275,9 +273,7 @@ pub(super) async fn verify_emergency(
 
 async fn verify(app: &App, visit: &Visit, shown: &SecondFactor) -> Result<LoginStatus, Problem> {
     let challenge = visit.cookies.text(Kept::Step).unwrap_or_default();
-    let mut by_page = visit.request.clone();
-    by_page.caller = Caller::SignInPage;
-    Ok(app.verify_second_factor(&by_page, challenge, shown).await?.answer)
+    Ok(app.verify_second_factor(&visit.as_sign_in_page(), challenge, shown).await?.answer)
 }
 
 /// The cookies of a session that began.

@@ -195,6 +195,11 @@ impl Visit {
         Self { form_token: form_token(&self.forms, token), ..self.clone() }
     }
 
+    /// The same request, of whoever says to be the person: nobody is signed in by it yet.
+    pub(super) fn as_sign_in_page(&self) -> Request {
+        Request { caller: Caller::SignInPage, ..self.request.clone() }
+    }
+
     pub(super) const fn is_signed_in(&self) -> bool {
         matches!(self.request.caller, Caller::Session { .. })
     }

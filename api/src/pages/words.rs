@@ -165,7 +165,8 @@ impl Words {
 
     /// A number with its thousands apart.
     #[must_use]
-    pub(super) fn number(self, number: i64) -> String {
+    pub(super) fn number(self, number: impl TryInto<i64>) -> String {
+        let number: i64 = number.try_into().unwrap_or(i64::MAX);
         match self.0 {
             Language::English => number.to_formatted_string(&num_format::Locale::en),
             Language::Danish => number.to_formatted_string(&num_format::Locale::da),

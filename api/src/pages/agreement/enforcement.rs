@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use countersign_domain::Timestamp;
 use countersign_domain::ids::AgreementId;
 use maud::{Markup, html};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{PAGE_ITEMS, Shown, administered, inherited_reason};
 use crate::app::App;
 use crate::pages::cookies::{self, Kept};
+use crate::pages::emergency;
 use crate::pages::fault::Fault;
 use crate::pages::form::{self, Field, Form, Kind};
 use crate::pages::frame::{Page, Rail};
@@ -18,7 +19,6 @@ use crate::pages::proof::{self, Needed};
 use crate::pages::table::table;
 use crate::pages::visit::Visit;
 use crate::pages::words::Words;
-use crate::pages::{account, emergency};
 use crate::problem::Problem;
 use crate::rest::enforcement::{EnforcementChange, Preview, PreviewParams};
 use crate::rest::{OneId, Shared, path_id};
@@ -63,12 +63,11 @@ impl Change {
         enforced: bool,
         typed: Typed,
     ) -> Result<Self, Problem> {
-        let user = app.user_view(visit.user_id()?).await?;
         let preview = PreviewParams { limit: Some(PAGE_ITEMS), cursor: None };
         Ok(Self {
             shown: app.shown(id).await?,
             preview: app.enforcement_preview(id, preview).await?,
-            rail: account::rail(visit, &user),
+            rail: visit.rail(app).await?,
             enforced,
             typed,
         })
@@ -237,13 +236,9 @@ pub(in crate::pages) async fn change(
 
 /// The last second of a day after today, in UTC; none where no day was chosen.
 fn end_of_day(typed: &str, now: Timestamp) -> Result<Option<DateTime<Utc>>, Problem> {
-    if typed.trim().is_empty() {
-        return Ok(None);
-    }
-    let day: Option<NaiveDate> = typed.trim().parse().ok();
-    let last = NaiveTime::from_hms_opt(23, 59, 59);
-    match day.filter(|day| *day > now.date_naive() && day.year() <= 9999).zip(last) {
-        Some((day, last)) => Ok(Some(day.and_time(last).and_utc())),
+    let Some(day) = form::day("deadline", Some(typed))? else { return Ok(None) };
+    match NaiveTime::from_hms_opt(23, 59, 59).filter(|_| day > now.date_naive()) {
+        Some(last) => Ok(Some(day.and_time(last).and_utc())),
         None => Err(Problem::invalid_field("deadline", "The deadline must be a day after today.")),
     }
 }

@@ -7,7 +7,6 @@ use maud::{Markup, html};
 use strum::IntoEnumIterator;
 
 use crate::evidence::question::ReportName;
-use crate::pages::account;
 use crate::pages::frame::Page;
 use crate::pages::visit::Visit;
 use crate::problem::Problem;
@@ -48,7 +47,6 @@ pub(in crate::pages) async fn export(
 /// Which reports there are.
 pub(in crate::pages) async fn reports(State(app): Shared, visit: Visit) -> Result<Response, Problem> {
     let words = visit.words;
-    let user = app.user_view(visit.user_id()?).await?;
     let title = words.say("evidence-title");
     let body = html! {
         h1 { (title) }
@@ -60,7 +58,7 @@ pub(in crate::pages) async fn reports(State(app): Shared, visit: Visit) -> Resul
         }
         p { a href="/audit" { (words.say("back-to-trail")) } }
     };
-    Ok(visit.show(&Page::wide(title, account::rail(&visit, &user), body)))
+    Ok(visit.show(&Page::wide(title, visit.rail(&app).await?, body)))
 }
 
 /// A report, to read and to print. That it was read is recorded.

@@ -4,7 +4,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use crate::pages::account;
 use crate::pages::frame::Page;
 use crate::pages::visit::Visit;
 use crate::problem::Problem;
@@ -19,12 +18,10 @@ pub(in crate::pages) async fn show(
     visit: Visit,
     Path(position): OneId,
 ) -> Result<Response, Problem> {
-    let position = entry_position(&position)?;
-    let user = app.user_view(visit.user_id()?).await?;
+    let (words, position) = (visit.words, entry_position(&position)?);
     let one = app.audit_entry(&visit.request, position).await?;
     let included = app.verified_in(position).await?;
-    let words = visit.words;
-    let title = words.say_with("entry-title", [("position", number(&visit, position).into())]);
+    let title = words.say_with("entry-title", [("position", words.number(position).into())]);
     let body = html! {
         h1 { (title) }
         p.sentence lang="en" { (sentence(&one.entry)) }
@@ -46,14 +43,14 @@ pub(in crate::pages) async fn show(
         }
         p { a href="/audit" { (words.say("to-audit")) } }
     };
-    Ok(visit.show(&Page::wide(title, account::rail(&visit, &user), body)))
+    Ok(visit.show(&Page::wide(title, visit.rail(&app).await?, body)))
 }
 
 fn proof(visit: &Visit, included: Included) -> Markup {
     let words = visit.words;
     match included {
         Included::Verified { size } => {
-            let size = number(visit, size);
+            let size = words.number(size);
             html! {
                 p.status.good { (words.say_with("included-verified", [("size", size.as_str().into())])) }
                 p { (words.say("included-text")) }
@@ -83,7 +80,7 @@ pub(super) fn row(visit: &Visit, entry: &EntryView, signed: u64) -> Markup {
         div.mark {
             a href=(format!("/audit/entries/{}", entry.position)) {
                 @if is_signed {
-                    (words.say_with("included", [("size", number(visit, signed).into())]))
+                    (words.say_with("included", [("size", words.number(signed).into())]))
                 } @else { (words.say("not-included")) }
             }
         }
@@ -123,10 +120,6 @@ fn facts(visit: &Visit, entry: &EntryView) -> Markup {
 
 fn code_box(name: &str, text: &str) -> Markup {
     html! { pre.data role="group" aria-label=(name) tabindex="0" { (text) } }
-}
-
-fn number(visit: &Visit, number: u64) -> String {
-    visit.words.number(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// The sentence, in which the person and the agreement lead to what else happened to them.

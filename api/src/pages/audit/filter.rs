@@ -1,6 +1,6 @@
 //! Which entries are asked for: a form whose answer is an address, so that it can be shared and gone back to.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use countersign_domain::agreement::AgreementEvent;
 use countersign_domain::ids::AgreementId;
 use countersign_domain::instance::InstanceEvent;
@@ -11,7 +11,7 @@ use strum::VariantNames;
 
 use super::entry::type_in_words;
 use crate::pages::fault::Fault;
-use crate::pages::form::{Field, Kind};
+use crate::pages::form::{Field, Kind, day, given};
 use crate::pages::visit::Visit;
 use crate::problem::Problem;
 use crate::rest::audit::EntryFilter;
@@ -43,10 +43,6 @@ fn is_blank(text: &Option<String>) -> bool {
     given(text.as_deref()).is_none()
 }
 
-fn given(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim).filter(|text| !text.is_empty())
-}
-
 impl Asked {
     /// The same as the trail is asked, within one agreement or all.
     pub(super) fn filter(&self, of: Option<AgreementId>) -> Result<EntryFilter, Problem> {
@@ -59,8 +55,8 @@ impl Asked {
         if !r#type.iter().all(|asked| known.any(|name| name == asked)) {
             return Err(Problem::invalid_field("type", "There is no event of this type."));
         }
-        let from = day("from", self.from.as_deref())?;
-        let to = day("to", self.to.as_deref())?.and_then(|day| day.checked_add_days(Days::new(1)));
+        let from = day("from", self.from.as_deref())?.map(begin);
+        let to = day("to", self.to.as_deref())?.and_then(|day| day.succ_opt()).map(begin);
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
             return Err(Problem::invalid_field("to", "The last day must not be before the first."));
         }
@@ -153,13 +149,8 @@ fn groups() -> [(&'static str, &'static [&'static str]); 3] {
 }
 
 /// The beginning of a day, in UTC.
-fn day(field: &'static str, typed: Option<&str>) -> Result<Option<DateTime<Utc>>, Problem> {
-    let Some(typed) = given(typed) else { return Ok(None) };
-    let day: Option<NaiveDate> = typed.parse().ok();
-    match day.filter(|day| (1..=9998).contains(&day.year())) {
-        Some(day) => Ok(Some(day.and_time(NaiveTime::MIN).and_utc())),
-        None => Err(Problem::invalid_field(field, "It must be a day, such as 2027-03-01.")),
-    }
+fn begin(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 #[cfg(test)]

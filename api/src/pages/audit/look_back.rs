@@ -2,12 +2,12 @@
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
+use chrono::{NaiveTime, TimeDelta};
 use countersign_domain::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use crate::pages::account::{self, reasons};
+use crate::pages::account::reasons;
 use crate::pages::fault::Fault;
 use crate::pages::form::{self, Field, Kind};
 use crate::pages::frame::Page;
@@ -31,7 +31,7 @@ pub(in crate::pages) async fn show(
     visit: Visit,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    let rail = account::rail(&visit, &app.user_view(visit.user_id()?).await?);
+    let rail = visit.rail(&app).await?;
     let title = visit.words.say("look-back-title");
     let page = |found: &Markup, fault: Option<&Fault>| {
         let body = html! {
@@ -44,17 +44,23 @@ pub(in crate::pages) async fn show(
         };
         Page::wide(title.clone(), rail, body)
     };
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let found = async {
         let as_of = asked.moment(app.clock.now())?;
         let as_of = || Params(AsOf { as_of });
-        if let Some(id) = given(&asked.user) {
-            let was = compliance::user(State(app.clone()), visit.request.clone(), Path(id), as_of()).await;
+        if let Some(id) = form::given(asked.user.as_deref()) {
+            let was =
+                compliance::user(State(app.clone()), visit.request.clone(), Path(id.to_owned()), as_of())
+                    .await;
             return was.map(|was| user(&visit, &was.0));
         }
-        if let Some(id) = given(&asked.agreement) {
-            let was =
-                compliance::agreement(State(app.clone()), visit.request.clone(), Path(id), as_of()).await;
+        if let Some(id) = form::given(asked.agreement.as_deref()) {
+            let was = compliance::agreement(
+                State(app.clone()),
+                visit.request.clone(),
+                Path(id.to_owned()),
+                as_of(),
+            )
+            .await;
             return was.map(|was| agreement(&visit, &was.0));
         }
         Ok(html! {})
@@ -62,7 +68,7 @@ pub(in crate::pages) async fn show(
     Ok(match found.await {
         Ok(found) => visit.show(&page(&found, None)),
         Err(problem) if problem.code() == ProblemCode::NotFound => {
-            let field = if given(&asked.user).is_some() { "user" } else { "agreement" };
+            let field = if form::given(asked.user.as_deref()).is_some() { "user" } else { "agreement" };
             let fault = Fault::of(field, visit.words.say("not-there-then"));
             visit.answer_to(problem, |_| visit.render(&page(&html! {}, Some(&fault))))
         }
@@ -73,13 +79,9 @@ pub(in crate::pages) async fn show(
 impl Asked {
     /// The last moment of the day; now, where that is still to come.
     fn moment(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        let Some(on) = self.on.as_deref().filter(|on| !on.trim().is_empty()) else { return Ok(None) };
-        let wrong = || Problem::invalid_field("on", "It must be a day that has come.");
-        let day: NaiveDate = on.trim().parse().map_err(|_| wrong())?;
-        if day > now.date_naive() {
-            return Err(wrong());
-        }
-        let next = day.checked_add_days(Days::new(1)).ok_or_else(wrong)?;
+        let Some(day) = form::day("on", self.on.as_deref())? else { return Ok(None) };
+        let next = day.succ_opt().filter(|_| day <= now.date_naive());
+        let next = next.ok_or_else(|| Problem::invalid_field("on", "It must be a day that has come."))?;
         Ok(Some((next.and_time(NaiveTime::MIN).and_utc() - TimeDelta::microseconds(1)).min(now)))
     }
 
@@ -131,10 +133,10 @@ fn user(visit: &Visit, was: &UserAsOf) -> Markup {
                 }
                 div {
                     dt { (words.say("emergency-code")) }
-                    dd { (words.number(i64::from(two_factor.recovery_codes_left))) }
+                    dd { (words.number(two_factor.recovery_codes_left)) }
                 }
                 div {
-                    dt { (words.say("sessions-then")) } dd { (words.number(i64::try_from(sessions.len()).unwrap_or(i64::MAX))) }
+                    dt { (words.say("sessions-then")) } dd { (words.number(sessions.len())) }
                 }
                 div {
                     dt { (words.say("linked-to")) }
@@ -151,7 +153,6 @@ fn user(visit: &Visit, was: &UserAsOf) -> Markup {
 
 fn agreement(visit: &Visit, was: &AgreementAsOf) -> Markup {
     let words = visit.words;
-    let count = |count: usize| words.number(i64::try_from(count).unwrap_or(i64::MAX));
     html! {
         section aria-labelledby="was" {
             h2 #was { (was.agreement.name) }
@@ -161,10 +162,10 @@ fn agreement(visit: &Visit, was: &AgreementAsOf) -> Markup {
                     dt { (words.say("agreement-number")) } dd { (was.agreement.number) }
                 }
                 div {
-                    dt { (words.say("members")) } dd { (count(was.members_count)) }
+                    dt { (words.say("members")) } dd { (words.number(was.members_count)) }
                 }
                 div {
-                    dt { (words.say("superusers-then")) } dd { (count(was.superusers.len())) }
+                    dt { (words.say("superusers-then")) } dd { (words.number(was.superusers.len())) }
                 }
                 div {
                     dt { (words.say("enforcement-then")) } dd { (enforcement(visit, &was.agreement.enforcement)) }
@@ -190,7 +191,7 @@ fn enforcement(visit: &Visit, EnforcementView { enforced, since, .. }: &Enforcem
 
 /// What the answer rests on.
 fn ground(visit: &Visit, as_of: Timestamp, position: u64) -> Markup {
-    let entries = visit.words.number(i64::try_from(position).unwrap_or(i64::MAX));
+    let entries = visit.words.number(position);
     html! {
         p.hint {
             (visit.words.moment(as_of)) ". "
