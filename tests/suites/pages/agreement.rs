@@ -9,6 +9,8 @@ in_a_browser![
     a_day_that_has_passed_is_told_beside_the_field,
     the_pages_of_a_superuser_fit_a_phone,
     the_pages_of_a_superuser_are_for_everybody_in_the_dark,
+    the_pages_of_an_auditor_are_for_everybody_and_fit_a_phone,
+    two_factor_is_turned_off,
 ];
 
 /// An administrator agreement with its superuser, who is signed in and on the page of it.
@@ -94,4 +96,38 @@ async fn the_pages_of_a_superuser_fit_a_phone(app: TestApp) {
 
 async fn the_pages_of_a_superuser_are_for_everybody_in_the_dark(app: TestApp) {
     walks(&app, visiting(&app).dark().on_a_phone()).await;
+}
+
+async fn the_pages_of_an_auditor_are_for_everybody_and_fit_a_phone(app: TestApp) {
+    let (browser, office, kari) = administers(&app, visiting(&app).on_a_phone_of(320, 640)).await;
+    app.grant(&kari, "auditor").await;
+    app.wait_for_the_trail().await;
+    let entry = app.entries("type=AgreementOpened").await[0]["position"].clone();
+    let pages = [
+        "/audit".to_owned(),
+        "/audit/evidence".to_owned(),
+        "/audit/look-back".to_owned(),
+        format!("/audit/look-back?user={}", kari.id),
+        format!("/audit/look-back?agreement={}", office.id),
+        format!("/audit/entries/{entry}"),
+        "/audit/evidence/integrity".to_owned(),
+    ];
+    for page in pages {
+        browser.goto(&page).await;
+        browser.does_not_scroll_sideways().await;
+        browser.has_no_violations(&page).await;
+    }
+    browser.finish().await;
+}
+
+async fn two_factor_is_turned_off(app: TestApp) {
+    let (browser, _, _) = administers(&app, visiting(&app)).await;
+    browser.goto("/account").await;
+    browser.follow("Turn off two-factor").await;
+    browser.heading("Turn off two-factor?").await;
+    browser.has_no_violations("turning two-factor off").await;
+    browser.press("Turn off two-factor").await;
+    browser.arrives_at("/account").await;
+    browser.sees("Off").await;
+    browser.finish().await;
 }
