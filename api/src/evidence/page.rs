@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::report::{Actor, Cell, Column, Evidence, Named, Report, RequiredBy, Row};
 use super::words::{counted, day, hour};
+use crate::rest::audit::entry::nameless;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -158,8 +159,7 @@ fn cell(cell: &Cell) -> Markup {
             (name.as_deref().unwrap_or_default())
             span.id { (kind_in_words(kind)) " " code { (id) } }
         },
-        // Whoever may run commands on the machine has no name there.
-        Cell::Actor(Actor { kind, id: None, .. }) => html! { "an " (kind) },
+        Cell::Actor(Actor { kind, id: None, .. }) => html! { (nameless(kind)) },
         Cell::Requirements(all) => html! { @for one in all { (requirement(one)) } },
         Cell::Data(data) => html! { code { (data) } },
     }

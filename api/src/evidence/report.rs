@@ -135,7 +135,7 @@ pub struct Named {
 /// Who acted.
 #[derive(Clone, serde::Serialize)]
 pub struct Actor {
-    /// `user`, `api_key` or `operator`.
+    /// `user`, `api_key`, `operator` or `sign_in_page`.
     pub kind: String,
     /// The user's or the API key's id.
     #[serde(skip_serializing_if = "Option::is_none")]

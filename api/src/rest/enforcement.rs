@@ -28,7 +28,7 @@ const REASON_CHARACTERS_MAX: usize = 500;
 /// Who did something.
 #[derive(Serialize, ToSchema)]
 pub struct ActorView {
-    /// `user`, `api_key` or `operator`.
+    /// `user`, `api_key`, `operator` or `sign_in_page`.
     pub(crate) kind: String,
     /// The user's or the API key's id.
     pub(crate) id: Option<String>,

@@ -60,10 +60,19 @@ pub struct EntryView {
     pub(crate) agreement: Option<String>,
 }
 
+/// What sentences call an actor that has no name.
+pub(crate) fn nameless(kind: &str) -> &str {
+    match kind {
+        "operator" => "an operator",
+        "sign_in_page" => "the sign-in page",
+        other => other,
+    }
+}
+
 /// Who did something.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EntryActor {
-    /// `user`, `api_key` or `operator`.
+    /// `user`, `api_key`, `operator` or `sign_in_page`.
     pub(crate) kind: String,
     /// The user's or the API key's id.
     pub(crate) id: Option<String>,
@@ -206,7 +215,7 @@ impl StoredEntry {
         let actor = EntryActor { kind: actor_kind.to_owned(), id: actor_id, name: actor_name };
         let on_behalf_of =
             self.text("on_behalf_of").map(|id| EntryPerson { id: id.to_owned(), name: names.person(id) });
-        let by = actor.name.clone().unwrap_or_else(|| "an operator".to_owned());
+        let by = actor.name.clone().unwrap_or_else(|| nameless(actor_kind).to_owned());
         let person = self.user_id.as_deref().map(|id| names.person(id));
         let agreement = self.agreement_id.as_deref().map(|id| names.agreement(id));
         let data = readable(self.kind, fields(self.payload), app, names);
@@ -269,6 +278,9 @@ fn fields(payload: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use countersign_domain::context::ActorKind;
+    use strum::IntoEnumIterator;
+
     use super::*;
     use crate::testing::app_in;
 
@@ -286,5 +298,15 @@ mod tests {
 
         let key = serde_json::json!({"name": "app", "token": "00ff"});
         assert_eq!(told(InstanceEventKind::ApiKeyIssued, key), serde_json::json!({"name": "app"}));
+    }
+
+    #[test]
+    fn whoever_acts_without_a_name_has_one_in_sentences() {
+        for kind in ActorKind::iter() {
+            match kind {
+                ActorKind::User | ActorKind::ApiKey => {}
+                ActorKind::Operator | ActorKind::SignInPage => assert_ne!(nameless(kind.name()), kind.name()),
+            }
+        }
     }
 }
