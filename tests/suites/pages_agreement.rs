@@ -14,6 +14,7 @@ on_both_databases![
     s16_a_form_without_its_token_changes_nothing,
     the_agreement_lists_who_has_no_two_factor_and_what_it_administers,
     an_entry_is_shown_with_its_proof_verified,
+    an_entry_that_was_changed_afterwards_is_said_not_to_be_proved,
     the_trail_is_asked_by_its_address,
     a_script_learns_whether_there_is_anything_newer,
     what_people_wrote_is_shown_and_not_obeyed,
@@ -292,4 +293,19 @@ async fn the_pages_are_there_in_danish(app: TestApp) {
     says(&page, "2 personer i 3 aftaler; 1 af dem har endnu ikke totrinsbekræftelse.");
     says(&opened(&mut kari, &page_of(&accountant, ""), 200).await, "Kræv totrinsbekræftelse");
     says(&opened(&mut kari, "/audit", 200).await, "Revisionsspor");
+}
+
+async fn an_entry_that_was_changed_afterwards_is_said_not_to_be_proved(app: TestApp) {
+    let (accountant, _, session, _) = an_accountant(&app).await;
+    app.enforce(&accountant).await;
+    let position = app.entries("type=EnforcementToggled").await[0]["position"].to_string();
+    let changed = format!(
+        "UPDATE ledger_entries SET leaf = replace(leaf, 'EnforcementToggled', 'EnforcementTouched') \
+         WHERE position = {position}"
+    );
+    app.place.tamper(&changed).await;
+    let mut kari = in_session(&app, &session);
+    let page = opened(&mut kari, &format!("/audit/entries/{position}"), 200).await;
+    let seen = page.one("section[aria-labelledby=proof] .status");
+    assert_eq!(seen, "The ledger does not prove this entry");
 }
