@@ -1,7 +1,7 @@
 //! How long the program takes for each page, beside a page that does next to nothing.
 //!
-//! An administrator agreement with so many people, of whom every other one has signed in, and its superuser, who is
-//! an auditor too. Everything runs on the embedded database in a temporary directory, and is asked over HTTP by one
+//! An administrator agreement with so many people, none of whom has two-factor but its superuser, who is an auditor
+//! too. Everything runs on the embedded database in a temporary directory, and is asked over HTTP by one
 //! client that keeps its connection.
 //!
 //! `cargo run --release -p countersign --example page_times [PEOPLE]`
