@@ -120,7 +120,7 @@ impl Asker {
         let verify = format!("/v1/logins/{}/verify", id(&challenge, "challenge_id")?);
         // A code is accepted once, and may be one step early.
         let done = self.post(&verify, &self.key, &json!({ "code": code(&secret, now + 30)? })).await?;
-        id(&done["session"], "token")
+        id(done.get("session").context("a session")?, "token")
     }
 
     async fn page(&self, path: &str, session: &str) -> anyhow::Result<Duration> {
@@ -136,7 +136,8 @@ impl Asker {
 }
 
 fn id(answer: &Value, field: &str) -> anyhow::Result<String> {
-    Ok(answer[field].as_str().with_context(|| format!("no {field} in {answer}"))?.to_owned())
+    let text = answer.get(field).and_then(Value::as_str);
+    Ok(text.with_context(|| format!("no {field} in {answer}"))?.to_owned())
 }
 
 fn code(secret: &str, at: i64) -> anyhow::Result<String> {
