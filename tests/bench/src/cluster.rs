@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use sqlx::{Connection, Executor, PgConnection, Row};
 
+use crate::served::family_cpu_s;
+
 /// The server that `tests/bench/run` started.
 pub(crate) struct Cluster {
     url: String,
@@ -52,6 +54,13 @@ impl Cluster {
     pub(crate) async fn version(&self) -> anyhow::Result<String> {
         let mut server = PgConnection::connect(&self.url).await?;
         Ok(server.fetch_one("SHOW server_version").await?.try_get(0)?)
+    }
+
+    /// Processor time that the server has used for everybody, in seconds.
+    pub(crate) fn cpu_s(&self) -> anyhow::Result<f64> {
+        let file = self.log.with_file_name("postmaster.pid");
+        let text = std::fs::read_to_string(file)?;
+        family_cpu_s(text.lines().next().context("no process id")?.trim().parse()?)
     }
 
     pub(crate) fn read_log(&self) -> anyhow::Result<String> {

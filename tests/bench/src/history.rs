@@ -45,7 +45,7 @@ impl History {
         many_challenges(&target, &first).await?;
         // The newest entries are of everybody.
         let everybody = verifying.people.challenge(&target, usize::MAX).await?;
-        verifying.give(8, std::time::Duration::from_secs(60), &everybody).await?;
+        verifying.give(8, std::time::Duration::from_mins(1), &everybody).await?;
         target.settle().await?;
         let mut database = PgConnection::connect(&installation.database).await?;
         for table in ["events", "ledger_entries", "audit_trail_v1"] {

@@ -22,6 +22,14 @@ pub(crate) struct Script {
     options: &'static str,
 }
 
+/// What a script brought.
+pub(crate) struct Measured {
+    /// Transactions a second.
+    pub(crate) rate: f64,
+    /// Transactions in all, those of the warm-up too.
+    pub(crate) count: f64,
+}
+
 impl Script {
     pub(crate) fn new(
         url: &str,
@@ -34,6 +42,16 @@ impl Script {
 
     /// Transactions a second, over prepared statements, once every connection has planned them.
     pub(crate) fn rate(&self, cluster: &Cluster, clients: usize, seconds: u64) -> anyhow::Result<f64> {
+        Ok(self.measure(cluster, clients, seconds)?.rate)
+    }
+
+    /// The same, with how many there were.
+    pub(crate) fn measure(
+        &self,
+        cluster: &Cluster,
+        clients: usize,
+        seconds: u64,
+    ) -> anyhow::Result<Measured> {
         let mut file = tempfile::NamedTempFile::new()?;
         file.write_all(self.text.as_bytes())?;
         let mut command = Command::new(cluster.bin.join("pgbench"));
@@ -49,7 +67,11 @@ impl Script {
         ensure!(output.status.success(), "pgbench failed: {progress}");
         let failed = said.lines().find_map(|line| line.strip_prefix("number of failed transactions: "));
         ensure!(failed.is_none_or(|failed| failed.starts_with("0 ")), "transactions failed: {said}");
-        mean_rate(&progress).with_context(|| format!("pgbench names no rate: {progress}"))
+        let count =
+            said.lines().find_map(|line| line.strip_prefix("number of transactions actually processed: "));
+        let count = count.and_then(|count| count.parse().ok()).context("pgbench names no count")?;
+        let rate = mean_rate(&progress).with_context(|| format!("pgbench names no rate: {progress}"))?;
+        Ok(Measured { rate, count })
     }
 }
 

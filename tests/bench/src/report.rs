@@ -72,10 +72,13 @@ impl Series {
         Self { what: String::new(), unit: "", values: Vec::new(), p50_ms: Vec::new(), p99_ms: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, round: &crate::load::Round) {
+    /// Keeps a round, and says how much was done in it.
+    #[expect(clippy::cast_precision_loss, reason = "a count for people")]
+    pub(crate) fn push(&mut self, round: &crate::load::Round) -> f64 {
         self.values.push(round.rate());
         self.p50_ms.push(round.percentile_ms(50));
         self.p99_ms.push(round.percentile_ms(99));
+        round.count as f64
     }
 }
 

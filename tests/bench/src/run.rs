@@ -71,9 +71,10 @@ pub(crate) async fn run(mut names: Vec<String>) -> anyhow::Result<()> {
     let machine = machine(&bench.cluster).await?;
     for name in WORKLOADS.iter().filter(|known| names.iter().any(|name| name == *known)) {
         say(&format!("{name}{}", if quick { " (quick: the figures are nobody's)" } else { "" }));
+        let load = load_average()?;
         let section = workloads::run(&bench, name).await?;
         let date = Clock::system().now().format("%Y-%m-%d %H:%M UTC").to_string();
-        let setting = Setting { date, machine: machine.clone(), quick };
+        let setting = Setting { date, machine: format!("{machine}. {load}"), quick };
         keep(&section, &setting)?;
         bench.cluster.drop_all().await?;
     }
@@ -93,6 +94,13 @@ fn keep(section: &Section, setting: &Setting) -> anyhow::Result<()> {
     Ok(std::fs::write(path, replace_section(&before, &WORKLOADS, section.name, &markdown))?)
 }
 
+/// What else the machine did: figures taken beside other work are worth less.
+fn load_average() -> anyhow::Result<String> {
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let minute = load.split(' ').next().unwrap_or_default();
+    Ok(format!("Load average of the minute before it began: {minute}"))
+}
+
 /// Processor, memory, and versions: all that somebody else needs to judge the figures.
 async fn machine(cluster: &Cluster) -> anyhow::Result<String> {
     let said = |program: &str, words: &[&str]| -> anyhow::Result<String> {
@@ -106,8 +114,8 @@ async fn machine(cluster: &Cluster) -> anyhow::Result<String> {
     };
     let processors = std::thread::available_parallelism()?;
     let model = field("/proc/cpuinfo", "model name")?;
-    let memory_kib: u64 = field("/proc/meminfo", "MemTotal")?.trim_end_matches(" kB").parse()?;
-    let memory_gib = memory_kib.div_ceil(1024 * 1024);
+    let kib: u64 = field("/proc/meminfo", "MemTotal")?.trim_end_matches(" kB").parse()?;
+    let memory_gib = kib.div_ceil(1024 * 1024);
     let (kernel, rust) = (said("uname", &["-sr"])?, said("rustc", &["--version"])?);
     let commit = said("git", &["rev-parse", "--short=10", "HEAD"])?;
     let server = cluster.version().await?;

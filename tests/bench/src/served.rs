@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 pub(crate) const LISTENING: &str = "listening on http://";
 
 /// Far above what any of them takes to start.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A process that serves; dropping it ends it.
@@ -130,15 +130,23 @@ pub(crate) async fn own(words: &[&str], log: PathBuf) -> anyhow::Result<Served> 
     Served::start(command, log).await
 }
 
-/// Processor time that a process has used, in seconds.
+/// Processor time that a process has used, and its children that have ended, in seconds.
 pub(crate) fn cpu_s(pid: u32) -> anyhow::Result<f64> {
     // Hundredths of a second on every Linux.
     const TICKS_PER_S: f64 = 100.0;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("no process name")?;
-    let mut ticks = fields.split_whitespace().skip(11).take(2);
-    let mut next = || ticks.next().and_then(|field| field.parse::<f64>().ok()).context("no times");
-    Ok((next()? + next()?) / TICKS_PER_S)
+    let times = fields.split_whitespace().skip(11).take(4);
+    let ticks: Vec<f64> = times.map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / TICKS_PER_S)
+}
+
+/// The same with its children that live.
+pub(crate) fn family_cpu_s(pid: u32) -> anyhow::Result<f64> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let living = children.split_whitespace().filter_map(|child| child.parse().ok());
+    // One that ends just now is counted with the parent the next time.
+    Ok(cpu_s(pid)? + living.map(|child| cpu_s(child).unwrap_or_default()).sum::<f64>())
 }
 
 /// What a process holds in memory, in MiB.

@@ -123,7 +123,7 @@ impl Streams {
     }
 
     async fn measure(&mut self, keep: bool) -> anyhow::Result<()> {
-        let time = Duration::from_secs(60);
+        let time = Duration::from_mins(1);
         let short = self.short.round(1, time).await?;
         let long = self.long.round(1, time).await?;
         if keep {

@@ -26,6 +26,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         .map(|count| Series::new(format!("{count} serving, {CLIENTS} clients"), "per second"))
         .collect();
     for round in 0..=bench.rounds() {
+        say(&format!("nodes, round {round} of {}", bench.rounds()));
         for (series, count) in series.iter_mut().zip(1..) {
             verifying.target.addresses = addresses.iter().take(count).copied().collect();
             let measured = verifying.round(CLIENTS, time).await?;

@@ -8,7 +8,7 @@ use super::{ceiling, ceiling_work, clients_text};
 use crate::base::TABLES;
 use crate::client::request;
 use crate::cluster::run_sql;
-use crate::load::{self, Round, Work};
+use crate::load::{self, Work};
 use crate::people::{People, Target, verify};
 use crate::pgbench::{PLANS, Script, selects_by_key, single_inserts};
 use crate::report::{Goal, Ratio, Section, Series};
@@ -46,6 +46,12 @@ impl Arm {
             Self::Ceiling => "axum answering a constant",
         }
     }
+
+    /// Processor time of the program, and of the database server.
+    fn cpu_series(self) -> (Series, Series) {
+        let of = |whose: &str| format!("processor time of the {whose}, 64 clients: {}", self.name());
+        (Series::new(of("program"), "µs each"), Series::new(of("server"), "µs each"))
+    }
 }
 
 /// Everything that runs while this is measured.
@@ -58,8 +64,8 @@ struct Stage<'b> {
     inserts: Script,
     selects: Script,
     own_sql: Script,
-    /// Processor time that the program took for each, in microseconds.
-    cpu_us: Vec<f64>,
+    /// Processor time that each took at 64 clients, in microseconds: of the program, and of the server.
+    cpu_us: BTreeMap<Arm, (Series, Series)>,
     pending: u64,
 }
 
@@ -78,6 +84,9 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
                 let series = if round == 0 { &mut discarded } else { series };
                 stage.measure(arm, clients, series).await?;
             }
+        }
+        if round == 0 {
+            stage.cpu_us = Arm::ALL.map(|arm| (arm, arm.cpu_series())).into();
         }
     }
     Ok(stage.section(measured))
@@ -98,39 +107,60 @@ impl<'b> Stage<'b> {
         let target = Target::new(ours.address, installation.api_key()?);
         say("verify: preparing people");
         let verifying = Verifying::prepare(target, bench.size(20_000, 2_000)).await?;
-        let cpu_us = Vec::new();
+        let cpu_us = Arm::ALL.map(|arm| (arm, arm.cpu_series())).into();
         Ok(Self { bench, ours, verifying, base, ceiling, inserts, selects, own_sql, cpu_us, pending: 0 })
     }
 
     async fn measure(&mut self, arm: Arm, clients: usize, series: &mut Series) -> anyhow::Result<()> {
         let seconds = self.bench.size(3, 1);
         let time = Duration::from_secs(seconds);
-        let cluster = &self.bench.cluster;
-        match arm {
-            Arm::Ours => series.push(&self.second_factors(clients, time).await?),
-            Arm::Inserts => series.values.push(self.inserts.rate(cluster, clients, seconds)?),
-            Arm::OwnSql => series.values.push(self.own_sql.rate(cluster, clients, seconds)?),
-            Arm::Selects => series.values.push(self.selects.rate(cluster, clients, seconds)?),
+        let challenged = match arm {
+            Arm::Ours => self.verifying.open(clients, time).await?,
+            Arm::Inserts | Arm::OwnSql | Arm::Selects | Arm::Base | Arm::Ceiling => Vec::new(),
+        };
+        let before = self.cpu_s(arm)?;
+        let count = match arm {
+            Arm::Ours => {
+                let round = self.verifying.give(clients, time, &challenged).await?;
+                self.pending = self.pending.max(self.verifying.target.pending().await?);
+                // What the ledger has still to do belongs to what these took.
+                self.verifying.target.settle().await?;
+                series.push(&round)
+            }
             Arm::Base => series.push(&load::run(&[self.base.address], clients, time, base_work()).await?),
             Arm::Ceiling => {
                 series.push(&load::run(&[self.ceiling.address], clients, time, ceiling_work()).await?)
             }
+            Arm::Inserts | Arm::OwnSql | Arm::Selects => {
+                let script = match arm {
+                    Arm::Inserts => &self.inserts,
+                    Arm::OwnSql => &self.own_sql,
+                    Arm::Selects | Arm::Ours | Arm::Base | Arm::Ceiling => &self.selects,
+                };
+                let measured = script.measure(&self.bench.cluster, clients, seconds)?;
+                series.values.push(measured.rate);
+                measured.count
+            }
+        };
+        let after = self.cpu_s(arm)?;
+        if clients == 64
+            && let Some((program, server)) = self.cpu_us.get_mut(&arm)
+        {
+            program.values.push((after.0 - before.0) * 1e6 / count);
+            server.values.push((after.1 - before.1) * 1e6 / count);
         }
         Ok(())
     }
 
-    /// Only giving the code is measured, also by the processor time that it takes.
-    async fn second_factors(&mut self, clients: usize, time: Duration) -> anyhow::Result<Round> {
-        let challenged = self.verifying.open(clients, time).await?;
-        let before = cpu_s(self.ours.pid())?;
-        let round = self.verifying.give(clients, time, &challenged).await?;
-        let used = cpu_s(self.ours.pid())? - before;
-        self.pending = self.pending.max(self.verifying.target.pending().await?);
-        self.verifying.target.settle().await?;
-        if clients == 64 {
-            self.cpu_us.push(used * 1e6 / (round.rate() * round.seconds));
-        }
-        Ok(round)
+    /// Processor time so far, of the program that serves and of the database server.
+    fn cpu_s(&self, arm: Arm) -> anyhow::Result<(f64, f64)> {
+        let program = match arm {
+            Arm::Ours => cpu_s(self.ours.pid())?,
+            Arm::Base => cpu_s(self.base.pid())?,
+            Arm::Ceiling => cpu_s(self.ceiling.pid())?,
+            Arm::Inserts | Arm::OwnSql | Arm::Selects => 0.0,
+        };
+        Ok((program, self.bench.cluster.cpu_s()?))
     }
 
     fn section(&self, measured: BTreeMap<(usize, Arm), Series>) -> Section {
@@ -151,9 +181,14 @@ impl<'b> Stage<'b> {
             }
         }
         let mut series: Vec<Series> = measured.into_values().collect();
-        let mut cpu = Series::new("processor time of countersign, 64 clients", "µs each");
-        cpu.values.clone_from(&self.cpu_us);
-        series.push(cpu);
+        for (program, server) in self.cpu_us.values() {
+            series.extend(
+                [program, server]
+                    .into_iter()
+                    .filter(|taken| taken.values.iter().any(|us| *us > 1.0))
+                    .cloned(),
+            );
+        }
         let people = self.verifying.people.all.len();
         Section {
             name: "verify",
