@@ -155,8 +155,9 @@ impl People {
         target: &Target,
         count: usize,
     ) -> anyhow::Result<Vec<Arc<Person>>> {
+        let count = count.min(self.all.len());
         let mut chosen = Vec::with_capacity(count);
-        for _ in 0..count.min(self.all.len()) {
+        for _ in 0..count {
             let person = self.all.get(self.next % self.all.len()).cloned().context("nobody")?;
             self.next += 1;
             while !person.is_ready() {
