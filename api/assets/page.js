@@ -33,10 +33,16 @@ for (const time of document.querySelectorAll("time[data-tell]")) {
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {
-    const text = document.getElementById(button.dataset.copy).textContent.trim();
-    await navigator.clipboard.writeText(text);
+    const code = document.getElementById(button.dataset.copy);
     const said = document.querySelector("[data-copied]");
-    said.textContent = said.dataset.copied;
+    try {
+      await navigator.clipboard.writeText(code.textContent.trim());
+      said.textContent = said.dataset.copied;
+    } catch {
+      // The browser, or whoever set it up, does not allow it: the code is selected, to be copied by hand.
+      getSelection().selectAllChildren(code);
+      said.textContent = said.dataset.notCopied;
+    }
   });
 }
 
@@ -45,13 +51,19 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
-// New entries are looked for while somebody looks at the page, and for a quarter of an hour at most: each look counts
-// as a use of the session, which must end by itself where nobody is.
+// New entries are looked for while somebody looks at the page, and no longer than a quarter of an hour after they
+// last did anything there: each look counts as a use of the session, which must end by itself where nobody is.
 for (const newer of document.querySelectorAll("[data-newer-than]")) {
-  const until = Date.now() + 15 * 60 * 1000;
+  let until = 0;
+  const goOn = () => (until = Date.now() + 15 * 60 * 1000);
+  goOn();
+  for (const done of ["pointermove", "keydown", "scroll"]) addEventListener(done, goOn, { passive: true });
   const looking = setInterval(async () => {
     if (document.hidden) return;
-    if (Date.now() > until) return clearInterval(looking);
+    if (Date.now() > until) {
+      document.querySelector("[data-stopped-looking]").hidden = false;
+      return clearInterval(looking);
+    }
     const headers = { "Countersign-Newer-Than": newer.dataset.newerThan };
     const answer = await fetch(location.href, { headers, redirect: "manual" }).catch(() => null);
     if (answer?.status === 200) {

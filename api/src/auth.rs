@@ -20,11 +20,15 @@ use countersign_domain::agreement::Role;
 use countersign_domain::ids::{AgreementId, ApiKeyId, SessionId, UserId};
 use countersign_domain::instance::Scope;
 use countersign_domain::user::{User, UserRefusal};
+use countersign_projections::database::StatementKind;
+use countersign_projections::facts_alone;
 use ipnet::IpNet;
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::event_store::Loaded;
+use crate::event_store::journal::LoadQuery;
 use crate::problem::{Problem, ProblemCode};
 use crate::request::{Caller, Request, Right, forbidden};
 use crate::router::{self, Access, BODY_BYTES_MAX, EnrolmentAccess, RoleAccess, Rule, SessionAccess};
@@ -119,25 +123,38 @@ fn unauthenticated() -> Problem {
     )
 }
 
+/// An API key is asked for with every request of an application, so it is found as streams are: by one statement
+/// for all that wait.
+static FIND_API_KEY: LoadQuery = LoadQuery {
+    name: "API key",
+    kind: StatementKind::Read,
+    sql: facts_alone!(
+        "'name', k.name, 'token_sha256', k.token_sha256, 'scopes', k.scopes, \
+         'expires_at', k.expires_at, 'revoked_at', k.revoked_at",
+        "JOIN api_keys k ON k.key_id = wanted.id"
+    ),
+};
+
+#[derive(Deserialize)]
+struct StoredApiKey {
+    name: String,
+    token_sha256: String,
+    scopes: String,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
 async fn api_key(app: &App, token: &PresentedToken, needed: &[Scope]) -> Result<Caller, Problem> {
-    let rows = app
-        .database
-        .read(
-            "SELECT name, token_sha256, scopes, expires_at, revoked_at FROM api_keys WHERE key_id = $1",
-            &[token.owner.to_string().into()],
-        )
-        .await?;
-    let row = rows.first().ok_or_else(unauthenticated)?;
-    let digest: String = row.get("token_sha256")?;
-    let expires_at: Option<Timestamp> = row.get("expires_at")?;
-    let revoked_at: Option<Timestamp> = row.get("revoked_at")?;
-    let right: bool = digest.as_bytes().ct_eq(token.digest.as_str().as_bytes()).into();
-    let expired = expires_at.is_some_and(|expires_at| expires_at <= app.clock.now());
-    if !right || revoked_at.is_some() || expired {
+    let row = app.store.journal().load(&FIND_API_KEY, &token.owner.to_string(), None).await?;
+    let stored = row.facts.ok_or_else(unauthenticated)?;
+    let stored: StoredApiKey = serde_json::from_str(&stored)
+        .map_err(|error| Problem::internal(format!("an API key's row does not read: {error}")))?;
+    let right: bool = stored.token_sha256.as_bytes().ct_eq(token.digest.as_str().as_bytes()).into();
+    let expired = stored.expires_at.is_some_and(|expires_at| expires_at <= app.clock.now());
+    if !right || stored.revoked_at.is_some() || expired {
         return Err(unauthenticated());
     }
-    let scopes: String = row.get("scopes")?;
-    let scopes: Vec<Scope> = scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect();
+    let scopes: Vec<Scope> = stored.scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect();
     if needed.is_empty() {
         return Err(forbidden());
     }
@@ -147,7 +164,7 @@ async fn api_key(app: &App, token: &PresentedToken, needed: &[Scope]) -> Result<
         let detail = format!("This API key lacks the scope {}.", lacking.join(" and the scope "));
         return Err(Problem::new(ProblemCode::Forbidden, detail));
     }
-    Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: row.get("name")? })
+    Ok(Caller::ApiKey { id: ApiKeyId::from_uuid(token.owner), name: stored.name })
 }
 
 pub(crate) async fn session(

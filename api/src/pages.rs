@@ -25,7 +25,7 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query};
+use axum::extract::{Path, State};
 use axum::handler::Handler;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -36,6 +36,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::router::{EnrolmentAccess, RoleAccess, Rule, SessionAccess};
 use cookies::Kept;
+use form::Query;
 use visit::Gate;
 use words::Language;
 
@@ -145,6 +146,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         let gate = Gate { app: Arc::clone(app), access };
         router.route(path, handlers.route_layer(middleware::from_fn_with_state(gate, visit::admit)))
     })
+}
+
+/// What people are told of an address that no page has.
+pub(crate) async fn nowhere(app: &Arc<App>, request: axum::extract::Request) -> Response {
+    visit::nowhere(State(Arc::clone(app)), request).await
 }
 
 async fn home() -> Redirect {

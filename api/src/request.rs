@@ -58,6 +58,17 @@ pub enum Caller {
     },
 }
 
+impl Caller {
+    /// The person who asks, in a session or while setting up two-factor.
+    #[must_use]
+    pub const fn user_id(&self) -> Option<UserId> {
+        match self {
+            Self::Session { user_id, .. } | Self::Enrolment { user_id, .. } => Some(*user_id),
+            Self::Nobody | Self::Operator | Self::ApiKey { .. } | Self::SignInPage => None,
+        }
+    }
+}
+
 /// By which right a person asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Right {

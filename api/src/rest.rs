@@ -6,6 +6,7 @@
     reason = "handlers answer with the problems that the OpenAPI document names for each route"
 )]
 
+pub(crate) mod administered;
 pub mod agreements;
 pub mod audit;
 pub mod compliance;

@@ -199,7 +199,9 @@ async fn frame(State(app): State<Arc<App>>, mut request: axum::extract::Request,
     let id = entropy::id(app.clock.now()).map(|id| id.to_string()).unwrap_or_default();
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().len());
-    let response = if names_nul(&request) {
+    let response = if names_nul(&request) && wants_a_page(&request) {
+        pages::nowhere(&app, request).await
+    } else if names_nul(&request) {
         Problem::new(ProblemCode::MalformedRequest, "The query of an address cannot hold a NUL character.")
             .into_response()
     } else {
@@ -214,6 +216,11 @@ async fn frame(State(app): State<Arc<App>>, mut request: axum::extract::Request,
         headers.insert(HeaderName::from_static("countersign-request-id"), id);
     }
     response
+}
+
+fn wants_a_page(request: &axum::extract::Request) -> bool {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
 fn names_nul(request: &axum::extract::Request) -> bool {

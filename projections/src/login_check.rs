@@ -147,19 +147,34 @@ pub fn required_by(links: &[Link]) -> Vec<Requirement> {
     named
 }
 
-macro_rules! login_check {
-    ($from:literal) => {
+/// A statement that finds facts by what is wanted and loads no stream: it answers in the shape of those that do.
+#[macro_export]
+macro_rules! facts_alone {
+    ($facts:expr, $from:literal) => {
         concat!(
             "SELECT wanted.id AS id, wanted.subject AS subject, CAST(NULL AS bigint) AS sequence, \
-             CAST(NULL AS bigint) AS snapshot_number, CAST(NULL AS text) AS leaf_hash, CAST(NULL AS text) AS snapshot, CAST(NULL AS text) AS tail, \
-             CAST({object}'user_id', u.user_id, 'two_factor_enabled', {boolean}u.two_factor_enabled{/boolean}, \
-             'totp_usable', {boolean}u.totp_usable{/boolean}, \
-             'recovery_code_usable', {boolean}u.recovery_code_usable{/boolean}, \
-             'codes_locked_until', u.codes_locked_until, \
-             'recovery_code_locked_until', u.recovery_code_locked_until, \
-             'links', {json}",
-            links_of!("u.user_id"),
-            "{/json}{/object} AS text) AS facts FROM {wanted} ",
+             CAST(NULL AS bigint) AS snapshot_number, CAST(NULL AS text) AS leaf_hash, \
+             CAST(NULL AS text) AS snapshot, CAST(NULL AS text) AS tail, CAST({object}",
+            $facts,
+            "{/object} AS text) AS facts FROM {wanted} ",
+            $from
+        )
+    };
+}
+
+macro_rules! login_check {
+    ($from:literal) => {
+        facts_alone!(
+            concat!(
+                "'user_id', u.user_id, 'two_factor_enabled', {boolean}u.two_factor_enabled{/boolean}, \
+                 'totp_usable', {boolean}u.totp_usable{/boolean}, \
+                 'recovery_code_usable', {boolean}u.recovery_code_usable{/boolean}, \
+                 'codes_locked_until', u.codes_locked_until, \
+                 'recovery_code_locked_until', u.recovery_code_locked_until, \
+                 'links', {json}",
+                links_of!("u.user_id"),
+                "{/json}"
+            ),
             $from
         )
     };

@@ -6,17 +6,22 @@ use reqwest::Method;
 
 on_both_databases![
     a_superuser_enforces_two_factor_through_the_pages,
+    the_guide_is_followed_word_for_word,
     the_page_before_the_button_says_whom_it_reaches,
+    those_whom_it_reaches_are_paged_through,
     unticking_says_what_it_does_and_only_permits,
     a_deadline_that_has_passed_is_refused_beside_its_field,
     a_tick_asks_for_a_proof_and_shows_the_emergency_code_that_replaces_a_spent_one,
     who_is_no_superuser_is_told_so_and_a_stranger_finds_nothing,
     s16_a_form_without_its_token_changes_nothing,
     the_agreement_lists_who_has_no_two_factor_and_what_it_administers,
+    the_agreements_that_it_administers_are_paged_through_by_name,
     an_entry_is_shown_with_its_proof_verified,
     an_entry_that_was_changed_afterwards_is_said_not_to_be_proved,
     the_trail_is_asked_by_its_address,
+    the_trail_is_asked_for_a_person_by_address_and_an_agreement_by_number,
     a_script_learns_whether_there_is_anything_newer,
+    an_address_that_cannot_be_read_is_told_on_a_page,
     what_people_wrote_is_shown_and_not_obeyed,
     the_pages_are_there_in_danish,
 ];
@@ -78,11 +83,39 @@ async fn a_superuser_enforces_two_factor_through_the_pages(app: TestApp) {
     says(&page, "Enforced for all users linked to this agreement");
     says(&page, &day.format("%-d %B %Y").to_string());
     says(&page, "Changed by Kari");
+    says(&page, "Reached by enforcement: 2 people in 3 agreements; 1 of them has no two-factor yet.");
+    says(&page, "People of this agreement alone");
+    says(&page, "People 1 With two-factor 1 Required to have it 1 Overdue 0");
     says(&page, "The board decided it");
     let check = app.login_check(&ola).await;
     assert_eq!(check["required_by"][0]["name"], "Nordlys Revision", "{}", check.text);
     let ends = format!("{day}T23:59:59Z");
     assert_eq!(check["required_by"][0]["deadline"], ends, "the end of that day: {}", check.text);
+}
+
+async fn the_guide_is_followed_word_for_word(app: TestApp) {
+    let (accountant, client, session, _) = an_accountant(&app).await;
+    let mut kari = in_session(&app, &session);
+    for below in ["", "/enforcement?enforced=yes", "/audit"] {
+        let page = opened(&mut kari, &page_of(&accountant, below), 200).await;
+        assert_eq!(page.one("nav .group"), "Administrator", "{below}");
+    }
+    let page = kari.follow("Basic information").await.clone();
+    assert_eq!(page.address, page_of(&accountant, ""));
+    assert_eq!(page.one("nav .group + ul a[aria-current=page]"), "Basic information");
+    assert_eq!(page.one("section[aria-labelledby=company] h2"), "Company");
+    assert_eq!(page.one("section[aria-labelledby=company] summary"), "Edit");
+    assert_eq!(
+        page.one("section[aria-labelledby=company] details label[for=enforced]"),
+        "Enforce two-factor authentication"
+    );
+    let page = opened(&mut kari, &page_of(&client, ""), 200).await;
+    assert!(!page.has("nav .group"), "it administers none");
+    kari.open("/language/da").await;
+    let page = opened(&mut kari, &page_of(&accountant, ""), 200).await;
+    assert_eq!(page.one("nav .group + ul a"), "Stamoplysninger");
+    assert_eq!(page.one("section[aria-labelledby=company] h2"), "Virksomhed");
+    assert_eq!(page.one("section[aria-labelledby=company] summary"), "Redig\u{e9}r");
 }
 
 async fn the_page_before_the_button_says_whom_it_reaches(app: TestApp) {
@@ -97,6 +130,22 @@ async fn the_page_before_the_button_says_whom_it_reaches(app: TestApp) {
     }
     let page = opened(&mut kari, &page_of(&client, "/enforcement?enforced=yes"), 200).await;
     says(&page, "2 people in 1 agreement; 1 of them has no two-factor yet.");
+}
+
+async fn those_whom_it_reaches_are_paged_through(app: TestApp) {
+    let (accountant, client, session, ola) = an_accountant(&app).await;
+    let eva = app.register("Eva").await;
+    app.link(&client, &eva).await;
+    let (before, after) = if ola.id < eva.id { (&ola, &eva) } else { (&eva, &ola) };
+    let mut kari = in_session(&app, &session);
+    let begin = page_of(&accountant, "/enforcement?enforced=yes");
+    let page = opened(&mut kari, &format!("{begin}&people={}", before.id), 200).await;
+    says(&page, "3 people in 3 agreements");
+    says(&page, &after.email);
+    assert!(!page.text().contains(&before.email), "on a page before: {}", page.text());
+    kari.follow("First page").await;
+    assert_eq!(kari.page.address, begin);
+    says(&kari.page, &before.email);
 }
 
 async fn unticking_says_what_it_does_and_only_permits(app: TestApp) {
@@ -167,6 +216,8 @@ async fn who_is_no_superuser_is_told_so_and_a_stranger_finds_nothing(app: TestAp
     for below in ["", "/enforcement?enforced=yes", "/audit"] {
         let page = opened(&mut member, &page_of(&client, below), 403).await;
         says(&page, "This is not yours to do");
+        assert!(page.has("main a[href=\"/account\"]"), "the way on: {}", page.html);
+        assert!(page.has("form[action=\"/logout\"]"), "the way out: {}", page.html);
         for agreement in [&accountant, &client] {
             let page = opened(&mut stranger, &page_of(agreement, below), 404).await;
             says(&page, "There is no such page");
@@ -183,7 +234,8 @@ async fn s16_a_form_without_its_token_changes_nothing(app: TestApp) {
     let page = opened(&mut kari, &format!("{action}?enforced=yes"), 200).await;
     assert!(page.has("form[method=post] input[name=form_token]"));
     let page = kari.send(&action, &[("enforced", "yes")]).await;
-    assert_eq!(page.one("h1"), "That page was from before");
+    assert_eq!(page.one("h1"), "That page is out of date");
+    says(&page, "your browser keeps no cookies");
     let read = app.get(&accountant.path(""), &app.key).await.expect(200);
     assert_eq!(read["enforcement"]["since"], serde_json::Value::Null);
 }
@@ -195,7 +247,11 @@ async fn the_agreement_lists_who_has_no_two_factor_and_what_it_administers(app: 
     let page = opened(&mut kari, &page_of(&accountant, ""), 200).await;
     says(&page, "Administers 2 agreements");
     says(&page, "Everybody linked to this agreement has two-factor.");
-    says(&page, &format!("Havbris ApS {} Required by Nordlys Revision", client.number));
+    says(&page, &format!("Havbris ApS {} 1 0 Required by Nordlys Revision", client.number));
+    let text = page.text();
+    let (list, fjeld) = (text.rfind("Agreements that it administers"), text.rfind("Fjeld AS"));
+    assert!(list < fjeld && fjeld < text.rfind("Havbris ApS"), "by name: {text}");
+    says(&page, "Reached by enforcement: 2 people in 3 agreements");
     assert!(page.has(&format!("th a[href=\"{}\"]", page_of(&client, ""))));
     assert!(page.has("figure.chart svg[role=img] > polyline.with-two-factor"), "the chart");
     let page = opened(&mut kari, &page_of(&client, ""), 200).await;
@@ -203,6 +259,26 @@ async fn the_agreement_lists_who_has_no_two_factor_and_what_it_administers(app: 
     says(&page, "Ola ola@example.com");
     says(&page, "Overdue");
     says(&page, "People 1 With two-factor 0 Required to have it 1 Overdue 1");
+}
+
+async fn the_agreements_that_it_administers_are_paged_through_by_name(app: TestApp) {
+    let accountant = app.administrator("Nordlys Revision").await;
+    for number in (0..51).rev() {
+        app.administered(
+            &format!("{} {number:02}", if number % 2 == 0 { "kunde" } else { "Kunde" }),
+            &accountant,
+        )
+        .await;
+    }
+    let (_, _, session) = app.superuser(&accountant, "Kari").await;
+    let mut kari = in_session(&app, &session);
+    let page = opened(&mut kari, &page_of(&accountant, ""), 200).await;
+    says(&page, "kunde 00");
+    says(&page, "Kunde 49");
+    assert!(!page.text().contains("kunde 50"), "on the next page: {}", page.text());
+    let page = kari.follow("Next page").await;
+    says(page, "kunde 50");
+    assert!(!page.text().contains("Kunde 49"), "on the page before: {}", page.text());
 }
 
 async fn an_entry_is_shown_with_its_proof_verified(app: TestApp) {
@@ -245,8 +321,36 @@ async fn the_trail_is_asked_by_its_address(app: TestApp) {
     let page = opened(&mut kari, &format!("/audit?from={tomorrow}"), 200).await;
     says(&page, "There is no entry of this kind.");
     let page = opened(&mut kari, "/audit?user=ola", 422).await;
-    says(&page, "There is a problem Type a whole id, as the details of an entry show it.");
+    says(
+        &page,
+        "There is a problem Nobody whom you may see has that. Type a whole e-mail address, or a user id",
+    );
     assert!(page.has("#user[value=ola]"), "what was typed stays");
+}
+
+async fn the_trail_is_asked_for_a_person_by_address_and_an_agreement_by_number(app: TestApp) {
+    let (_, client, session, ola) = an_accountant(&app).await;
+    let elsewhere = app.agreement("Elsewhere").await;
+    let stranger = app.register("Stranger").await;
+    app.link(&elsewhere, &stranger).await;
+    app.entries("type=UserLinked").await;
+    let mut kari = in_session(&app, &session);
+    let page = opened(&mut kari, &format!("/audit?type=UserLinked&user={}", ola.email), 200).await;
+    says(&page, "Ola linked to Havbris ApS");
+    assert!(!page.text().contains("Kari linked to"), "nobody else: {}", page.text());
+    let page = opened(&mut kari, &format!("/audit?type=UserLinked&agreement={}", client.number), 200).await;
+    says(&page, "Ola linked to Havbris ApS");
+    assert!(!page.text().contains("Ola linked to Fjeld AS"), "another agreement's: {}", page.text());
+    // What is another's and what is not there are told alike.
+    let nobody = refused(&mut kari, "user", "nobody@example.com").await;
+    assert_eq!(refused(&mut kari, "user", &stranger.email).await, nobody);
+    let none = refused(&mut kari, "agreement", "no-such-number").await;
+    assert_eq!(refused(&mut kari, "agreement", &elsewhere.number).await, none);
+}
+
+/// What the trail says beside a field that names nobody and nothing that the visitor may see.
+async fn refused(visitor: &mut Visitor, field: &str, value: &str) -> String {
+    opened(visitor, &format!("/audit?{field}={value}"), 422).await.fault(field)
 }
 
 async fn a_script_learns_whether_there_is_anything_newer(app: TestApp) {
@@ -266,6 +370,21 @@ async fn a_script_learns_whether_there_is_anything_newer(app: TestApp) {
     app.enforce(&accountant).await;
     app.entries("type=EnforcementToggled").await;
     newer().await.expect(200);
+}
+
+async fn an_address_that_cannot_be_read_is_told_on_a_page(app: TestApp) {
+    let (accountant, _, session, _) = an_accountant(&app).await;
+    let mut kari = in_session(&app, &session);
+    let agreement = page_of(&accountant, "");
+    for address in ["/audit?cursor=xx".to_owned(), format!("{agreement}?people=a&people=b")] {
+        let page = opened(&mut kari, &address, 400).await;
+        assert_eq!(page.one("h1"), "That cannot be read", "{address}");
+        assert!(page.has("main a[href=\"/account\"]"), "{address}");
+    }
+    let page = opened(&mut kari, &format!("{agreement}?people=%00"), 404).await;
+    assert_eq!(page.one("h1"), "There is no such page");
+    let page = opened(&mut kari, &format!("{agreement}?agreements=banana"), 404).await;
+    assert_eq!(page.one("h1"), "There is no such page");
 }
 
 async fn what_people_wrote_is_shown_and_not_obeyed(app: TestApp) {
@@ -290,9 +409,11 @@ async fn the_pages_are_there_in_danish(app: TestApp) {
     kari.open("/language/da").await;
     let page = opened(&mut kari, &page_of(&accountant, "/enforcement?enforced=yes"), 200).await;
     says(&page, "Slå krav om totrinsbekræftelse til for Nordlys Revision");
-    says(&page, "2 personer i 3 aftaler; 1 af dem har endnu ikke totrinsbekræftelse.");
+    says(&page, "2 personer på 3 aftaler; 1 af dem har endnu ikke totrinsbekræftelse.");
     says(&opened(&mut kari, &page_of(&accountant, ""), 200).await, "Kræv totrinsbekræftelse");
     says(&opened(&mut kari, "/audit", 200).await, "Revisionsspor");
+    let page = opened(&mut kari, "/account", 200).await;
+    assert!(page.has("section[aria-labelledby=recent] li span[lang=en]"), "sentences are English");
 }
 
 async fn an_entry_that_was_changed_afterwards_is_said_not_to_be_proved(app: TestApp) {

@@ -67,7 +67,7 @@ async fn s18_a_form_without_its_token_changes_nothing(app: TestApp) {
             // Where a page takes no form there is nothing to send to.
             if visitor.page.status != 405 {
                 assert_eq!(visitor.page.status, 403, "{path}");
-                assert_eq!(visitor.page.one("h1"), "That page was from before", "{path}");
+                assert_eq!(visitor.page.one("h1"), "That page is out of date", "{path}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Signing in in a browser.
 
 use chrono::TimeDelta;
-use countersign_tests::{TestApp, Visitor, on_both_databases};
+use countersign_tests::{Person, TestApp, Visitor, on_both_databases};
 
 use crate::pages_account::{signed_in, signed_in_with};
 
@@ -19,6 +19,11 @@ on_both_databases![
     the_page_speaks_danish,
     a_sign_in_that_took_too_long_begins_anew,
     the_record_says_that_it_was_the_page,
+    s17_a_sign_in_that_somebody_left_behind_is_not_the_next_persons,
+    whoever_is_not_the_person_signs_in_as_somebody_else,
+    what_a_sign_in_offered_is_taken_up_from_the_account,
+    an_emergency_code_that_was_lost_sight_of_is_replaced,
+    an_application_that_sent_somebody_is_not_forgotten_midway,
 ];
 
 async fn a_wrong_password_and_nobodys_address_read_alike(app: TestApp) {
@@ -58,6 +63,7 @@ async fn locked_codes_leave_the_emergency_code(app: TestApp) {
     assert!(visitor.page.headers.contains("retry-after: "));
     visitor.open("/login/code").await;
     assert_eq!(visitor.page.one("h1"), "Codes are locked for now");
+    assert!(visitor.page.text().contains("for the next 30 minutes"), "{}", visitor.page.text());
     visitor.follow("Use your emergency code").await;
     visitor.press("Sign in", &[("recovery_code", &two_factor.recovery_code)]).await;
     assert_eq!(visitor.page.one("h1"), "Store your new emergency code");
@@ -235,4 +241,93 @@ async fn the_record_says_that_it_was_the_page(app: TestApp) {
         assert_eq!(entries[0]["actor"]["kind"], "sign_in_page");
         assert_eq!(entries[0]["on_behalf_of"]["id"], kari.id);
     }
+}
+
+/// Gives the right password in a browser that somebody has used before.
+async fn signs_in_with(visitor: &mut Visitor, person: &Person) {
+    visitor.open("/login").await;
+    visitor.press("Sign in", &[("email", &person.email), ("password", &person.password)]).await;
+}
+
+async fn s17_a_sign_in_that_somebody_left_behind_is_not_the_next_persons(app: TestApp) {
+    let (kari, ola) = (app.register("Kari").await, app.register("Ola").await);
+    let office = app.agreement("Nordlys").await;
+    app.link(&office, &kari).await;
+    app.enforce(&office).await;
+    let mut visitor = signed_in(&app, &kari).await;
+    assert_eq!(visitor.page.address, "/login/two-factor");
+    let left_behind = visitor.cookies["__Host-step"].clone();
+    signs_in_with(&mut visitor, &ola).await;
+    assert_eq!(visitor.page.address, "/account");
+    assert!(!visitor.cookies.contains_key("__Host-step"));
+    // And where it is still there, whoever is signed in is asked about.
+    visitor.cookies.insert("__Host-step".to_owned(), left_behind);
+    visitor.open("/login/two-factor").await;
+    let text = visitor.page.text();
+    assert!(text.contains(&ola.email) && !text.contains(&kari.email), "{text}");
+}
+
+async fn whoever_is_not_the_person_signs_in_as_somebody_else(app: TestApp) {
+    let kari = app.register("Kari").await;
+    let office = app.agreement("Nordlys").await;
+    app.link(&office, &kari).await;
+    app.enforce(&office).await;
+    let mut visitor = signed_in(&app, &kari).await;
+    assert!(visitor.page.text().contains(&kari.email));
+    visitor.press("Not you? Sign in as somebody else", &[]).await;
+    assert_eq!(visitor.page.address, "/login");
+    assert!(!visitor.cookies.contains_key("__Host-step"));
+}
+
+async fn what_a_sign_in_offered_is_taken_up_from_the_account(app: TestApp) {
+    let kari = app.register("Kari").await;
+    let bakery = app.agreement("Bageren").await;
+    app.link(&bakery, &kari).await;
+    app.enforce_by(&bakery, app.now() + TimeDelta::days(7)).await;
+    let mut visitor = signed_in(&app, &kari).await;
+    assert_eq!(visitor.page.address, "/login/two-factor");
+    visitor.open("/account").await;
+    visitor.follow("Enable two-factor authentication").await;
+    visitor.press("Continue", &[("password", &kari.password)]).await;
+    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
+    let secret = visitor.page.key();
+    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    assert_eq!(visitor.page.one("h1"), "Store your emergency code");
+}
+
+async fn an_emergency_code_that_was_lost_sight_of_is_replaced(app: TestApp) {
+    let kari = app.register("Kari").await;
+    let mut visitor = signed_in(&app, &kari).await;
+    visitor.open("/account/two-factor/new").await;
+    visitor.press("Continue", &[("password", &kari.password)]).await;
+    let (enrolment, secret) = (visitor.page.address.clone(), visitor.page.key());
+    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    let lost = visitor.page.one("#emergency-code");
+    assert!(!visitor.page.html.contains("/language/"), "nothing on the page leads away from the code");
+    // Whoever loads the page again, or comes back to it, gets another code instead of being told of failure.
+    visitor.open(&enrolment).await;
+    assert_eq!(visitor.page.address, "/account/two-factor/emergency-code");
+    // The session has no second factor behind it, so both are asked for.
+    let proof = [("password", kari.password.as_str()), ("code", &app.next_code(&secret))];
+    visitor.press("Get a new emergency code", &proof).await;
+    let fresh = visitor.page.one("#emergency-code");
+    assert_ne!(fresh, lost);
+    visitor.press("Continue", &[("stored", "yes")]).await;
+    let challenge = app.challenge(&kari).await;
+    app.verify_recovery_code(&challenge, &lost).await.expect(401);
+    app.verify_recovery_code(&challenge, &fresh).await.expect(200);
+    visitor.open(&enrolment).await;
+    assert_eq!(visitor.page.status, 410);
+}
+
+async fn an_application_that_sent_somebody_is_not_forgotten_midway(app: TestApp) {
+    let (kari, two_factor) = app.register_with_two_factor("Kari").await;
+    let mut visitor = Visitor::of(&app);
+    visitor.open("/login?return_to=https://app.example.com/orders").await;
+    visitor.press("Sign in", &[("email", &kari.email), ("password", &kari.password)]).await;
+    visitor.open("/audit").await;
+    assert_eq!(visitor.page.address, "/login");
+    visitor.open("/login/code").await;
+    visitor.press("Sign in", &[("code", &app.next_code(&two_factor.secret))]).await;
+    assert_eq!(visitor.page.address, "https://app.example.com/orders");
 }

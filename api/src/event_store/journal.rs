@@ -7,7 +7,7 @@ mod append;
 #[cfg(test)]
 mod tests;
 
-use countersign_projections::database::{Database, DatabaseError, Engine, Row};
+use countersign_projections::database::{Database, DatabaseError, Engine, Row, StatementKind};
 use countersign_projections::table::Value;
 use cqrs_es::Aggregate;
 use cqrs_es::persist::SerializedEvent;
@@ -24,7 +24,7 @@ pub struct Journal {
     engine: JournalEngine,
 }
 
-/// How a kind of aggregate is loaded, in one statement for any number of them.
+/// How a kind of aggregate is loaded, or what else is found by its id, in one statement for any number of them.
 ///
 /// The text uses the tokens of [`Database::sql`]. It selects from `{wanted}` and returns a row for
 /// each `(id, subject)` of it: `id`, `subject`, `sequence`, `snapshot_number` and `snapshot` (null without one), `tail`
@@ -32,6 +32,8 @@ pub struct Journal {
 pub struct LoadQuery {
     /// Tells it from every other load query of the program.
     pub name: &'static str,
+    /// As what the figures count it.
+    pub kind: StatementKind,
     /// The statement.
     pub sql: &'static str,
 }

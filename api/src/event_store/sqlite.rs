@@ -24,7 +24,7 @@ impl SqliteJournal {
     }
 
     pub(super) fn load(&self, query: &LoadQuery, wanted: &[Value; 2]) -> Result<LoadedRow, DatabaseError> {
-        self.database.count(StatementKind::Load);
+        self.database.count(query.kind);
         let sql = self.database.sql(query.sql);
         let rows = self.sqlite.read_with(|reader| sqlite::query(reader, &sql, wanted))?;
         rows.first().map_or_else(|| Ok(LoadedRow::default()), LoadedRow::from_row)

@@ -13,6 +13,7 @@ use countersign_domain::instance::{Instance, InstanceEvent};
 use countersign_domain::requirement::Requirement;
 use countersign_domain::user::totp::TotpSecret;
 use countersign_domain::user::{User, UserEvent};
+use countersign_projections::database::StatementKind;
 use countersign_projections::instance_rows::instance_rows;
 use countersign_projections::links_of;
 use countersign_projections::login_check::{Link, agreement_row, link_row, required_by, user_row};
@@ -63,6 +64,7 @@ macro_rules! load_query {
     ($type:literal, $facts:expr) => {
         &LoadQuery {
             name: $type,
+            kind: StatementKind::Load,
             sql: concat!(
                 "SELECT wanted.id AS id, wanted.subject AS subject, s.last_sequence AS sequence, \
                  s.current_snapshot AS snapshot_number, \
@@ -138,13 +140,18 @@ impl Stream for User {
     /// The login-check row, the vault's rows that nothing names any more, and the data key of
     /// somebody who is erased.
     fn changes(context: &Loaded<Self>, _: &[UserEvent]) -> Vec<Change> {
-        let row = user_row(context.id, &context.state).into_iter();
-        row.chain(dropped_secrets(context)).chain(destroyed_key(context)).collect()
+        let row = moved(user_row(context.id, &context.before), user_row(context.id, &context.state));
+        row.into_iter().chain(dropped_secrets(context)).chain(destroyed_key(context)).collect()
     }
 
     fn vault_rows(&self) -> Vec<Uuid> {
         Self::vault_rows(self)
     }
+}
+
+/// A row that is as it was need not be written: a right code, say, changes nothing that a login check asks for.
+fn moved(before: Option<Change>, after: Option<Change>) -> Option<Change> {
+    after.filter(|after| before.as_ref() != Some(after))
 }
 
 /// Nobody is erased but by an append that takes the data key away.
@@ -253,7 +260,9 @@ impl Stream for Agreement {
 
     fn changes(context: &Loaded<Self>, events: &[AgreementEvent]) -> Vec<Change> {
         let links = events.iter().filter_map(|event| link_row(context.id, event, context.facts.linked_at));
-        agreement_row(context.id, &context.state).into_iter().chain(links).collect()
+        let row =
+            moved(agreement_row(context.id, &context.before), agreement_row(context.id, &context.state));
+        row.into_iter().chain(links).collect()
     }
 }
 

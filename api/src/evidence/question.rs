@@ -117,6 +117,18 @@ impl ReportName {
         self.takes().as_of
     }
 
+    /// Whether it can be about one agreement alone.
+    #[must_use]
+    pub const fn takes_agreement(self) -> bool {
+        self.takes().agreement
+    }
+
+    /// Whether it is about a period.
+    #[must_use]
+    pub const fn takes_period(self) -> bool {
+        self.takes().period
+    }
+
     const fn takes(self) -> Takes {
         match self {
             Self::EnforcementOnDate => Takes { agreement: true, as_of: true, period: false },

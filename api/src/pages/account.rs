@@ -1,6 +1,6 @@
 //! A person's own account: two-factor, authenticators, sessions, and what happened lately.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use countersign_domain::Timestamp;
 use countersign_domain::agreement::Role;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::cookies::{self, Kept};
 use super::fault::Fault;
-use super::form::{self, Form};
+use super::form::{self, Form, Query};
 use super::frame::{Page, Rail};
 use super::proof::{Needed, Shown};
 use super::visit::Visit;
@@ -80,14 +80,11 @@ pub(super) fn rail(visit: &Visit, user: &UserView) -> Rail {
         .map(|agreement| (format!("/agreements/{}", agreement.agreement_id), agreement.name.clone()));
     let trail = ("/audit".to_owned(), visit.words.say("audit-title"));
     let links = [own].into_iter().chain(agreements).chain([trail]);
-    Rail {
-        links: links
-            .map(|(address, name)| {
-                let here = path == address || path.starts_with(&format!("{address}/"));
-                (address, name, here)
-            })
-            .collect(),
-    }
+    let links = links.map(|(address, name)| {
+        let here = path == address || path.starts_with(&format!("{address}/"));
+        (address, name, here)
+    });
+    Rail::of(links.collect())
 }
 
 fn two_factor(visit: &Visit, user: &UserView) -> Markup {
@@ -218,7 +215,7 @@ fn recent_list(visit: &Visit, recent: &[EntryView]) -> Markup {
             @if recent.is_empty() { p { (words.say("nothing-yet")) } }
             ul.rows {
                 @for entry in recent {
-                    li { div { span { (entry.summary) } span.detail { (words.moment(entry.recorded_at)) } } }
+                    li { div { span lang="en" { (entry.summary) } span.detail { (words.moment(entry.recorded_at)) } } }
                 }
             }
         }

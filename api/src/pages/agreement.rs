@@ -6,15 +6,17 @@ mod chart;
 mod coverage;
 pub(super) mod enforcement;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use countersign_domain::agreement::{AgreementKind, Role};
 use countersign_domain::ids::AgreementId;
+use countersign_domain::instance::Scope;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::account;
-use super::frame::Page;
+use super::form::Query;
+use super::frame::{Page, Rail};
 use super::table::table;
 use super::visit::Visit;
 use crate::app::App;
@@ -55,28 +57,53 @@ pub(super) async fn show(
     let id: AgreementId = path_id(&id, "agreement")?;
     let user = app.user_view(visit.user_id()?).await?;
     let shown = app.shown(id).await?;
-    let days = coverage::days(&app, &visit, id).await?;
+    let known = coverage::Known::of(&app, &visit, &shown).await?;
     let asked =
         FindMembers { without_two_factor: Some(true), limit: Some(PAGE_ITEMS), cursor: cursors.people };
     let without = app.members(&visit.request, id, asked).await?;
     let administers = shown.agreement.kind == AgreementKind::Administrator;
-    let administered = if administers {
-        Some(app.administered(id, cursors.agreements.unwrap_or_default(), PAGE_ITEMS).await?)
-    } else {
-        None
-    };
+    let after = cursors.agreements.map(|after| path_id(&after, "agreement")).transpose()?;
+    let administered = if administers { Some(app.administered(id, after, PAGE_ITEMS).await?) } else { None };
     let title = shown.agreement.name.clone();
     let body = html! {
         h1 { (title) }
-        (settings(&visit, &user, &shown))
-        (required(&visit, &shown))
-        (coverage::section(&visit, days.as_deref()))
-        (without_two_factor(&visit, id, &without))
+        (company(&visit, &user, &shown))
+        (coverage::section(&visit, &shown, &known))
+        (without_two_factor(&visit, &user, &shown.agreement, &without))
         @if let Some(administered) = &administered {
             (administered::section(&visit, &shown.agreement, administered))
         }
     };
-    Ok(visit.show(&Page::wide(title, account::rail(&visit, &user), body)))
+    Ok(visit.show(&Page::wide(title, rail(&visit, &user, &shown.agreement), body)))
+}
+
+/// The way to other pages, from those of an agreement.
+pub(super) fn rail(visit: &Visit, user: &UserView, agreement: &AgreementView) -> Rail {
+    let rail = account::rail(visit, user);
+    match agreement.kind {
+        AgreementKind::Standard => rail,
+        // Guides name both of these as they stand here.
+        AgreementKind::Administrator => {
+            let address = format!("/agreements/{}", agreement.id);
+            let here = visit.address.split('?').next() == Some(address.as_str());
+            rail.with(
+                visit.words.say("administrator"),
+                vec![(address, visit.words.say("basic-information"), here)],
+            )
+        }
+    }
+}
+
+/// Whether somebody may see a page that is for the superusers of an agreement, for those of the agreement that
+/// administers it, and for whoever has this scope by a role.
+pub(super) fn may_see(visit: &Visit, user: &UserView, agreement: &AgreementView, scope: Scope) -> bool {
+    let is_superuser = user.agreements.iter().any(|link| {
+        let is_here =
+            link.agreement_id == agreement.id || Some(link.agreement_id) == agreement.administered_by;
+        is_here && link.role == Role::Superuser
+    });
+    let by_role = visit.request.caller.has_the_scopes();
+    is_superuser || by_role && user.roles.iter().any(|role| role.scopes().contains(&scope))
 }
 
 impl App {
@@ -97,17 +124,32 @@ impl App {
     }
 }
 
-fn settings(visit: &Visit, user: &UserView, shown: &Shown) -> Markup {
+/// The settings: what the agreement is, and under "Edit" the tick that requires two-factor.
+fn company(visit: &Visit, user: &UserView, shown: &Shown) -> Markup {
+    let words = visit.words;
+    let agreement = &shown.agreement;
+    html! {
+        section aria-labelledby="company" {
+            h2 #company { (words.say("company")) }
+            (facts(visit, user, shown))
+            @if agreement.closed { p.attention { (words.say("closed")) } }
+            h3 { (words.say("enforcement")) }
+            (required(visit, shown))
+            @if may_see(visit, user, agreement, Scope::AuditRead) {
+                p { a href=(format!("/agreements/{}/audit", agreement.id)) { (words.say("audit-of-agreement")) } }
+            }
+        }
+    }
+}
+
+fn facts(visit: &Visit, user: &UserView, shown: &Shown) -> Markup {
     let words = visit.words;
     let Shown { agreement, administrator, .. } = shown;
     let kind = match agreement.kind {
         AgreementKind::Administrator => words.say("kind-administrator"),
         AgreementKind::Standard => words.say("kind-standard"),
     };
-    // The page of the other agreement is for its own superusers only.
-    let may_look = |id: AgreementId| {
-        user.agreements.iter().any(|link| link.agreement_id == id && link.role == Role::Superuser)
-    };
+    let may_look = |other: &AgreementView| may_see(visit, user, other, Scope::AgreementsRead);
     html! {
         dl.facts {
             div { dt { (words.say("agreement-number")) } dd { (agreement.number) } }
@@ -116,7 +158,7 @@ fn settings(visit: &Visit, user: &UserView, shown: &Shown) -> Markup {
                 dt { (words.say("administered-by")) }
                 dd {
                     @match administrator {
-                        Some(other) if may_look(other.id) => a href=(format!("/agreements/{}", other.id)) { (other.name) },
+                        Some(other) if may_look(other) => a href=(format!("/agreements/{}", other.id)) { (other.name) },
                         Some(other) => (other.name),
                         None => (words.say("nobody")),
                     }
@@ -126,8 +168,6 @@ fn settings(visit: &Visit, user: &UserView, shown: &Shown) -> Markup {
                 div { dt { (words.say("administers")) } dd { (administered::count(words, agreement.administers_count)) } }
             }
         }
-        @if agreement.closed { p.attention { (words.say("closed")) } }
-        p { a href=(format!("/agreements/{}/audit", agreement.id)) { (words.say("audit-of-agreement")) } }
     }
 }
 
@@ -138,16 +178,16 @@ fn required(visit: &Visit, shown: &Shown) -> Markup {
     let inherited = administrator.as_ref().filter(|other| other.enforcement.enforced && !other.closed);
     let enforced = agreement.enforcement.enforced;
     html! {
-        section aria-labelledby="required" {
-            h2 #required { (words.say("enforcement")) }
-            p.status.good[enforced].off[!enforced] {
-                @if enforced { (words.say("enforced")) } @else { (words.say("not-enforced")) }
-            }
-            @if let Some(other) = inherited {
-                p.reason { (inherited_reason(visit, other)) }
-            }
-            (switched(visit, &agreement.enforcement, switched_by.as_deref()))
-            @if !agreement.closed {
+        p.status.good[enforced].off[!enforced] {
+            @if enforced { (words.say("enforced")) } @else { (words.say("not-enforced")) }
+        }
+        @if let Some(other) = inherited {
+            p.reason { (inherited_reason(visit, other)) }
+        }
+        (switched(visit, &agreement.enforcement, switched_by.as_deref()))
+        @if !agreement.closed {
+            details.edit {
+                summary { (words.say("edit")) }
                 form.tick method="get" action=(format!("/agreements/{}/enforcement", agreement.id)) {
                     div.field.tick {
                         input #enforced type="checkbox" name="enforced" value="yes" checked[enforced];
@@ -185,14 +225,23 @@ fn switched(visit: &Visit, enforcement: &EnforcementView, by: Option<&str>) -> M
     }
 }
 
-fn without_two_factor(visit: &Visit, id: AgreementId, page: &rest::Page<MemberView>) -> Markup {
-    let words = visit.words;
+fn without_two_factor(
+    visit: &Visit,
+    user: &UserView,
+    agreement: &AgreementView,
+    page: &rest::Page<MemberView>,
+) -> Markup {
+    let (words, id) = (visit.words, agreement.id);
+    let may_see_trail = may_see(visit, user, agreement, Scope::AuditRead);
+    let is_administrator = agreement.kind == AgreementKind::Administrator;
     let heads = ["name", "email", "required-since", "standing"].map(|head| words.say(head));
     let rows = html! {
         @for member in &page.items {
             tr {
                 th scope="row" {
-                    a href=(format!("/agreements/{id}/audit?user={}", member.person.user_id)) { (member.person.display_name) }
+                    @if may_see_trail {
+                        a href=(format!("/agreements/{id}/audit?user={}", member.person.user_id)) { (member.person.display_name) }
+                    } @else { (member.person.display_name) }
                 }
                 td { (member.person.email) }
                 td { @if let Some(since) = member.required_since { (words.date(since)) } @else { (words.say("not-required")) } }
@@ -203,6 +252,7 @@ fn without_two_factor(visit: &Visit, id: AgreementId, page: &rest::Page<MemberVi
     html! {
         section aria-labelledby="without" {
             h2 #without { (words.say("without-title")) }
+            @if is_administrator { p.hint { (words.say("without-alone")) } }
             @if page.items.is_empty() { p { (words.say("without-nobody")) } }
             @else { (table(&words.say("without-title"), &heads, &rows)) }
             @if let Some(cursor) = &page.next_cursor {

@@ -6,14 +6,16 @@ pub(super) mod entry;
 mod filter;
 pub(super) mod look_back;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use countersign_domain::ids::AgreementId;
+use countersign_domain::ids::{AgreementId, UserId};
+use countersign_domain::instance::{InstanceEventKind, Scope};
 use maud::{Markup, html};
 
+use super::agreement;
 use super::fault::Fault;
-use super::form;
+use super::form::{self, Query};
 use super::frame::{Page, Rail};
 use super::visit::Visit;
 use crate::app::App;
@@ -33,6 +35,8 @@ struct Trail {
     address: String,
     /// The agreement that it is of.
     of: Option<AgreementId>,
+    /// Whether the page of that agreement is one that they may see.
+    leads_back: bool,
     rail: Rail,
 }
 
@@ -45,7 +49,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let rail = visit.rail(&app).await?;
     let title = visit.words.say("audit-title");
-    let trail = Trail { title, address: "/audit".to_owned(), of: None, rail };
+    let trail = Trail { title, address: "/audit".to_owned(), of: None, leads_back: false, rail };
     trail.answer(&app, &visit, &asked, &headers).await
 }
 
@@ -59,11 +63,13 @@ pub(super) async fn show_of_agreement(
 ) -> Result<Response, Problem> {
     let id: AgreementId = path_id(&id, "agreement")?;
     let agreement = app.agreement_view(id).await?;
+    let user = app.user_view(visit.user_id()?).await?;
     let trail = Trail {
         title: visit.words.say_with("audit-title-of", [("name", agreement.name.as_str().into())]),
         address: format!("/agreements/{id}/audit"),
         of: Some(id),
-        rail: visit.rail(&app).await?,
+        leads_back: agreement::may_see(&visit, &user, &agreement, Scope::AgreementsRead),
+        rail: agreement::rail(&visit, &user, &agreement),
     };
     trail.answer(&app, &visit, &asked, &headers).await
 }
@@ -76,19 +82,22 @@ impl Trail {
         asked: &Asked,
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
-        let filter = match asked.filter(self.of) {
+        let filter = match asked.with_ids(app, visit).await.and_then(|asked| asked.filter(self.of)) {
             Ok(filter) => filter,
             Err(problem) => {
                 return Ok(visit.again(problem, |fault| {
                     let form = asked.form(visit, &self.address, self.of, Some(fault));
-                    visit.render(&self.page(visit, &form, Some(fault), &html! {}))
+                    visit.render(&self.page(visit, asked, (&form, Some(fault)), &html! {}))
                 }));
             }
         };
         if let Some(position) = headers.get(NEWER_THAN) {
-            let newest = app.audit_entries(&visit.request, filter.of_one()).await?.items.pop();
-            let newest = newest.map(|entry| entry.position.to_string());
-            let is_newer = newest.is_some_and(|newest| newest.as_bytes() != position.as_bytes());
+            let known = position.to_str().ok().and_then(|known| known.parse::<i64>().ok());
+            let me = visit.user_id()?;
+            let newest = app.audit_entries(&visit.request, filter).await?.items;
+            let is_newer = newest
+                .iter()
+                .any(|entry| known.is_none_or(|known| entry.position > known) && !is_own_look(entry, me));
             return Ok(if is_newer { StatusCode::OK } else { StatusCode::NO_CONTENT }.into_response());
         }
         let page = app.audit_entries(&visit.request, filter).await?;
@@ -100,19 +109,25 @@ impl Trail {
             (self.next(visit, asked, &page))
         };
         let form = asked.form(visit, &self.address, self.of, None);
-        Ok(visit.show(&self.page(visit, &form, None, &list)))
+        Ok(visit.show(&self.page(visit, asked, (&form, None), &list)))
     }
 
-    fn page(self, visit: &Visit, form: &Markup, fault: Option<&Fault>, list: &Markup) -> Page {
+    fn page(
+        self,
+        visit: &Visit,
+        asked: &Asked,
+        (form, fault): (&Markup, Option<&Fault>),
+        list: &Markup,
+    ) -> Page {
         let words = visit.words;
         let body = html! {
             (form::summary(words, fault))
             h1 { (self.title) }
-            @if let Some(id) = self.of {
+            @if let Some(id) = self.of.filter(|_| self.leads_back) {
                 p { a href=(format!("/agreements/{id}")) { (words.say("back-to-agreement")) } }
             }
             p.hint { (words.say("audit-text")) }
-            (auditor::ways(visit, self.of))
+            (auditor::ways(visit, self.of, asked))
             (form)
             (list)
         };
@@ -127,6 +142,7 @@ impl Trail {
                 p hidden data-newer-than=(newest) {
                     a.button.second href=(asked.address(&self.address, None)) { (visit.words.say("show-new")) }
                 }
+                p.hint hidden data-stopped-looking { (visit.words.say("stopped-looking")) }
             }
         }
     }
@@ -138,6 +154,12 @@ impl Trail {
             }
         }
     }
+}
+
+/// Whether an entry only says that this person looked at the trail, which the page's own look brings about.
+fn is_own_look(entry: &EntryView, me: UserId) -> bool {
+    let looked: &str = InstanceEventKind::AuditRead.into();
+    entry.event_type == looked && entry.actor.id.as_deref() == Some(me.to_string().as_str())
 }
 
 /// Entries under a heading for each day, in UTC as they are recorded.

@@ -36,7 +36,7 @@ pub(super) async fn show(visit: Visit) -> Response {
         ("#problems".to_owned(), words.say("docs-problems"), false),
         ("#shapes".to_owned(), words.say("docs-shapes"), false),
     ];
-    let rail = Rail { links: tags.chain(others).collect() };
+    let rail = Rail::of(tags.chain(others).collect());
     let body = html! {
         h1 { (title) }
         p {

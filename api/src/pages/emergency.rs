@@ -14,7 +14,7 @@ use super::frame::Page;
 use super::proof::{Needed, Shown};
 use super::visit::Visit;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode};
 use crate::rest::Shared;
 use crate::rest::two_factor::NewEnrolment;
 
@@ -32,7 +32,7 @@ pub(super) fn page(visit: &Visit, code: &str, fault: Option<&Fault>) -> Page {
             button type="submit" { (words.say("continue")) }
         }
     };
-    Page::step(title, body)
+    Page::step(title, body).alone()
 }
 
 /// The page after a sign-in with an emergency code: a new code, and whether the authenticator is gone.
@@ -49,12 +49,13 @@ pub(super) fn after_sign_in(visit: &Visit, code: &str, fault: Option<&Fault>) ->
             fieldset {
                 legend { h2 { (words.say("lost-for-good")) } }
                 p.hint { (words.say("lost-for-good-hint")) }
-                button type="submit" name="lost" value="yes" { (words.say("lost-yes")) }
-                button.second type="submit" name="lost" value="no" { (words.say("lost-no")) }
+                // First what changes nothing: it is what the enter key presses.
+                button type="submit" name="lost" value="no" { (words.say("lost-no")) }
+                button.second type="submit" name="lost" value="yes" { (words.say("lost-yes")) }
             }
         }
     };
-    Page::step(title, body)
+    Page::step(title, body).alone()
 }
 
 /// The code, and the ways to keep it.
@@ -71,7 +72,7 @@ fn shown(visit: &Visit, code: &str) -> Markup {
                 a.button.second download=(words.say("code-file-name")) href=(address) { (words.say("download-code")) }
                 button.second type="button" data-print="" hidden { (words.say("print")) }
             }
-            p.said role="status" data-copied=(words.say("copied")) {}
+            p.said role="status" data-copied=(words.say("copied")) data-not-copied=(words.say("not-copied")) {}
         }
     }
 }
@@ -141,7 +142,10 @@ pub(super) async fn saved_after_sign_in(
             Ok(Redirect::to(&to).into_response())
         }
         // The second factor was ten minutes ago by now: the page asks for it again.
-        Err(_) => Ok(Redirect::to("/account/two-factor/new?replace=true").into_response()),
+        Err(problem) if problem.code() == ProblemCode::StepUpRequired => {
+            Ok(Redirect::to("/account/two-factor/new?replace=true").into_response())
+        }
+        Err(problem) => Err(problem),
     }
 }
 
@@ -149,6 +153,14 @@ pub(super) async fn saved_after_sign_in(
 pub(super) async fn show_new(State(app): Shared, visit: Visit) -> Result<Response, Problem> {
     let needed = Needed::of(&app, &visit).await?;
     Ok(visit.show(&new_page(&visit, needed, None)))
+}
+
+/// Where to go on from a page that showed a code and is gone: whoever has not said that they stored it gets
+/// another one. The code itself is nowhere any more.
+pub(super) async fn lost_sight_of(app: &App, visit: &Visit) -> Result<Option<Response>, Problem> {
+    let two_factor = app.user_view(visit.user_id()?).await?.two_factor;
+    let unsaved = visit.is_signed_in() && two_factor.enabled && !two_factor.recovery_code_saved;
+    Ok(unsaved.then(|| Redirect::to("/account/two-factor/emergency-code").into_response()))
 }
 
 fn new_page(visit: &Visit, needed: Needed, fault: Option<&Fault>) -> Page {

@@ -1,6 +1,6 @@
 //! Setting up an authenticator: the password, the QR code or the typed key, the first code.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use countersign_domain::Timestamp;
 use countersign_domain::ids::EnrolmentId;
@@ -10,12 +10,13 @@ use zeroize::Zeroizing;
 
 use super::cookies::{self, Kept};
 use super::fault::Fault;
-use super::form::{self, Field, Form, Kind};
+use super::form::{self, Field, Form, Kind, Query};
 use super::frame::Page;
 use super::login::code_field;
 use super::proof::{Needed, Shown};
 use super::visit::Visit;
 use super::{account, emergency};
+use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
 use crate::request::Caller;
 use crate::rest::two_factor::{EnrolmentView, NewEnrolment};
@@ -36,6 +37,7 @@ fn required(visit: &Visit, user: &UserView, now: Timestamp, fault: Option<&Fault
     let body = html! {
         (form::summary(words, fault))
         h1 { (title) }
+        p.who { (user.display_name) " · " (user.email) }
         (account::reasons(visit, &user.required_by))
         @if let Some(deadline) = deadline.filter(|_| may_wait) {
             p { (words.say_with("required-by-day", [("day", words.day(deadline).into())])) }
@@ -59,6 +61,12 @@ fn required(visit: &Visit, user: &UserView, now: Timestamp, fault: Option<&Fault
             form method="post" action="/login/two-factor/later" {
                 (form::token(visit))
                 button.second type="submit" { (words.say("remind-me-later")) }
+            }
+        }
+        @if !visit.is_signed_in() {
+            form.other method="post" action="/logout" {
+                (form::token(visit))
+                button.plain type="submit" { (words.say("not-you")) }
             }
         }
     };
@@ -165,11 +173,16 @@ pub(super) async fn begin(
         pass: None,
     };
     match app.start_enrolment(&visit.request, visit.user_id()?, body).await {
-        Ok(begun) => match begun.answer.recovery_code {
-            // The code that was the proof is spent; the new one comes first, the rest from the account.
-            Some(code) => Ok(visit.show(&emergency::page(&visit, &code, None))),
-            None => Ok(to_pending(begun.answer.enrolment_id)),
-        },
+        Ok(begun) => {
+            let mut response = match begun.answer.recovery_code {
+                // The code that was the proof is spent; the new one comes first, the rest from the account.
+                Some(code) => visit.show(&emergency::page(&visit, &code, None)),
+                None => to_pending(begun.answer.enrolment_id),
+            };
+            // What the sign-in offered is taken up here: the enrolment is this session's.
+            cookies::add(response.headers_mut(), [cookies::forget(Kept::Step)]);
+            Ok(response)
+        }
         Err(problem) => {
             let again = |needed, fault: &Fault| new_page(&visit, needed, replace, Some(fault));
             emergency::refused(&app, &visit, problem, again).await
@@ -184,8 +197,19 @@ pub(super) async fn show(
     Path(enrolment_id): OneId,
 ) -> Result<Response, Problem> {
     let id = path_id(&enrolment_id, "enrolment")?;
-    let pending = app.pending_enrolment(&visit.request, visit.user_id()?, id).await?;
-    Ok(visit.show(&scan_page(&visit, &pending, None)))
+    match app.pending_enrolment(&visit.request, visit.user_id()?, id).await {
+        Ok(pending) => Ok(visit.show(&scan_page(&visit, &pending, None))),
+        Err(problem) => ended(&app, &visit, problem).await,
+    }
+}
+
+/// What becomes of somebody who comes back to an enrolment that has ended: it may have ended well, and with it the
+/// page that showed the emergency code.
+async fn ended(app: &App, visit: &Visit, problem: Problem) -> Result<Response, Problem> {
+    if problem.code() != ProblemCode::EnrolmentExpired {
+        return Err(problem);
+    }
+    emergency::lost_sight_of(app, visit).await?.ok_or(problem)
 }
 
 fn scan_page(visit: &Visit, pending: &EnrolmentView, fault: Option<&Fault>) -> Page {
@@ -239,7 +263,9 @@ pub(super) async fn confirm(
     let confirmed = match app.confirm_enrolment(&visit.request, user_id, id, &form::digits(&sent.code)).await
     {
         Ok(written) => written.answer,
-        Err(problem) if problem.code() == ProblemCode::EnrolmentExpired => return Err(problem),
+        Err(problem) if problem.code() == ProblemCode::EnrolmentExpired => {
+            return ended(&app, &visit, problem).await;
+        }
         Err(problem) => {
             let pending = app.pending_enrolment(&visit.request, user_id, id).await?;
             return Ok(visit.again(problem, |fault| visit.render(&scan_page(&visit, &pending, Some(fault)))));

@@ -4,10 +4,12 @@ use axum::response::Response;
 use chrono::TimeDelta;
 use maud::{Markup, html};
 
+use super::cookies::Kept;
 use super::frame::Page;
 use super::visit::Visit;
 use super::words::Words;
 use crate::problem::{Problem, ProblemCode};
+use crate::token::TokenKind;
 
 /// What is wrong with a form.
 pub(super) struct Fault {
@@ -71,8 +73,8 @@ fn field_fault(field: &str, words: Words) -> Option<Fault> {
         ("label", "field-label"),
         ("reason", "field-reason"),
         ("deadline", "field-deadline"),
-        ("user", "field-id"),
-        ("agreement", "field-id"),
+        ("user", "field-person"),
+        ("agreement", "field-agreement"),
         ("type", "field-type"),
         ("from", "field-day"),
         ("to", "field-day-to"),
@@ -98,8 +100,8 @@ pub(super) fn page(visit: &Visit, problem: &Problem) -> Markup {
         }
         ProblemCode::AgreementClosed => ("agreement-closed-title", "agreement-closed-text"),
         ProblemCode::Busy | ProblemCode::Timeout | ProblemCode::Unavailable => ("busy-title", "busy-text"),
+        ProblemCode::MalformedRequest => ("unreadable-title", "unreadable-text"),
         ProblemCode::MalformedJson
-        | ProblemCode::MalformedRequest
         | ProblemCode::Unauthenticated
         | ProblemCode::WrongCredentials
         | ProblemCode::WrongCode
@@ -124,17 +126,19 @@ pub(super) fn page(visit: &Visit, problem: &Problem) -> Markup {
         | ProblemCode::Locked
         | ProblemCode::Internal => ("went-wrong-title", "went-wrong-text"),
     };
+    // Who was refused is not known to be signed in any more, but has a session all the same.
+    let in_session = visit.cookies.token(Kept::Session, TokenKind::Session).is_some();
     let body = html! {
         h1 { (words.say(title)) }
         p { (words.say(text)) }
         @if title == "went-wrong-title" {
             p { (words.say_with("request-id", [("id", visit.request.id.as_str().into())])) }
         }
-        @if visit.is_signed_in() {
+        @if in_session {
             p { a.button href="/account" { (words.say("to-account")) } }
         } @else {
             p { a.button href="/login" { (words.say("to-sign-in")) } }
         }
     };
-    visit.render(&Page::step(words.say(title), body))
+    visit.render(&Page::step(words.say(title), body).in_session(in_session))
 }

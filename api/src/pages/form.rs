@@ -1,8 +1,9 @@
 //! Forms: their fields, what is wrong with them, and how they are read.
 
 use axum::body::Bytes;
-use axum::extract::FromRequest;
+use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use chrono::{Datelike, NaiveDate};
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
@@ -28,6 +29,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
             return Err(unreadable());
         }
         serde_html_form::from_bytes(&bytes).map(Self).map_err(|_| unreadable())
+    }
+}
+
+/// What stands in the address behind the question mark. What cannot be read there is told as a page.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let unreadable = |_| Problem::new(ProblemCode::MalformedRequest, "The address cannot be read.");
+        let query = parts.uri.query().unwrap_or_default();
+        serde_html_form::from_str(query).map(Self).map_err(unreadable)
     }
 }
 

@@ -13,23 +13,73 @@ pub(super) struct Page {
     title: String,
     body: Markup,
     rail: Option<Rail>,
+    /// Whether nothing around it leads away.
+    is_alone: bool,
+    /// Whether it offers to sign out, though nobody was let in.
+    in_session: bool,
 }
 
 /// The way to other pages.
 pub(super) struct Rail {
-    /// Each with its address, and whether one is there.
-    pub(super) links: Vec<(String, String, bool)>,
+    links: Vec<RailLink>,
+    /// The pages of what is looked at, under a heading of their own.
+    group: Option<(String, Vec<RailLink>)>,
+}
+
+/// An address, its name, and whether one is there.
+pub(super) type RailLink = (String, String, bool);
+
+impl Rail {
+    /// The way to these pages.
+    pub(super) const fn of(links: Vec<RailLink>) -> Self {
+        Self { links, group: None }
+    }
+
+    /// The same, with these under a heading beneath.
+    pub(super) fn with(self, heading: String, links: Vec<RailLink>) -> Self {
+        Self { group: Some((heading, links)), ..self }
+    }
+
+    fn markup(&self) -> Markup {
+        html! {
+            ul { (listed(&self.links)) }
+            @if let Some((heading, links)) = &self.group {
+                p.group #rail-group { (heading) }
+                ul aria-labelledby="rail-group" { (listed(links)) }
+            }
+        }
+    }
+}
+
+fn listed(links: &[RailLink]) -> Markup {
+    html! {
+        @for (address, name, here) in links {
+            li { a href=(address) aria-current=[here.then_some("page")] { (name) } }
+        }
+    }
 }
 
 impl Page {
     /// One step of something: one column, one thing to do.
     pub(super) const fn step(title: String, body: Markup) -> Self {
-        Self { title, body, rail: None }
+        Self { title, body, rail: None, is_alone: false, in_session: false }
     }
 
     /// A page to look around on.
     pub(super) const fn wide(title: String, rail: Rail, body: Markup) -> Self {
-        Self { title, body, rail: Some(rail) }
+        Self { title, body, rail: Some(rail), is_alone: false, in_session: false }
+    }
+
+    /// The same with nothing around it that leads away: what it shows is shown this once.
+    pub(super) const fn alone(mut self) -> Self {
+        self.is_alone = true;
+        self
+    }
+
+    /// The same for somebody who has a session, although this page knows nobody.
+    pub(super) const fn in_session(mut self, in_session: bool) -> Self {
+        self.in_session = in_session;
+        self
     }
 }
 
@@ -57,29 +107,35 @@ impl Visit {
                 body {
                     a.skip href="#content" { (words.say("skip-to-content")) }
                     header.top {
-                        a.service href="/" { (self.service) }
-                        div.about {
-                            (self.languages())
-                            @if self.is_signed_in() {
-                                form method="post" action="/logout" {
-                                    (form::token(self))
-                                    button.plain type="submit" { (words.say("sign-out")) }
-                                }
-                            }
+                        @if page.is_alone {
+                            span.service { (self.service) }
+                        } @else {
+                            a.service href="/" { (self.service) }
+                            (self.about(page.in_session))
                         }
                     }
                     @match &page.rail {
                         None => main.step #content { (page.body) },
                         Some(rail) => div.around {
                             nav.rail aria-label=(words.say("pages")) {
-                                ul {
-                                    @for (address, name, here) in &rail.links {
-                                        li { a href=(address) aria-current=[here.then_some("page")] { (name) } }
-                                    }
-                                }
+                                (rail.markup())
                             }
                             main.wide #content { (page.body) }
                         },
+                    }
+                }
+            }
+        }
+    }
+
+    fn about(&self, in_session: bool) -> Markup {
+        html! {
+            div.about {
+                (self.languages())
+                @if in_session || self.is_signed_in() {
+                    form method="post" action="/logout" {
+                        (form::token(self))
+                        button.plain type="submit" { (self.words.say("sign-out")) }
                     }
                 }
             }

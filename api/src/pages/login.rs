@@ -1,9 +1,12 @@
 //! Signing in: e-mail address and password, then the code, or another way.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use chrono::TimeDelta;
+use countersign_domain::Timestamp;
 use countersign_domain::ids::UserId;
 use countersign_domain::user::User;
+use countersign_domain::user::event::Factor;
 use countersign_projections::login_check::{Method, usable_methods};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -11,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::cookies::{self, Kept};
 use super::fault::Fault;
-use super::form::{self, Field, Form, Kind};
+use super::form::{self, Field, Form, Kind, Query};
 use super::frame::Page;
 use super::visit::Visit;
 use super::{address, emergency, enrolment};
@@ -102,11 +105,12 @@ pub(super) async fn sign_in(
             let session =
                 session.ok_or_else(|| Problem::internal("a sign-in on the page began no session"))?;
             let session = cookies::keep(Kept::Session, &session.token);
-            let mut response = match enrolment {
-                Some(offer) => step("/login/two-factor", &offer.token),
-                None => visit.back(&app),
+            let (mut response, left_behind) = match enrolment {
+                Some(offer) => (step("/login/two-factor", &offer.token), None),
+                // Somebody else may have left a sign-in of theirs in this browser.
+                None => (visit.back(&app), cookies::forget(Kept::Step)),
             };
-            cookies::add(response.headers_mut(), [session]);
+            cookies::add(response.headers_mut(), [session, left_behind]);
             response
         }
     })
@@ -122,7 +126,10 @@ fn step(to: &str, token: &str) -> Response {
 /// The page that asks for the code, unless codes are locked.
 pub(super) async fn show_code(State(app): Shared, visit: Visit) -> Result<Response, Problem> {
     let Some(open) = Challenged::of(&app, &visit).await? else { return Ok(start_over()) };
-    Ok(visit.show(&if open.takes_codes { code_page(&visit, None) } else { locked_page(&visit) }))
+    Ok(visit.show(&match open.codes {
+        Codes::Taken => code_page(&visit, None),
+        Codes::NotTaken(until) => locked_page(&visit, until.map(|until| until - app.clock.now())),
+    }))
 }
 
 /// The page that asks for the emergency code.
@@ -139,7 +146,14 @@ fn start_over() -> Response {
 
 /// A challenge that is open in this browser.
 struct Challenged {
-    takes_codes: bool,
+    codes: Codes,
+}
+
+/// Whether codes from an app are judged.
+enum Codes {
+    Taken,
+    /// They are locked until then, or no authenticator is left that counts.
+    NotTaken(Option<Timestamp>),
 }
 
 impl Challenged {
@@ -148,8 +162,12 @@ impl Challenged {
         let now = app.clock.now();
         let loaded = app.store.load::<User>(UserId::from_uuid(token.owner), None).await?;
         let open = loaded.state.open_challenge(&token.digest, now).is_some();
-        let takes_codes = usable_methods(&loaded.state, now).contains(&Method::Totp);
-        Ok(open.then_some(Self { takes_codes }))
+        let codes = if usable_methods(&loaded.state, now).contains(&Method::Totp) {
+            Codes::Taken
+        } else {
+            Codes::NotTaken(loaded.state.two_factor().failures(Factor::Totp).locked_at(now))
+        };
+        Ok(open.then_some(Self { codes }))
     }
 }
 
@@ -165,6 +183,7 @@ fn code_page(visit: &Visit, fault: Option<&Fault>) -> Page {
             (code_field(visit, fault))
             button type="submit" { (words.say("sign-in")) }
         }
+        p.hint { (words.say("sign-in-time")) }
         (another_way(visit))
     };
     Page::step(title, body)
@@ -182,12 +201,15 @@ fn another_way(visit: &Visit) -> Markup {
     }
 }
 
-fn locked_page(visit: &Visit) -> Page {
+fn locked_page(visit: &Visit, wait: Option<TimeDelta>) -> Page {
     let words = visit.words;
     let title = words.say("codes-locked-title");
     let body = html! {
         h1 { (title) }
-        p { (words.say("codes-locked-text")) }
+        @match wait {
+            Some(wait) => p { (words.say_with("codes-locked-for", [("wait", words.span(wait).into())])) },
+            None => p { (words.say("codes-disabled-text")) },
+        }
         p { a.button href="/login/emergency-code" { (words.say("use-emergency-code")) } }
     };
     Page::step(title, body)
@@ -214,6 +236,7 @@ fn emergency_page(visit: &Visit, fault: Option<&Fault>) -> Page {
             }.markup())
             button type="submit" { (words.say("sign-in")) }
         }
+        p.hint { (words.say("sign-in-time")) }
         p.other { a href="/login/code" { (words.say("back-to-code")) } }
     };
     Page::step(title, body)

@@ -144,14 +144,19 @@ impl Visit {
                 let session = auth::session(app, &token, access.of_sessions(), &params).await;
                 session.unwrap_or(Caller::SignInPage)
             }
-            (PageAccess::Enrolling, session, Some(token)) => {
-                match (auth::enrolment_of(app, &token, EnrolmentAccess::LiveOrSpent).await, session) {
+            (PageAccess::Enrolling, Some(session), Some(step)) => {
+                let enrolling = auth::enrolment_of(app, &step, EnrolmentAccess::LiveOrSpent).await;
+                let session = auth::session(app, &session, access.of_sessions(), &params).await;
+                match (enrolling, session) {
+                    // Somebody else has signed in since: what was left behind in the browser is not theirs.
+                    (Ok(enrolling), Ok(session)) if enrolling.user_id() != session.user_id() => session,
+                    (Ok(enrolling), _) => enrolling,
                     // What was begun at a sign-in before is over; whoever is signed in needs none of it.
-                    (Err(_), Some(token)) => {
-                        auth::session(app, &token, access.of_sessions(), &params).await?
-                    }
-                    (enrolling, _) => enrolling?,
+                    (Err(_), session) => session?,
                 }
+            }
+            (PageAccess::Enrolling, None, Some(step)) => {
+                auth::enrolment_of(app, &step, EnrolmentAccess::LiveOrSpent).await?
             }
             (PageAccess::Enrolling | PageAccess::SignedIn(_), Some(token), _) => {
                 auth::session(app, &token, access.of_sessions(), &params).await?
@@ -182,12 +187,8 @@ impl Visit {
 
     /// The person who is signed in, or setting up two-factor.
     pub(super) fn user_id(&self) -> Result<UserId, Problem> {
-        match &self.request.caller {
-            Caller::Session { user_id, .. } | Caller::Enrolment { user_id, .. } => Ok(*user_id),
-            Caller::Nobody | Caller::Operator | Caller::ApiKey { .. } | Caller::SignInPage => {
-                Err(Problem::new(ProblemCode::Unauthenticated, "Sign in first."))
-            }
-        }
+        let signed_in = self.request.caller.user_id();
+        signed_in.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "Sign in first."))
     }
 
     /// The same visitor in the session that has just begun.
@@ -209,7 +210,10 @@ impl Visit {
         let Some(problem) = answer.extensions_mut().remove::<Problem>() else { return answer };
         if problem.code() == ProblemCode::Unauthenticated {
             let mut to_login = Redirect::to("/login").into_response();
-            let back = address::here(&self.address).and_then(|back| cookies::keep(Kept::ReturnTo, back));
+            // Whom an application sent, and who is in the middle of signing in, still goes back there.
+            let sent = self.cookies.text(Kept::Step).and(self.cookies.text(Kept::ReturnTo));
+            let back = if sent.is_some() { None } else { address::here(&self.address) };
+            let back = back.and_then(|back| cookies::keep(Kept::ReturnTo, back));
             cookies::add(to_login.headers_mut(), [back, cookies::forget(Kept::Session)]);
             return to_login;
         }

@@ -7,6 +7,7 @@
 pub(crate) mod entry;
 pub mod export;
 pub(crate) mod feed;
+mod meant;
 pub(crate) mod names;
 pub(crate) mod pages;
 pub mod proofs;
@@ -74,11 +75,6 @@ pub struct EntryFilter {
 }
 
 impl EntryFilter {
-    /// The same for a single entry; as it is recorded, the question is the same too.
-    pub(crate) fn of_one(self) -> Self {
-        Self { limit: Some(1), ..self }
-    }
-
     /// What is asked for, as it is recorded: without the page and its size.
     fn recorded(&self) -> AuditFilter {
         AuditFilter {

@@ -279,7 +279,8 @@ impl App {
         Ok(Preview { affected_users, without_two_factor, users, next_cursor })
     }
 
-    async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {
+    /// How many people enforcement reaches, each counted once, and how many of them have no two-factor.
+    pub(crate) async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {
         let rows = self.database.scan(REACH, &[id.to_string().into()]).await?;
         let row = rows.first().ok_or_else(|| Problem::internal("a count returned no row"))?;
         Ok((row.get("affected")?, row.get("without")?))

@@ -39,9 +39,10 @@ pub struct EvidenceParams {
 }
 
 impl EvidenceParams {
-    /// The same question, with its answer written so.
-    pub(crate) const fn written_as(self, format: Format) -> Self {
-        Self { format, ..self }
+    /// This question, with its answer written so.
+    pub(crate) const fn of(asked: Asked, format: Format) -> Self {
+        let Asked { agreement, as_of, from, to } = asked;
+        Self { agreement, as_of, from, to, format }
     }
 }
 

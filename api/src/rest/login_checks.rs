@@ -5,6 +5,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::requirement::earliest_deadline;
+use countersign_projections::database::StatementKind;
 use countersign_projections::login_check::{BY_EMAIL, BY_USER_ID, Decision, LoginCheckUser, Method};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -51,8 +52,10 @@ pub struct LoginCheckAnswer {
     locked_until: Option<DateTime<Utc>>,
 }
 
-static LOAD_BY_EMAIL: LoadQuery = LoadQuery { name: "login check by e-mail", sql: BY_EMAIL };
-static LOAD_BY_USER_ID: LoadQuery = LoadQuery { name: "login check by user id", sql: BY_USER_ID };
+static LOAD_BY_EMAIL: LoadQuery =
+    LoadQuery { name: "login check by e-mail", kind: StatementKind::Load, sql: BY_EMAIL };
+static LOAD_BY_USER_ID: LoadQuery =
+    LoadQuery { name: "login check by user id", kind: StatementKind::Load, sql: BY_USER_ID };
 
 /// Answers whether a person needs a second step at sign-in, and why. Never stale.
 #[utoipa::path(

@@ -9,6 +9,7 @@
 pub(super) mod beside;
 mod flip;
 mod follower;
+mod replacement;
 pub(super) mod streams;
 
 pub(super) use follower::ledger_size;

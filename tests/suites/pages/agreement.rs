@@ -38,6 +38,11 @@ async fn two_factor_is_enforced_and_unticked(app: TestApp) {
         browser.screenshot(page).await;
     };
     browser.sees("Not enforced by this agreement").await;
+    // As the guide says: "Basic information" under "Administrator", then "Edit" under "Company", and the tick.
+    browser.sees("Administrator").await;
+    browser.follow("Basic information").await;
+    browser.heading("Company").await;
+    browser.press_in_place("Edit").await;
     browser.tick("Enforce two-factor authentication").await;
     browser.press("Continue").await;
     browser.heading("Enforce two-factor for Nordlys Regnskab").await;
@@ -48,6 +53,7 @@ async fn two_factor_is_enforced_and_unticked(app: TestApp) {
     browser.press("Enforce two-factor").await;
     browser.arrives_at(&format!("/agreements/{}", office.id)).await;
     browser.sees("Enforced for all users linked to this agreement").await;
+    browser.press_in_place("Edit").await;
     assert!(browser.is_ticked("Enforce two-factor authentication").await);
     look("agreement").await;
 
@@ -66,6 +72,7 @@ async fn two_factor_is_enforced_and_unticked(app: TestApp) {
 
 async fn a_day_that_has_passed_is_told_beside_the_field(app: TestApp) {
     let (browser, _, _) = administers(&app, visiting(&app)).await;
+    browser.press_in_place("Edit").await;
     browser.tick("Enforce two-factor authentication").await;
     browser.press("Continue").await;
     browser.fill_date("Last day to set it up", "2027-01-01").await;
@@ -106,6 +113,7 @@ async fn the_pages_of_an_auditor_are_for_everybody_and_fit_a_phone(app: TestApp)
     let pages = [
         "/audit".to_owned(),
         "/audit/evidence".to_owned(),
+        "/audit/evidence?report=enforcement-on-date".to_owned(),
         "/audit/look-back".to_owned(),
         format!("/audit/look-back?user={}", kari.id),
         format!("/audit/look-back?agreement={}", office.id),

@@ -32,7 +32,7 @@ async fn the_guide_is_followed_to_the_next_sign_in(app: TestApp) {
 
     browser.follow("Go to your account").await;
     browser.sees("On since 15 January 2027").await;
-    browser.sees("You have one, and say that it is stored.").await;
+    browser.sees("You have one, and you told us that you stored it.").await;
     look("account").await;
     browser.press("Sign out").await;
     browser.arrives_at("/login").await;

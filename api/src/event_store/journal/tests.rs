@@ -5,8 +5,8 @@ mod many_at_once;
 mod one_append;
 
 use chrono::{DateTime, Utc};
-use countersign_projections::database::Database;
 use countersign_projections::database::testing::{FreshDatabase, fresh_databases};
+use countersign_projections::database::{Database, StatementKind};
 use countersign_projections::ledger::tree::leaf_hash;
 use countersign_projections::table::{
     AGREEMENT_NUMBER_CLAIMS, API_KEYS, APPEND_TABLES, Change, DATA_KEYS, EMAIL_CLAIMS,
@@ -22,6 +22,7 @@ const ODD: &str = "O'Brien \"Zoë\" 🦀 \\ {a,NULL} $1 \u{1}\n";
 /// Loads a user, and counts the links of the subject.
 static LOAD_USER: LoadQuery = LoadQuery {
     name: "test user",
+    kind: StatementKind::Load,
     sql: "SELECT wanted.id, wanted.subject, snapshots.last_sequence AS sequence, \
         snapshots.current_snapshot AS snapshot_number, snapshots.payload AS snapshot, \
         snapshots.leaf_hash, \

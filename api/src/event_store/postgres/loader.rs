@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_projections::database::{Database, DatabaseError, StatementKind, postgres};
+use countersign_projections::database::{Database, DatabaseError, postgres};
 use sqlx::Arguments;
 use sqlx::postgres::{PgArguments, PgRow};
 use tokio::sync::{mpsc, oneshot};
@@ -76,7 +76,7 @@ impl Loader {
     }
 
     async fn send(&mut self, group: &Group) -> Result<Vec<PgRow>, Failure> {
-        self.database.count(StatementKind::Load);
+        self.database.count(group.query.kind);
         let sql = self.database.sql(group.query.sql);
         let arguments = group.arguments().map_err(Failure::Refused)?;
         self.connection.fetch(&sql, arguments).await

@@ -1,56 +1,13 @@
 //! The agreements that an agreement administers, and what two-factor is required of each.
 
-use countersign_domain::Timestamp;
-use countersign_domain::ids::AgreementId;
 use maud::{Markup, html};
 
 use super::table;
-use crate::app::App;
 use crate::pages::visit::Visit;
 use crate::pages::words::Words;
-use crate::problem::Problem;
+use crate::rest;
+use crate::rest::administered::Administered;
 use crate::rest::agreements::AgreementView;
-use crate::rest::{self, next_cursor};
-
-/// An open agreement that another one administers.
-pub(super) struct Administered {
-    id: String,
-    number: String,
-    name: String,
-    enforced: bool,
-    deadline: Option<Timestamp>,
-}
-
-const ADMINISTERED: &str = "SELECT agreement_id, number, name, enforced, deadline FROM login_check_agreements \
-     WHERE administered_by = $1 AND NOT closed AND agreement_id > $2 ORDER BY agreement_id LIMIT $3";
-
-impl App {
-    /// A page of the open agreements that this one administers, in the order of their ids.
-    pub(super) async fn administered(
-        &self,
-        id: AgreementId,
-        after: String,
-        limit: u32,
-    ) -> Result<rest::Page<Administered>, Problem> {
-        let limit = i64::from(limit);
-        let rows = self
-            .database
-            .scan(ADMINISTERED, &[id.to_string().into(), after.into(), (limit + 1).into()])
-            .await?;
-        let mut items = Vec::with_capacity(rows.len());
-        for row in &rows {
-            items.push(Administered {
-                id: row.get("agreement_id")?,
-                number: row.get("number")?,
-                name: row.get("name")?,
-                enforced: row.get("enforced")?,
-                deadline: row.get("deadline")?,
-            });
-        }
-        let next_cursor = next_cursor(&mut items, limit, |agreement| agreement.id.clone());
-        Ok(rest::Page { items, next_cursor })
-    }
-}
 
 /// "3 agreements".
 pub(super) fn count(words: Words, count: i64) -> String {
@@ -64,12 +21,16 @@ pub(super) fn section(
     page: &rest::Page<Administered>,
 ) -> Markup {
     let words = visit.words;
-    let heads = ["name", "agreement-number", "enforcement"].map(|head| words.say(head));
+    let heads = ["name", "agreement-number", "members", "with-two-factor", "enforcement"];
+    let heads = heads.map(|head| words.say(head));
+    let counted = |figure: Option<i64>| figure.map(|figure| words.number(figure)).unwrap_or_default();
     let rows = html! {
         @for agreement in &page.items {
             tr {
                 th scope="row" { a href=(format!("/agreements/{}", agreement.id)) { (agreement.name) } }
                 td { (agreement.number) }
+                td.number { (counted(agreement.members)) }
+                td.number { (counted(agreement.with_two_factor)) }
                 td { (required_of(words, administrator, agreement)) }
             }
         }

@@ -1,6 +1,6 @@
 //! Ticking and unticking enforcement: first whom it reaches and what it does, then the button.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, NaiveTime, Utc};
 use countersign_domain::Timestamp;
@@ -8,25 +8,31 @@ use countersign_domain::ids::AgreementId;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{PAGE_ITEMS, Shown, administered, inherited_reason};
+use super::{Shown, administered, inherited_reason};
 use crate::app::App;
 use crate::pages::cookies::{self, Kept};
 use crate::pages::emergency;
 use crate::pages::fault::Fault;
-use crate::pages::form::{self, Field, Form, Kind};
+use crate::pages::form::{self, Field, Form, Kind, Query};
 use crate::pages::frame::{Page, Rail};
 use crate::pages::proof::{self, Needed};
 use crate::pages::table::table;
 use crate::pages::visit::Visit;
 use crate::pages::words::Words;
 use crate::problem::Problem;
+use crate::rest::agreements::AgreementView;
 use crate::rest::enforcement::{EnforcementChange, Preview, PreviewParams};
 use crate::rest::{OneId, Shared, path_id};
+
+/// So many of those whom it reaches are on a page: as a rule all, so that the form beneath is filled in once.
+const REACHED_ON_A_PAGE: u32 = 500;
 
 /// What the tick was set to.
 #[derive(Deserialize)]
 pub(in crate::pages) struct Asked {
     enforced: Option<String>,
+    /// Where the list of those whom it reaches goes on.
+    people: Option<String>,
 }
 
 /// What the form sends.
@@ -50,6 +56,8 @@ struct Typed {
 struct Change {
     shown: Shown,
     preview: Preview,
+    /// Where its list begins, if not with the first.
+    people: Option<String>,
     rail: Rail,
     enforced: bool,
     typed: Typed,
@@ -60,14 +68,17 @@ impl Change {
         app: &App,
         visit: &Visit,
         id: AgreementId,
-        enforced: bool,
-        typed: Typed,
+        (enforced, typed): (bool, Typed),
+        people: Option<String>,
     ) -> Result<Self, Problem> {
-        let preview = PreviewParams { limit: Some(PAGE_ITEMS), cursor: None };
+        let preview = PreviewParams { limit: Some(REACHED_ON_A_PAGE), cursor: people.clone() };
+        let user = app.user_view(visit.user_id()?).await?;
+        let shown = app.shown(id).await?;
         Ok(Self {
-            shown: app.shown(id).await?,
             preview: app.enforcement_preview(id, preview).await?,
-            rail: visit.rail(app).await?,
+            rail: super::rail(visit, &user, &shown.agreement),
+            shown,
+            people,
             enforced,
             typed,
         })
@@ -89,10 +100,8 @@ impl Change {
             form.narrow method="post" action=(format!("{address}/enforcement")) {
                 (form::token(visit))
                 input type="hidden" name="enforced" value=(if self.enforced { "yes" } else { "no" });
-                @if self.enforced {
-                    (field(words, "deadline", Kind::Date, &self.typed.deadline, fault))
-                }
-                (field(words, "reason", Kind::Text, &self.typed.reason, fault))
+                @if self.enforced { (deadline(words, &self.typed.deadline, fault)) }
+                (reason(words, &self.typed.reason, fault))
                 (needed.fields(visit, fault))
                 @if self.enforced { button type="submit" { (words.say("enforce-now")) } }
                 @else { button type="submit" { (words.say("stop-enforcing")) } }
@@ -103,18 +112,14 @@ impl Change {
     }
 }
 
-fn field(words: Words, name: &'static str, kind: Kind, value: &str, fault: Option<&Fault>) -> Markup {
-    let (label, hint) = match kind {
-        Kind::Date => ("choose-deadline", "deadline-hint"),
-        Kind::Email
-        | Kind::Password
-        | Kind::Code
-        | Kind::EmergencyCode
-        | Kind::OptionalCode
-        | Kind::OptionalEmergencyCode
-        | Kind::Text => ("reason", "reason-hint"),
-    };
-    Field { name, label: words.say(label), hint: Some(words.say(hint)), kind, value, fault }.markup()
+fn deadline(words: Words, value: &str, fault: Option<&Fault>) -> Markup {
+    let (label, hint) = (words.say("choose-deadline"), Some(words.say("deadline-hint")));
+    Field { name: "deadline", label, hint, kind: Kind::Date, value, fault }.markup()
+}
+
+fn reason(words: Words, value: &str, fault: Option<&Fault>) -> Markup {
+    let (label, hint) = (words.say("reason"), Some(words.say("reason-hint")));
+    Field { name: "reason", label, hint, kind: Kind::Text, value, fault }.markup()
 }
 
 /// The page that the tick leads to.
@@ -134,26 +139,16 @@ pub(in crate::pages) async fn show(
     let deadline = now.deadline.filter(|_| enforced).map(|deadline| deadline.date_naive().to_string());
     let typed = Typed { deadline: deadline.unwrap_or_default(), ..Typed::default() };
     let needed = Needed::of(&app, &visit).await?;
-    let change = Change::of(&app, &visit, id, enforced, typed).await?;
+    let change = Change::of(&app, &visit, id, (enforced, typed), asked.people).await?;
     Ok(visit.show(&change.page(&visit, needed, None)))
 }
 
 /// Whom it reaches: in one sentence, then by name.
 fn reached(visit: &Visit, change: &Change) -> Markup {
     let words = visit.words;
-    let Preview { affected_users, without_two_factor, users, .. } = &change.preview;
-    let counted = |id: &str, count: i64| {
-        words.say_with(id, [("count", count.into()), ("number", words.number(count).into())])
-    };
-    let agreements = administered::count(words, change.shown.agreement.administers_count.saturating_add(1));
-    let sentence = words.say_with(
-        "reach",
-        [
-            ("people", counted("people", *affected_users).into()),
-            ("agreements", agreements.into()),
-            ("without", counted("reach-without", *without_two_factor).into()),
-        ],
-    );
+    let Preview { affected_users, without_two_factor, users, next_cursor } = &change.preview;
+    let sentence = reach(words, &change.shown.agreement, (*affected_users, *without_two_factor));
+    let address = format!("/agreements/{}/enforcement?enforced=yes", change.shown.agreement.id);
     let heads = ["name", "email", "two-factor"].map(|head| words.say(head));
     let rows = html! {
         @for user in users {
@@ -167,16 +162,39 @@ fn reached(visit: &Visit, change: &Change) -> Markup {
             }
         }
     };
-    let more = affected_users.saturating_sub(i64::try_from(users.len()).unwrap_or(i64::MAX));
     html! {
-        @if *affected_users == 0 { p { (words.say("reach-nobody")) } }
-        @else {
-            p.reach { (sentence) }
+        p.reach { (sentence) }
+        @if *affected_users > 0 {
             div.names { (table(&words.say("reach-who"), &heads, &rows)) }
-            @if more > 0 { p.detail { (counted("reach-more", more)) } }
+            @if next_cursor.is_some() || change.people.is_some() {
+                p.detail { (words.say("reach-part")) }
+                p.ways {
+                    @if change.people.is_some() { a.button.second href=(address) { (words.say("first-page")) } }
+                    @if let Some(cursor) = next_cursor {
+                        a.button.second href=(format!("{address}&people={cursor}")) { (words.say("next-page")) }
+                    }
+                }
+            }
         }
         p { (words.say("enforce-text")) }
     }
+}
+
+/// Whom it reaches, in one sentence.
+pub(super) fn reach(words: Words, agreement: &AgreementView, (affected, without): (i64, i64)) -> String {
+    if affected == 0 {
+        return words.say("reach-nobody");
+    }
+    let counted = |id: &str, count: i64| {
+        words.say_with(id, [("count", count.into()), ("number", words.number(count).into())])
+    };
+    let agreements = administered::count(words, agreement.administers_count.saturating_add(1));
+    let parts = [
+        ("people", counted("people", affected).into()),
+        ("agreements", agreements.into()),
+        ("without", counted("reach-without", without).into()),
+    ];
+    words.say_with("reach", parts)
 }
 
 /// What unticking does, and what it does not.
@@ -227,7 +245,7 @@ pub(in crate::pages) async fn change(
     match changed {
         Ok(_) => Ok(Redirect::to(&format!("/agreements/{id}")).into_response()),
         Err(problem) => {
-            let change = Change::of(&app, &visit, id, enforced, typed).await?;
+            let change = Change::of(&app, &visit, id, (enforced, typed), None).await?;
             let again = |needed, fault: &Fault| change.page(&visit, needed, Some(fault));
             emergency::refused(&app, &visit, problem, again).await
         }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::pages::frame::Page;
 use crate::pages::visit::Visit;
+use crate::pages::words::Words;
 use crate::problem::Problem;
 use crate::rest::audit::entry::EntryView;
 use crate::rest::audit::entry_position;
@@ -92,8 +93,8 @@ fn facts(visit: &Visit, entry: &EntryView) -> Markup {
     let words = visit.words;
     let actor = &entry.actor;
     let who = match actor.name.as_deref().or(actor.id.as_deref()) {
-        Some(name) => format!("{name} ({})", actor.kind),
-        None => actor.kind.clone(),
+        Some(name) => format!("{name} ({})", kind_in_words(words, &actor.kind)),
+        None => kind_in_words(words, &actor.kind),
     };
     let data = serde_json::to_string_pretty(&entry.data).unwrap_or_default();
     let texts = [
@@ -115,6 +116,18 @@ fn facts(visit: &Visit, entry: &EntryView) -> Markup {
             div { dt { (words.say("position")) } dd { (words.number(entry.position)) } }
         }
         @if !entry.data.is_null() { (code_box(&words.say("data"), &data)) }
+    }
+}
+
+/// What kind of actor it was.
+fn kind_in_words(words: Words, kind: &str) -> String {
+    match kind {
+        "user" => words.say("actor-user"),
+        "api_key" => words.say("actor-api-key"),
+        "operator" => words.say("actor-operator"),
+        "sign_in_page" => words.say("actor-sign-in-page"),
+        // Written by a release after this one.
+        other => other.to_owned(),
     }
 }
 

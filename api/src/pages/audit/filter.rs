@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 
 use super::entry::type_in_words;
+use crate::app::App;
 use crate::pages::fault::Fault;
 use crate::pages::form::{Field, Kind, day, given};
 use crate::pages::visit::Visit;
@@ -43,7 +44,32 @@ fn is_blank(text: &Option<String>) -> bool {
     given(text.as_deref()).is_none()
 }
 
+/// From the beginning of one day to the end of another, in UTC.
+pub(super) type Days = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+/// The period between two days that were typed, both of them in it.
+pub(super) fn period(from: Option<&str>, to: Option<&str>) -> Result<Days, Problem> {
+    let from = day("from", from)?.map(begin);
+    let to = day("to", to)?.and_then(|day| day.succ_opt()).map(begin);
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        return Err(Problem::invalid_field("to", "The last day must not be before the first."));
+    }
+    Ok((from, to))
+}
+
 impl Asked {
+    /// The same with the ids of the person and the agreement that are named in another way.
+    pub(super) async fn with_ids(&self, app: &App, visit: &Visit) -> Result<Self, Problem> {
+        let mut asked = self.clone();
+        if let Some(user) = given(self.user.as_deref()) {
+            asked.user = Some(app.user_meant(&visit.request, user).await?.to_string());
+        }
+        if let Some(agreement) = given(self.agreement.as_deref()) {
+            asked.agreement = Some(app.agreement_meant(&visit.request, agreement).await?.to_string());
+        }
+        Ok(asked)
+    }
+
     /// The same as the trail is asked, within one agreement or all.
     pub(super) fn filter(&self, of: Option<AgreementId>) -> Result<EntryFilter, Problem> {
         let unknown = |field| move |_| Problem::invalid_field(field, "It must be an id.");
@@ -55,11 +81,7 @@ impl Asked {
         if !r#type.iter().all(|asked| known.any(|name| name == asked)) {
             return Err(Problem::invalid_field("type", "There is no event of this type."));
         }
-        let from = day("from", self.from.as_deref())?.map(begin);
-        let to = day("to", self.to.as_deref())?.and_then(|day| day.succ_opt()).map(begin);
-        if from.zip(to).is_some_and(|(from, to)| from >= to) {
-            return Err(Problem::invalid_field("to", "The last day must not be before the first."));
-        }
+        let (from, to) = self.period()?;
         let cursor = given(self.cursor.as_deref()).map(str::to_owned);
         let limit = Some(PAGE_ENTRIES);
         Ok(EntryFilter {
@@ -72,6 +94,16 @@ impl Asked {
             cursor,
             ..EntryFilter::default()
         })
+    }
+
+    /// The period that is asked for.
+    pub(super) fn period(&self) -> Result<Days, Problem> {
+        period(self.from.as_deref(), self.to.as_deref())
+    }
+
+    /// Whether it asks for more than a period.
+    pub(super) fn asks_beyond_period(&self) -> bool {
+        [&self.user, &self.agreement, &self.r#type].into_iter().any(|text| !is_blank(text))
     }
 
     /// Whether it begins with the newest entry there is.
@@ -96,19 +128,22 @@ impl Asked {
     ) -> Markup {
         let words = visit.words;
         let asks = self.address("", None).len() > 1;
-        let field = |name, label: &str, kind, value: &Option<String>| {
+        let field = |name, label: &str, hint: Option<&str>, kind, value: &Option<String>| {
             let value = value.as_deref().unwrap_or_default();
-            Field { name, label: words.say(label), hint: None, kind, value, fault }.markup()
+            let hint = hint.map(|hint| words.say(hint));
+            Field { name, label: words.say(label), hint, kind, value, fault }.markup()
         };
         html! {
             details.filters open[asks || fault.is_some()] {
                 summary { (words.say("filter")) }
                 form method="get" action=(address) {
                     (self.types(visit))
-                    (field("from", "from-day", Kind::Date, &self.from))
-                    (field("to", "to-day", Kind::Date, &self.to))
-                    (field("user", "user-id", Kind::Text, &self.user))
-                    @if of.is_none() { (field("agreement", "agreement-id", Kind::Text, &self.agreement)) }
+                    (field("from", "from-day", None, Kind::Date, &self.from))
+                    (field("to", "to-day", None, Kind::Date, &self.to))
+                    (field("user", "which-person", Some("which-person-hint"), Kind::Text, &self.user))
+                    @if of.is_none() {
+                        (field("agreement", "which-agreement", Some("which-agreement-hint"), Kind::Text, &self.agreement))
+                    }
                     div.ways {
                         button type="submit" { (words.say("show-entries")) }
                         @if asks { a.button.second href=(address) { (words.say("show-all")) } }

@@ -1,15 +1,16 @@
 //! A person or an agreement as they were at the end of a day.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{NaiveTime, TimeDelta};
 use countersign_domain::Timestamp;
+use countersign_domain::agreement::Role;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::pages::account::reasons;
 use crate::pages::fault::Fault;
-use crate::pages::form::{self, Field, Kind};
+use crate::pages::form::{self, Field, Kind, Query};
 use crate::pages::frame::Page;
 use crate::pages::visit::Visit;
 use crate::problem::{Problem, ProblemCode};
@@ -44,23 +45,23 @@ pub(in crate::pages) async fn show(
         };
         Page::wide(title.clone(), rail, body)
     };
+    let (whom, what) = (form::given(asked.user.as_deref()), form::given(asked.agreement.as_deref()));
+    if whom.is_some() && what.is_some() {
+        let fault = Fault::of("agreement", visit.words.say("not-both"));
+        let problem = Problem::invalid_field("agreement", "Name a person or an agreement, not both.");
+        return Ok(visit.answer_to(problem, |_| visit.render(&page(&html! {}, Some(&fault)))));
+    }
     let found = async {
-        let as_of = asked.moment(app.clock.now())?;
-        let as_of = || Params(AsOf { as_of });
-        if let Some(id) = form::given(asked.user.as_deref()) {
-            let was =
-                compliance::user(State(app.clone()), visit.request.clone(), Path(id.to_owned()), as_of())
-                    .await;
+        let as_of = Params(AsOf { as_of: end_of_day(asked.on.as_deref(), app.clock.now())? });
+        let request = visit.request.clone();
+        if let Some(whom) = whom {
+            let id = Path(app.user_meant(&request, whom).await?.to_string());
+            let was = compliance::user(State(app.clone()), request, id, as_of).await;
             return was.map(|was| user(&visit, &was.0));
         }
-        if let Some(id) = form::given(asked.agreement.as_deref()) {
-            let was = compliance::agreement(
-                State(app.clone()),
-                visit.request.clone(),
-                Path(id.to_owned()),
-                as_of(),
-            )
-            .await;
+        if let Some(what) = what {
+            let id = Path(app.agreement_meant(&request, what).await?.to_string());
+            let was = compliance::agreement(State(app.clone()), request, id, as_of).await;
             return was.map(|was| agreement(&visit, &was.0));
         }
         Ok(html! {})
@@ -68,7 +69,7 @@ pub(in crate::pages) async fn show(
     Ok(match found.await {
         Ok(found) => visit.show(&page(&found, None)),
         Err(problem) if problem.code() == ProblemCode::NotFound => {
-            let field = if form::given(asked.user.as_deref()).is_some() { "user" } else { "agreement" };
+            let field = if whom.is_some() { "user" } else { "agreement" };
             let fault = Fault::of(field, visit.words.say("not-there-then"));
             visit.answer_to(problem, |_| visit.render(&page(&html! {}, Some(&fault))))
         }
@@ -76,25 +77,27 @@ pub(in crate::pages) async fn show(
     })
 }
 
-impl Asked {
-    /// The last moment of the day; now, where that is still to come.
-    fn moment(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        let Some(day) = form::day("on", self.on.as_deref())? else { return Ok(None) };
-        let next = day.succ_opt().filter(|_| day <= now.date_naive());
-        let next = next.ok_or_else(|| Problem::invalid_field("on", "It must be a day that has come."))?;
-        Ok(Some((next.and_time(NaiveTime::MIN).and_utc() - TimeDelta::microseconds(1)).min(now)))
-    }
+/// The last moment of the day; now, where that is still to come.
+pub(super) fn end_of_day(on: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    let Some(day) = form::day("on", on)? else { return Ok(None) };
+    let next = day.succ_opt().filter(|_| day <= now.date_naive());
+    let next = next.ok_or_else(|| Problem::invalid_field("on", "It must be a day that has come."))?;
+    Ok(Some((next.and_time(NaiveTime::MIN).and_utc() - TimeDelta::microseconds(1)).min(now)))
+}
 
+impl Asked {
     fn form(&self, visit: &Visit, fault: Option<&Fault>) -> Markup {
-        let field = |name, label: &str, kind, value: &Option<String>| {
+        let words = visit.words;
+        let field = |name, label: &str, hint: Option<&str>, kind, value: &Option<String>| {
             let value = value.as_deref().unwrap_or_default();
-            Field { name, label: visit.words.say(label), hint: None, kind, value, fault }.markup()
+            let hint = hint.map(|hint| words.say(hint));
+            Field { name, label: words.say(label), hint, kind, value, fault }.markup()
         };
         html! {
-            form method="get" action="/audit/look-back" {
-                (field("user", "user-id", Kind::Text, &self.user))
-                (field("agreement", "agreement-id", Kind::Text, &self.agreement))
-                (field("on", "look-back-day", Kind::Date, &self.on))
+            form.narrow method="get" action="/audit/look-back" {
+                (field("user", "which-person", Some("which-person-hint"), Kind::Text, &self.user))
+                (field("agreement", "which-agreement", Some("which-agreement-hint"), Kind::Text, &self.agreement))
+                (field("on", "look-back-day", None, Kind::Date, &self.on))
                 button type="submit" { (visit.words.say("look-back")) }
             }
         }
@@ -142,12 +145,19 @@ fn user(visit: &Visit, was: &UserAsOf) -> Markup {
                     dt { (words.say("linked-to")) }
                     dd {
                         @if user.agreements.is_empty() { (words.say("none")) }
-                        @for agreement in &user.agreements { div { (agreement.name) " (" (agreement.role.name()) ")" } }
+                        @for agreement in &user.agreements { div { (agreement.name) " (" (role(visit, agreement.role)) ")" } }
                     }
                 }
             }
             (reasons(visit, &user.required_by))
         }
+    }
+}
+
+fn role(visit: &Visit, role: Role) -> String {
+    match role {
+        Role::Superuser => visit.words.say("role-superuser"),
+        Role::User => visit.words.say("role-user"),
     }
 }
 

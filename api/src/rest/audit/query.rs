@@ -160,13 +160,7 @@ impl Conditions {
         let about_factors = UserEventKind::iter().filter(|kind| kind.is_about_second_factors());
         let about_factors: Vec<&str> = about_factors.map(Into::into).collect();
         let about_factors = self.list(&about_factors);
-        let own = format!(
-            "SELECT s.agreement_id FROM login_check_links s WHERE s.user_id = {me} AND s.role = 'superuser'"
-        );
-        let visible = format!(
-            "SELECT a.agreement_id FROM login_check_agreements a WHERE a.agreement_id IN ({own}) \
-             UNION SELECT a.agreement_id FROM login_check_agreements a WHERE a.administered_by IN ({own})"
-        );
+        let visible = agreements_of(&me);
         // A member's sign-in elsewhere is not told apart from one nowhere in particular.
         let attributed_here =
             if names_agreement { format!(" AND t.agreement_id IN ({visible})") } else { String::new() };
@@ -190,6 +184,17 @@ impl Conditions {
             },
         ]
     }
+}
+
+/// The agreements that a person is superuser of, and those that these administer.
+pub(super) fn agreements_of(me: &str) -> String {
+    let own = format!(
+        "SELECT s.agreement_id FROM login_check_links s WHERE s.user_id = {me} AND s.role = 'superuser'"
+    );
+    format!(
+        "SELECT a.agreement_id FROM login_check_agreements a WHERE a.agreement_id IN ({own}) \
+         UNION SELECT a.agreement_id FROM login_check_agreements a WHERE a.administered_by IN ({own})"
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What happened, in a sentence that a person reads.
 
+use countersign_domain::Timestamp;
 use countersign_domain::agreement::AgreementEventKind;
 use countersign_domain::instance::InstanceEventKind;
 use countersign_domain::user::UserEventKind;
@@ -20,6 +21,14 @@ pub(super) struct Named<'n> {
 impl Named<'_> {
     fn text(&self, field: &str) -> &str {
         self.data.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// A time, as people read it.
+    fn moment(&self, field: &str) -> String {
+        match self.text(field).parse::<Timestamp>() {
+            Ok(at) => at.format("%-d %B %Y, %H:%M:%S UTC").to_string(),
+            Err(_) => self.text(field).to_owned(),
+        }
     }
 
     fn factor(&self) -> &'static str {
@@ -69,7 +78,7 @@ fn of_user(kind: UserEventKind, named: &Named<'_>) -> String {
             format!("A {factor} for {person} was not judged while locked")
         }
         UserEventKind::SecondFactorLocked => {
-            format!("After ten failures no {factor} of {person} is judged until {}", text("until"))
+            format!("After ten failures no {factor} of {person} is judged until {}", named.moment("until"))
         }
         UserEventKind::AuthenticatorDisabled => {
             format!("An authenticator of {person} was disabled after fifty failures")
@@ -158,6 +167,15 @@ mod tests {
         assert_eq!(told(kind, &on), "Enforcement switched on for Nordlys Regnskab by Kari");
         let off = serde_json::json!({"enforced": false});
         assert_eq!(told(kind, &off), "Enforcement switched off for Nordlys Regnskab by Kari");
+    }
+
+    #[test]
+    fn a_lock_says_in_words_until_when_it_holds() {
+        let data = serde_json::json!({"factor": "totp", "until": "2027-03-01T15:37:18.239720Z"});
+        assert_eq!(
+            told(EventKind::User(UserEventKind::SecondFactorLocked), &data),
+            "After ten failures no code of Ola is judged until 1 March 2027, 15:37:18 UTC"
+        );
     }
 
     #[test]

@@ -77,6 +77,17 @@ impl Scope {
     }
 }
 
+/// A row for each that differs from the one beside it, or that only one of the two tables has.
+pub(super) fn differing_rows((live, beside): Pair) -> String {
+    let same = live.columns.iter().map(same).collect::<Vec<_>>().join(" AND ");
+    format!(
+        "SELECT 1 AS one FROM {} l FULL JOIN {} b ON {} WHERE NOT ({same})",
+        live.name,
+        beside.name,
+        same_key(live)
+    )
+}
+
 /// Those of some streams, from one after `after` up to `last`, of which a row differs from the one beside it.
 pub(super) async fn differing(
     database: &Database,

@@ -2,6 +2,7 @@
 
 use super::beside::{Pair, Run};
 use super::flip::{Scope, put_in_place};
+use super::replacement::Replacement;
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
 use crate::database::{Database, Engine, Step, Transacted};
@@ -44,6 +45,8 @@ pub(super) async fn rebuild(
         progress(run.seen, size);
     }
     run.index(database, &PAIRS).await?;
+    let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
+    let replacement = Replacement::prepare(database, pair).await?;
     let live = AUDIT_TRAIL_TABLE.name;
     let mut exclusive = database.exclusive(&[live, "projection_checkpoints"]).await?;
     // Nobody moves it any more, so the rest is what has come to the ledger since.
@@ -54,10 +57,19 @@ pub(super) async fn rebuild(
         return Err(stopped(database, run.seen, position).await?);
     }
     catch_up::outdate::<AuditTrail>(&mut exclusive, position).await?;
-    exclusive.join_whole_tables().await?;
-    let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
-    let replaced = put_in_place(&mut exclusive, pair, &Scope::whole(&AUDIT_TRAIL_TABLE)).await?;
-    run.end(&mut exclusive, &PAIRS).await?;
+    let replaced = match replacement {
+        Some(replacement) => {
+            let replaced = replacement.put_in_place(&mut exclusive).await?;
+            run.end(&mut exclusive, &[]).await?;
+            replaced
+        }
+        None => {
+            exclusive.join_whole_tables().await?;
+            let replaced = put_in_place(&mut exclusive, pair, &Scope::whole(&AUDIT_TRAIL_TABLE)).await?;
+            run.end(&mut exclusive, &PAIRS).await?;
+            replaced
+        }
+    };
     exclusive.commit().await?;
     Ok(replaced)
 }
