@@ -1,0 +1,73 @@
+//! The program's own routes, with a sequencer that can be turned off: only here, never in the product.
+//!
+//! `POST /bench/sequencer/on` and `…/off` start and stop what makes the ledger, the trail and coverage. Whatever else
+//! runs is the same, so that two rounds differ by that alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use countersign::app::App;
+use countersign::ledger::{Followers, Keeper};
+use countersign::router::router;
+use countersign::{Clock, Config};
+use tokio::sync::Mutex;
+
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What runs beside the routes now.
+struct Switch {
+    app: Arc<App>,
+    running: Mutex<Option<(Keeper, Followers)>>,
+}
+
+/// Serves it.
+pub(crate) async fn run(database: String, data_dir: PathBuf) -> anyhow::Result<()> {
+    let app = App::open(Config::new(database, data_dir), Clock::system()).await?;
+    let switch = Arc::new(Switch { app: Arc::clone(&app), running: Mutex::new(None) });
+    let control = Router::new().route("/bench/sequencer/{what}", post(turn)).with_state(switch);
+    crate::listening::serve(router(app).merge(control)).await
+}
+
+async fn turn(State(switch): State<Arc<Switch>>, Path(what): Path<String>) -> StatusCode {
+    let mut running = switch.running.lock().await;
+    match (what.as_str(), running.take()) {
+        ("on", None) => {
+            let keeper = Keeper::start(Arc::clone(&switch.app));
+            let followers = Followers::start(&switch.app, &keeper.sizes());
+            *running = Some((keeper, followers));
+            looked_back(&switch.app).await
+        }
+        ("off", Some((keeper, followers))) => {
+            keeper.stop().await;
+            followers.finish().await;
+            StatusCode::NO_CONTENT
+        }
+        _ => StatusCode::CONFLICT,
+    }
+}
+
+/// Until the keeper has looked back, which it does once when it starts, through all of the last hour.
+async fn looked_back(app: &App) -> StatusCode {
+    let started = app.clock.now() - Duration::from_secs(12);
+    loop {
+        match app.ledger.store.state().await {
+            Ok(Some(state)) if state.reconciled_to >= started => return StatusCode::NO_CONTENT,
+            Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(_) => return StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Asks for it.
+pub(crate) async fn ask(address: SocketAddr, what: &str) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    crate::client::request(&mut bytes, &format!("POST /bench/sequencer/{what}"), "", "");
+    let mut connection = crate::client::Connection::open(address).await?;
+    connection.send(&bytes).await?.expect(204).map(drop)
+}
