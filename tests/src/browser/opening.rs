@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Browser, driver::Driver};
 
 /// How long a script of the tests may take.
-const SCRIPT_MAX: Duration = Duration::from_secs(180);
+const SCRIPT_MAX: Duration = Duration::from_mins(3);
 
 /// A window.
 #[derive(Clone, Copy, Debug)]
