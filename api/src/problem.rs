@@ -230,6 +230,11 @@ impl Problem {
         self.0.code
     }
 
+    /// Whether it is the program's or the database's, and not of what was asked.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.0.code.status().is_server_error()
+    }
+
     /// What else it tells under this name.
     pub(crate) fn member(&self, name: &str) -> Option<&Value> {
         self.0.members.get(name)

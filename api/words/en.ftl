@@ -206,6 +206,7 @@ no-deadline = None: it holds from the next sign-in
 coverage = Who has two-factor
 coverage-alone = People of this agreement alone
 reached-now = Reached by enforcement: { $reach }
+reached-if = Enforcement would reach: { $reach }
 coverage-later = The figures are still being counted. Load the page again in a moment.
 coverage-table = The same figures, day by day
 members = People

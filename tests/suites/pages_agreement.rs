@@ -74,6 +74,7 @@ async fn a_superuser_enforces_two_factor_through_the_pages(app: TestApp) {
     let mut kari = in_session(&app, &session);
     let page = opened(&mut kari, &page_of(&accountant, ""), 200).await;
     says(&page, "Not enforced by this agreement");
+    says(&page, "Enforcement would reach: 2 people in 3 agreements");
     opened(&mut kari, &page_of(&accountant, "/enforcement?enforced=yes"), 200).await;
     let day = (app.now() + TimeDelta::days(7)).date_naive();
     let fields = [("deadline", day.to_string()), ("reason", "The board decided it".to_owned())];

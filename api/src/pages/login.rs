@@ -100,7 +100,12 @@ pub(super) async fn sign_in(
     };
     Ok(match status {
         LoginStatus::Challenge { challenge_id, .. } => step("/login/code", &challenge_id),
-        LoginStatus::EnrolmentRequired { enrolment_token, .. } => step("/login/two-factor", &enrolment_token),
+        LoginStatus::EnrolmentRequired { enrolment_token, .. } => {
+            let mut response = step("/login/two-factor", &enrolment_token);
+            // Whoever was signed in here before gives way to whoever signs in now.
+            cookies::add(response.headers_mut(), [cookies::forget(Kept::Session)]);
+            response
+        }
         LoginStatus::Complete { session, enrolment, .. } => {
             let session =
                 session.ok_or_else(|| Problem::internal("a sign-in on the page began no session"))?;

@@ -150,6 +150,8 @@ impl Visit {
                 match (enrolling, session) {
                     // Somebody else has signed in since: what was left behind in the browser is not theirs.
                     (Ok(enrolling), Ok(session)) if enrolling.user_id() != session.user_id() => session,
+                    // Nobody knows who is signed in while that cannot be looked up.
+                    (Ok(_), Err(problem)) if problem.is_passing() => return Err(problem),
                     (Ok(enrolling), _) => enrolling,
                     // What was begun at a sign-in before is over; whoever is signed in needs none of it.
                     (Err(_), session) => session?,

@@ -38,6 +38,10 @@ enum Statement {
 /// given up, and appends do not queue behind it for long.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '400ms'";
 
+/// Who is kept out, as PostgreSQL calls it.
+const WRITERS: &str = "SHARE ROW EXCLUSIVE";
+const WRITERS_AND_READERS: &str = "ACCESS EXCLUSIVE";
+
 /// It is tried again so often, with a pause in between.
 const LOCK_ATTEMPTS_MAX: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -57,12 +61,28 @@ impl Database {
     /// `Busy` when they never did, `Unavailable` if the database cannot be reached.
     pub async fn exclusive(&self, tables: &[&str]) -> Result<Exclusive, DatabaseError> {
         let connection = match self.engine() {
-            Engine::Postgres(postgres) => Connection::Postgres(lock(postgres, tables).await?),
+            Engine::Postgres(postgres) => Connection::Postgres(lock(postgres, tables, WRITERS).await?),
             // The writer thread's transaction keeps all writers out, other processes too.
             Engine::Sqlite(sqlite) => Connection::Sqlite(SqliteTransaction::begin(sqlite.clone()).await?),
         };
         self.count(StatementKind::Write);
         Ok(Exclusive { connection })
+    }
+
+    /// The same, once all readers of these tables have finished too: nobody may use a table that is put away.
+    ///
+    /// # Errors
+    /// As for [`Database::exclusive`].
+    pub async fn exclusive_to_readers(&self, tables: &[&str]) -> Result<Exclusive, DatabaseError> {
+        match self.engine() {
+            Engine::Postgres(postgres) => {
+                self.count(StatementKind::Write);
+                let transaction = lock(postgres, tables, WRITERS_AND_READERS).await?;
+                Ok(Exclusive { connection: Connection::Postgres(transaction) })
+            }
+            // Its readers keep what they have begun to read.
+            Engine::Sqlite(_) => self.exclusive(tables).await,
+        }
     }
 }
 
@@ -152,8 +172,9 @@ impl Exclusive {
 async fn lock(
     postgres: &postgres::Postgres,
     tables: &[&str],
+    mode: &str,
 ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, DatabaseError> {
-    let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", tables.join(", "));
+    let lock = format!("LOCK TABLE {} IN {mode} MODE", tables.join(", "));
     for _ in 0..LOCK_ATTEMPTS_MAX {
         let mut transaction = postgres.pool().begin().await?;
         postgres::execute(&mut transaction, LOCK_TIMEOUT, &[]).await?;

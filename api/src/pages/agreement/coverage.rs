@@ -49,7 +49,8 @@ pub(super) fn section(visit: &Visit, shown: &Shown, known: &Known) -> Markup {
         section aria-labelledby="coverage" {
             h2 #coverage { (words.say("coverage")) }
             @if let Some(reached) = reached {
-                p.reach { (words.say_with("reached-now", [("reach", reached.into())])) }
+                @let said = if shown.agreement.enforcement.enforced { "reached-now" } else { "reached-if" };
+                p.reach { (words.say_with(said, [("reach", reached.into())])) }
                 h3 { (words.say("coverage-alone")) }
             }
             @match known.days.as_deref() {

@@ -22,8 +22,8 @@ impl App {
         let found = "SELECT c.user_id AS id FROM email_claims c WHERE c.digest = $1";
         let seen = |agreements: &str| {
             format!(
-                " AND (c.user_id = $2 OR c.user_id IN (SELECT m.user_id FROM login_check_links m \
-                 WHERE m.agreement_id IN ({agreements})))"
+                " AND (c.user_id = $2 OR EXISTS (SELECT 1 FROM login_check_links m \
+                 WHERE m.user_id = c.user_id AND m.agreement_id IN ({agreements})))"
             )
         };
         self.meant(request, "user", found, digest.into(), seen).await

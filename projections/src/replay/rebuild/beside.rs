@@ -49,23 +49,36 @@ impl Run {
                 return Ok(run);
             }
         }
+        // Without a shape nobody goes on with it: its tables are not there yet.
         let begin = format!(
             "INSERT INTO replay_runs (model, shape, token, size, seen, after_type, after_id) \
-             VALUES ($1, $2, {}, $3, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = excluded.shape, \
+             VALUES ($1, '', {}, $2, 0, '', '') ON CONFLICT (model) DO UPDATE SET shape = '', \
              token = replay_runs.token + 1, size = excluded.size, seen = 0, after_type = '', after_id = '' \
              RETURNING token, size, seen, after_type, after_id",
             first_token(database)
         );
-        let params = [name.into(), shape(pairs).into(), number(size)];
-        let answer = database.write(&begin, &params).await?;
-        for (live, beside) in pairs {
-            database.write(&format!("DROP TABLE IF EXISTS {}", beside.name), &[]).await?;
-            for sql in create_like(database, live, beside) {
-                database.write(&sql, &[]).await?;
-            }
-        }
+        let answer = database.write(&begin, &[name.into(), number(size)]).await?;
         let row = answer.first().ok_or_else(|| DatabaseError::Query("no run was begun".to_owned()))?;
-        Ok(Self::read(name, row)?)
+        let run = Self::read(name, row)?;
+        run.make_tables(database, pairs).await?;
+        Ok(run)
+    }
+
+    /// All of them or none, and only while nobody has taken the rebuild over: what the database still does for one
+    /// that was cut short then takes no table from under the next one.
+    async fn make_tables(&self, database: &Database, pairs: &[Pair]) -> Result<(), ReplayError> {
+        let made = "UPDATE replay_runs SET shape = $1 WHERE model = $2 AND token = $3";
+        let params = vec![shape(pairs).into(), self.name.into(), self.token.into()];
+        let mut steps = vec![Step::new(made, params).changing(1)];
+        for (live, beside) in pairs {
+            steps.push(Step::new(format!("DROP TABLE IF EXISTS {}", beside.name), Vec::new()));
+            let created = create_like(database, live, beside).into_iter();
+            steps.extend(created.map(|sql| Step::new(sql, Vec::new())));
+        }
+        match database.transact(steps).await? {
+            Transacted::Committed => Ok(()),
+            Transacted::Undone => Err(ReplayError::TakenOver),
+        }
     }
 
     /// What moved since it began is folded stream by stream: of too much, it is faster to begin anew.

@@ -5,7 +5,7 @@ use super::flip::{Scope, put_in_place};
 use super::replacement::Replacement;
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
-use crate::database::{Database, Engine, Step, Transacted};
+use crate::database::{Database, DatabaseError, Engine, Exclusive, Step, Transacted};
 use crate::ledger::store::LedgerStore;
 use crate::replay::ReplayError;
 
@@ -47,8 +47,7 @@ pub(super) async fn rebuild(
     run.index(database, &PAIRS).await?;
     let pair = (&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL);
     let replacement = Replacement::prepare(database, pair).await?;
-    let live = AUDIT_TRAIL_TABLE.name;
-    let mut exclusive = database.exclusive(&[live, "projection_checkpoints"]).await?;
+    let (mut exclusive, replacement) = keep_out(database, replacement).await?;
     // Nobody moves it any more, so the rest is what has come to the ledger since.
     let position = ledger_size(database).await?;
     let (sql, params) = AuditTrail::insert(REPLAYED_AUDIT_TRAIL.name, signed(run.seen), signed(position));
@@ -72,6 +71,23 @@ pub(super) async fn rebuild(
     };
     exclusive.commit().await?;
     Ok(replaced)
+}
+
+/// Keeps writers out, and readers too where the table is replaced as a whole. Somebody who reads it for long, as
+/// a backup does, must not keep everybody else waiting: then rows are replaced, which needs no reader to finish.
+async fn keep_out(
+    database: &Database,
+    replacement: Option<Replacement>,
+) -> Result<(Exclusive, Option<Replacement>), ReplayError> {
+    let tables = [AUDIT_TRAIL_TABLE.name, "projection_checkpoints"];
+    if replacement.is_some() {
+        match database.exclusive_to_readers(&tables).await {
+            Ok(exclusive) => return Ok((exclusive, replacement)),
+            Err(DatabaseError::Busy) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((database.exclusive(&tables).await?, None))
 }
 
 fn into_beside(from: u64, to: u64) -> Step {

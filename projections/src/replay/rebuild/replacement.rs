@@ -28,6 +28,10 @@ impl Replacement {
             Engine::Postgres(_) => {}
         }
         let (live, beside) = pair;
+        // A view of somebody's own would be lost with the table that it shows.
+        if !database.read(&shown_by(live.name), &[]).await?.is_empty() {
+            return Ok(None);
+        }
         // The bound on the time of a request's statements does not hold in it.
         let mut exclusive = database.exclusive(&[beside.name]).await?;
         exclusive.join_whole_tables().await?;
@@ -47,15 +51,14 @@ impl Replacement {
             format!("ALTER TABLE {beside} RENAME TO {live}"),
             format!("ALTER TABLE {live} ADD CONSTRAINT {live}_pkey PRIMARY KEY USING INDEX {beside}_pkey"),
         ];
-        for statement in [index_names(live), owner(live), grants(live)] {
+        for statement in [index_names(live), owner(live), revokes(live, beside), grants(live)] {
             statements.extend(written(database, &statement).await?);
         }
         Ok(Some(Self { differing, statements }))
     }
 
-    /// Within the transaction that keeps writers of the live table out; how many rows were not as they are now.
-    /// It waits for those who are reading the live table, and whoever wants to read it waits until that is
-    /// committed.
+    /// Within the transaction that keeps writers and readers of the live table out; how many rows were not as they
+    /// are now.
     pub(super) async fn put_in_place(&self, exclusive: &mut Exclusive) -> Result<u64, DatabaseError> {
         for sql in &self.statements {
             exclusive.execute(sql, Vec::new()).await?;
@@ -95,6 +98,22 @@ fn owner(live: &str) -> String {
     format!(
         "SELECT format('ALTER TABLE %I OWNER TO %I', '{live}', pg_get_userbyid(relowner)) AS statement \
          FROM pg_class WHERE oid = '{live}'::regclass AND pg_get_userbyid(relowner) <> current_user"
+    )
+}
+
+fn shown_by(live: &str) -> String {
+    format!(
+        "SELECT 1 AS one FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid \
+         WHERE d.refobjid = '{live}'::regclass LIMIT 1"
+    )
+}
+
+/// What new tables are granted to by default is not what the live one is.
+fn revokes(live: &str, beside: &str) -> String {
+    format!(
+        "SELECT DISTINCT format('REVOKE ALL ON %I FROM %s', '{live}', \
+         CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END) AS statement \
+         FROM pg_class, aclexplode(relacl) WHERE oid = '{beside}'::regclass AND grantee <> relowner"
     )
 }
 
