@@ -235,7 +235,7 @@ async fn s16_a_form_without_its_token_changes_nothing(app: TestApp) {
     assert!(page.has("form[method=post] input[name=form_token]"));
     let page = kari.send(&action, &[("enforced", "yes")]).await;
     assert_eq!(page.one("h1"), "That page is out of date");
-    says(&page, "your browser keeps no cookies");
+    says(page, "your browser keeps no cookies");
     let read = app.get(&accountant.path(""), &app.key).await.expect(200);
     assert_eq!(read["enforcement"]["since"], serde_json::Value::Null);
 }

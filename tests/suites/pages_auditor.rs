@@ -146,7 +146,7 @@ async fn an_auditor_looks_back_by_address_and_by_number(app: TestApp) {
     visitor.open(&format!("/audit/look-back?user={}&agreement={}", kari.email, bakery.number)).await;
     assert_eq!(visitor.page.status, 422);
     assert!(visitor.page.fault("agreement").contains("not both"));
-    visitor.languages = "da".to_owned();
+    "da".clone_into(&mut visitor.languages);
     visitor.open(&format!("/audit/look-back?user={}", kari.email)).await;
     assert!(visitor.page.text().contains("Bageren (superbruger)"), "{}", visitor.page.text());
 }

@@ -313,11 +313,11 @@ async fn an_emergency_code_that_was_lost_sight_of_is_replaced(app: TestApp) {
     let fresh = visitor.page.one("#emergency-code");
     assert_ne!(fresh, lost);
     visitor.press("Continue", &[("stored", "yes")]).await;
+    visitor.open(&enrolment).await;
+    assert_eq!(visitor.page.status, 410, "whoever stored it is only told that the enrolment has ended");
     let challenge = app.challenge(&kari).await;
     app.verify_recovery_code(&challenge, &lost).await.expect(401);
     app.verify_recovery_code(&challenge, &fresh).await.expect(200);
-    visitor.open(&enrolment).await;
-    assert_eq!(visitor.page.status, 410);
 }
 
 async fn an_application_that_sent_somebody_is_not_forgotten_midway(app: TestApp) {

@@ -140,7 +140,7 @@ impl Stream for User {
     /// The login-check row, the vault's rows that nothing names any more, and the data key of
     /// somebody who is erased.
     fn changes(context: &Loaded<Self>, _: &[UserEvent]) -> Vec<Change> {
-        let row = moved(user_row(context.id, &context.before), user_row(context.id, &context.state));
+        let row = moved(user_row(context.id, &context.before).as_ref(), user_row(context.id, &context.state));
         row.into_iter().chain(dropped_secrets(context)).chain(destroyed_key(context)).collect()
     }
 
@@ -150,8 +150,8 @@ impl Stream for User {
 }
 
 /// A row that is as it was need not be written: a right code, say, changes nothing that a login check asks for.
-fn moved(before: Option<Change>, after: Option<Change>) -> Option<Change> {
-    after.filter(|after| before.as_ref() != Some(after))
+fn moved(before: Option<&Change>, after: Option<Change>) -> Option<Change> {
+    after.filter(|after| before != Some(after))
 }
 
 /// Nobody is erased but by an append that takes the data key away.
@@ -260,8 +260,10 @@ impl Stream for Agreement {
 
     fn changes(context: &Loaded<Self>, events: &[AgreementEvent]) -> Vec<Change> {
         let links = events.iter().filter_map(|event| link_row(context.id, event, context.facts.linked_at));
-        let row =
-            moved(agreement_row(context.id, &context.before), agreement_row(context.id, &context.state));
+        let row = moved(
+            agreement_row(context.id, &context.before).as_ref(),
+            agreement_row(context.id, &context.state),
+        );
         row.into_iter().chain(links).collect()
     }
 }

@@ -1,10 +1,18 @@
 //! How a browser is opened: whose window, which language, whether scripts run.
 
-use fantoccini::{ClientBuilder, wd::Capabilities};
+use std::time::Duration;
+
+use fantoccini::{
+    ClientBuilder,
+    wd::{Capabilities, TimeoutConfiguration},
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 
 use super::{Browser, driver::Driver};
+
+/// How long a script of the tests may take.
+const SCRIPT_MAX: Duration = Duration::from_mins(3);
 
 /// A window.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +117,9 @@ impl Opening {
     }
 
     async fn arrange(&self, browser: &Browser) {
+        // Judging a long page takes a while where many browsers share a processor.
+        let patience = TimeoutConfiguration::new(Some(SCRIPT_MAX), None, None);
+        browser.client.update_timeouts(patience).await.expect("how long scripts may take");
         // The browser's own first page is no page of the test, and neither is what it logged.
         browser.client.goto("about:blank").await.expect("an empty page");
         for log in ["browser", "performance"] {
