@@ -220,7 +220,8 @@ async fn frame(State(app): State<Arc<App>>, mut request: axum::extract::Request,
 
 fn wants_a_page(request: &axum::extract::Request) -> bool {
     let accepted = request.headers().get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("text/html"))
+    let is_of_programs = request.uri().path().starts_with("/v1/");
+    !is_of_programs && accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
 fn names_nul(request: &axum::extract::Request) -> bool {

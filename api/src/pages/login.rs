@@ -208,13 +208,16 @@ fn another_way(visit: &Visit) -> Markup {
 
 fn locked_page(visit: &Visit, wait: Option<TimeDelta>) -> Page {
     let words = visit.words;
-    let title = words.say("codes-locked-title");
+    let (title, text) = match wait {
+        Some(wait) => {
+            let wait = [("wait", words.span(wait).into())];
+            (words.say("codes-locked-title"), words.say_with("codes-locked-for", wait))
+        }
+        None => (words.say("codes-disabled-title"), words.say("codes-disabled-text")),
+    };
     let body = html! {
         h1 { (title) }
-        @match wait {
-            Some(wait) => p { (words.say_with("codes-locked-for", [("wait", words.span(wait).into())])) },
-            None => p { (words.say("codes-disabled-text")) },
-        }
+        p { (text) }
         p { a.button href="/login/emergency-code" { (words.say("use-emergency-code")) } }
     };
     Page::step(title, body)

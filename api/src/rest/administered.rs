@@ -35,7 +35,8 @@ impl App {
              FROM login_check_agreements a LEFT JOIN {coverage} c ON c.agreement_id = a.agreement_id \
              AND c.day = (SELECT max(d.day) FROM {coverage} d WHERE d.agreement_id = a.agreement_id) \
              WHERE a.administered_by = $1 AND NOT a.closed AND ($2 = '' OR (lower(a.name), a.agreement_id) > \
-             (SELECT lower(b.name), b.agreement_id FROM login_check_agreements b WHERE b.agreement_id = $2 AND b.administered_by = $1)) \
+             (SELECT lower(b.name), b.agreement_id FROM login_check_agreements b \
+             WHERE b.agreement_id = $2 AND b.administered_by = $1)) \
              ORDER BY lower(a.name), a.agreement_id LIMIT $3"
         );
         let limit = page_size(Some(limit))?;

@@ -38,12 +38,18 @@ enum Statement {
 /// given up, and appends do not queue behind it for long.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '400ms'";
 
-/// Who is kept out, as PostgreSQL calls it.
-const WRITERS: &str = "SHARE ROW EXCLUSIVE";
-const WRITERS_AND_READERS: &str = "ACCESS EXCLUSIVE";
+/// Who is kept out.
+struct Lock {
+    /// What PostgreSQL calls it.
+    mode: &'static str,
+    /// It is tried so often, with a pause in between.
+    attempts_max: u32,
+}
 
-/// It is tried again so often, with a pause in between.
-const LOCK_ATTEMPTS_MAX: u32 = 50;
+const WRITERS: Lock = Lock { mode: "SHARE ROW EXCLUSIVE", attempts_max: 50 };
+/// New readers wait behind each attempt, so there are few.
+const WRITERS_AND_READERS: Lock = Lock { mode: "ACCESS EXCLUSIVE", attempts_max: 10 };
+
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Replacing a large table takes longer than any request may.
@@ -60,29 +66,26 @@ impl Database {
     /// # Errors
     /// `Busy` when they never did, `Unavailable` if the database cannot be reached.
     pub async fn exclusive(&self, tables: &[&str]) -> Result<Exclusive, DatabaseError> {
+        self.keep_out(tables, &WRITERS).await
+    }
+
+    /// The same, once all readers of these tables have finished too, so that one of them can be put away. SQLite's
+    /// readers need not: they go on with what they have begun to read.
+    ///
+    /// # Errors
+    /// As for [`Database::exclusive`].
+    pub async fn exclusive_to_readers(&self, tables: &[&str]) -> Result<Exclusive, DatabaseError> {
+        self.keep_out(tables, &WRITERS_AND_READERS).await
+    }
+
+    async fn keep_out(&self, tables: &[&str], whom: &Lock) -> Result<Exclusive, DatabaseError> {
         let connection = match self.engine() {
-            Engine::Postgres(postgres) => Connection::Postgres(lock(postgres, tables, WRITERS).await?),
+            Engine::Postgres(postgres) => Connection::Postgres(lock(postgres, tables, whom).await?),
             // The writer thread's transaction keeps all writers out, other processes too.
             Engine::Sqlite(sqlite) => Connection::Sqlite(SqliteTransaction::begin(sqlite.clone()).await?),
         };
         self.count(StatementKind::Write);
         Ok(Exclusive { connection })
-    }
-
-    /// The same, once all readers of these tables have finished too: nobody may use a table that is put away.
-    ///
-    /// # Errors
-    /// As for [`Database::exclusive`].
-    pub async fn exclusive_to_readers(&self, tables: &[&str]) -> Result<Exclusive, DatabaseError> {
-        match self.engine() {
-            Engine::Postgres(postgres) => {
-                self.count(StatementKind::Write);
-                let transaction = lock(postgres, tables, WRITERS_AND_READERS).await?;
-                Ok(Exclusive { connection: Connection::Postgres(transaction) })
-            }
-            // Its readers keep what they have begun to read.
-            Engine::Sqlite(_) => self.exclusive(tables).await,
-        }
     }
 }
 
@@ -172,10 +175,10 @@ impl Exclusive {
 async fn lock(
     postgres: &postgres::Postgres,
     tables: &[&str],
-    mode: &str,
+    Lock { mode, attempts_max }: &Lock,
 ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, DatabaseError> {
     let lock = format!("LOCK TABLE {} IN {mode} MODE", tables.join(", "));
-    for _ in 0..LOCK_ATTEMPTS_MAX {
+    for _ in 0..*attempts_max {
         let mut transaction = postgres.pool().begin().await?;
         postgres::execute(&mut transaction, LOCK_TIMEOUT, &[]).await?;
         match postgres::execute(&mut transaction, &lock, &[]).await {

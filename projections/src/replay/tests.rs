@@ -1,5 +1,7 @@
 //! What a replay does that is cut short, or that meets what it cannot fold, on real databases.
 
+mod trail;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -215,43 +217,6 @@ async fn wherever_a_rebuild_is_cut_short_all_rows_are_as_before_or_as_they_shoul
             (steps, cut) = (steps + 5, cut + 1);
         }
         assert!(cut > 5, "it was cut short {cut} times");
-    }
-}
-
-#[tokio::test]
-async fn a_trail_that_is_replaced_as_a_whole_keeps_its_indexes_and_who_may_read_it() {
-    for fresh in fresh_databases().await.unwrap() {
-        let database = fresh.database;
-        history(&database, 3).await;
-        catch_up(&AuditTrail, &database, 6).await.unwrap();
-        let described = match database.engine() {
-            Engine::Sqlite(_) => {
-                "SELECT CAST(name || coalesce(sql, '') AS text) AS line FROM sqlite_schema \
-                 WHERE tbl_name = 'audit_trail_v1' ORDER BY name"
-            }
-            Engine::Postgres(_) => {
-                database.write("GRANT SELECT, INSERT ON audit_trail_v1 TO pg_monitor", &[]).await.unwrap();
-                "SELECT indexname || ' ' || indexdef AS line FROM pg_indexes WHERE tablename = 'audit_trail_v1' \
-                 UNION ALL SELECT conname || ' ' || contype::text FROM pg_constraint \
-                 WHERE conrelid = 'audit_trail_v1'::regclass \
-                 UNION ALL SELECT relpersistence::text || ' ' || relacl::text FROM pg_class \
-                 WHERE oid = 'audit_trail_v1'::regclass ORDER BY line"
-            }
-        };
-        let lines = async || {
-            let rows = database.read(described, &[]).await.unwrap();
-            rows.iter().map(|row| row.get::<String>("line").unwrap()).collect::<Vec<_>>()
-        };
-        let before = lines().await;
-        assert!(before.len() > 6, "{before:?}");
-        for (gone, rows) in [("position >= 0", 6), ("position = 3", 1), ("position > 1", 4)] {
-            database.write(&format!("DELETE FROM audit_trail_v1 WHERE {gone}"), &[]).await.unwrap();
-            let rebuilt = rebuild(&database, &[Model::AuditTrail], |_, _| {}).await.unwrap();
-            assert_eq!(rebuilt.replaced, [(Model::AuditTrail, rows)]);
-            assert_eq!(lines().await, before);
-            assert!(verify_replay(&database, &[Model::AuditTrail], |_, _| {}).await.unwrap().holds());
-        }
-        assert_eq!(catch_up(&AuditTrail, &database, 6).await.unwrap(), CaughtUp::To(6));
     }
 }
 
