@@ -18,8 +18,8 @@ use countersign_projections::database::DatabaseError;
 use countersign_projections::ledger::tree::Hash;
 use countersign_projections::table::{Change, timestamp_text};
 use cqrs_es::{Aggregate, AggregateContext, AggregateError, DomainEvent, EventEnvelope};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::entropy::OrderedIds;
@@ -219,8 +219,8 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
                 sequence,
                 event_type: payload.event_type(),
                 event_version: payload.event_version(),
-                payload: serde_json::to_string(&payload).map_err(unreadable)?,
-                metadata: serde_json::to_string(&metadata).map_err(unreadable)?,
+                payload: sorted(&payload).map_err(unreadable)?,
+                metadata: sorted(&metadata).map_err(unreadable)?,
                 recorded_at,
                 user_id: about.user_id,
                 agreement_id: about.agreement_id.or_else(|| metadata.get("agreement_id").cloned()),
@@ -253,6 +253,11 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
         self.appended.notify_one();
         Ok(envelopes)
     }
+}
+
+/// With its keys in order, which is how the ledger spells it: what is stored so need not be written anew for it.
+fn sorted(document: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_value(document).map(|value| value.to_string())
 }
 
 fn boxed<E: std::error::Error>(error: DatabaseError) -> AggregateError<E> {

@@ -84,6 +84,13 @@ const WAITING_MAX: usize = 1_024;
 /// Loads, or appends, that share one statement.
 const BATCH_MAX: usize = 64;
 
+/// Lets every request that can go on do so before a statement is filled. Nobody waits for anything that is still to
+/// come, so this costs nothing where little is going on; without it the first of many that come together would be
+/// sent alone, since it wakes the task that sends at once.
+async fn let_others_come() {
+    tokio::task::yield_now().await;
+}
+
 fn enqueue<T>(queue: &mpsc::Sender<T>, waiting: T) -> Result<(), DatabaseError> {
     queue.try_send(waiting).map_err(|refused| match refused {
         mpsc::error::TrySendError::Full(_) => DatabaseError::Busy,

@@ -159,8 +159,10 @@ impl Ledger {
     /// When the database does not answer.
     pub async fn observe(&self, now: Timestamp) -> Result<Observed, LedgerError> {
         let database = self.store.database();
-        // The oldest of the first that wait: somebody may have removed the event of the very first.
-        let sql = "SELECT s.size, s.signed_size, (SELECT count(*) FROM (SELECT 1 FROM ledger_pending LIMIT 100000) AS counted) AS pending, \
+        // By the index, which passes over the rows that were drained. The oldest of the first that wait: somebody
+        // may have removed the event of the very first.
+        let sql = "SELECT s.size, s.signed_size, (SELECT count(*) FROM \
+                   (SELECT 1 FROM ledger_pending ORDER BY pending_id LIMIT 100000) AS counted) AS pending, \
                    (SELECT min(e.recorded_at) FROM (SELECT * FROM ledger_pending ORDER BY pending_id LIMIT 100) AS p \
                    JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
                    AND e.sequence = p.sequence) AS oldest FROM ledger_state s";

@@ -35,8 +35,18 @@ enum Statement {
 }
 
 /// Taking the locks gives up before PostgreSQL looks for deadlocks, so that it is never an append that is
-/// given up, and appends do not queue behind it for long.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '400ms'";
+/// given up, and appends do not queue behind it for long. Autovacuum lets go of a table only for whoever waits
+/// longer than that: where something keeps tables tidy, it is given the time to.
+fn patience(tables: &[&str]) -> String {
+    format!(
+        "SELECT set_config('lock_timeout', CAST(400 + CASE WHEN EXISTS (SELECT 1 FROM pg_locks \
+         WHERE mode = 'ShareUpdateExclusiveLock' AND granted AND relation IN ('{}'::regclass) \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) \
+         THEN (SELECT CAST(setting AS bigint) FROM pg_settings WHERE name = 'deadlock_timeout') \
+         ELSE 0 END AS text), true)",
+        tables.join("'::regclass, '")
+    )
+}
 
 /// Who is kept out.
 struct Lock {
@@ -178,9 +188,10 @@ async fn lock(
     Lock { mode, attempts_max }: &Lock,
 ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, DatabaseError> {
     let lock = format!("LOCK TABLE {} IN {mode} MODE", tables.join(", "));
+    let patience = patience(tables);
     for _ in 0..*attempts_max {
         let mut transaction = postgres.pool().begin().await?;
-        postgres::execute(&mut transaction, LOCK_TIMEOUT, &[]).await?;
+        postgres::execute(&mut transaction, &patience, &[]).await?;
         match postgres::execute(&mut transaction, &lock, &[]).await {
             Ok(_) => {
                 for setting in ONCE_LOCKED {

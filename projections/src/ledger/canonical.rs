@@ -5,6 +5,9 @@
 //! is an object that names a key twice: readers differ on which of the two counts, and a digest
 //! must not cover one value while an aggregate folds the other.
 
+mod spelled;
+
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -44,7 +47,9 @@ pub fn canonical(text: &str) -> Result<String, CanonicalError> {
 /// # Errors
 /// The text has no canonical spelling.
 pub fn digest(text: &str) -> Result<Hash, CanonicalError> {
-    Ok(Hash::from_bytes(Sha256::digest(canonical(text)?).into()))
+    let spelled =
+        if spelled::is_canonical(text) { Cow::Borrowed(text) } else { Cow::Owned(canonical(text)?) };
+    Ok(Hash::from_bytes(Sha256::digest(spelled.as_bytes()).into()))
 }
 
 /// From here on neighbouring whole numbers are the same double.
@@ -177,6 +182,72 @@ mod tests {
         }
         assert_eq!(canonical("9007199254740991").unwrap(), "9007199254740991");
         assert!(canonical(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn what_the_program_writes_is_seen_to_be_canonical() {
+        for text in [
+            r#"{"actor_id":"0190c2f4","actor_kind":"api_key","address":"q0Lx+/8=","name":"Nordlys é 😀"}"#,
+            r#"{"a":[],"at":"2026-01-01T00:00:00Z","b":{"c":{}},"n":[0,10,999999999999999],"x":[true,false,null]}"#,
+            "0",
+            r#""""#,
+        ] {
+            assert!(spelled::is_canonical(text), "{text}");
+            assert_eq!(canonical(text).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_may_be_spelled_otherwise_is_left_to_the_parser() {
+        for text in [
+            "",
+            " 1",
+            "1 ",
+            "01",
+            "-1",
+            "1.5",
+            "1e2",
+            "1000000000000000",
+            "[1,]",
+            "[,1]",
+            "[1 ,2]",
+            "[1",
+            r#"{"b":1,"a":2}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,}"#,
+            r#"{,"a":1}"#,
+            r#"{"a" :1}"#,
+            r#"{"a"}"#,
+            r#"{"é":1}"#,
+            r#"{"a":"\u00e9"}"#,
+            "\"\n\"",
+            "\"",
+            "nul",
+            "nulll",
+            "{}{}",
+        ] {
+            assert!(!spelled::is_canonical(text), "{text}");
+        }
+        assert!(!spelled::is_canonical(&"[".repeat(100_000)));
+    }
+
+    /// Texts that are close to canonical JSON, so that both answers come up.
+    fn nearly_json() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"a\"", "\"b\"", "\"\"", "\"é\"", "0", "1", "12", "-", ".", "e",
+            "true", "null", " ", "\\",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn what_is_seen_to_be_canonical_is(text in nearly_json()) {
+            if spelled::is_canonical(&text) {
+                prop_assert_eq!(canonical(&text).unwrap(), text);
+            }
+        }
     }
 
     proptest! {

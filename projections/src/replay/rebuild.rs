@@ -18,7 +18,7 @@ use crate::database::Database;
 
 use super::model::{Model, STREAM_TABLES};
 use super::{ReplayError, StreamTables, coverage};
-use beside::Run;
+use beside::{Fate, Run};
 
 /// What was rebuilt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,7 +44,7 @@ pub async fn rebuild(
     // One pass over the streams serves all that are folds of them.
     let tables: StreamTables = STREAM_TABLES.iter().filter(|table| models.contains(&table.model)).collect();
     if !tables.is_empty() {
-        let run = Run::begin(database, "streams", &streams::tables_of(&tables), size).await?;
+        let run = Run::begin(database, "streams", &streams::tables_of(&tables), Fate::Copied, size).await?;
         rebuilt.replaced = streams::rebuild(database, &tables, run, &mut progress).await?;
     }
     if models.contains(&Model::AuditTrail) {

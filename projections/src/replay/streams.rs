@@ -1,9 +1,11 @@
 //! The events of the ledger, stream by stream: what everything is folded from.
 //!
 //! Only what has a place in the ledger is read, so that nothing is missed and nothing is read that is not
-//! proved. Pages go by the key of a stream and its sequence, and memory holds one page.
+//! proved. Pages go by the key of a stream and its sequence, and memory holds three of them: the next one is read
+//! while one is folded.
 
 use countersign_domain::Timestamp;
+use tokio::sync::mpsc;
 
 use super::number;
 use crate::database::{Database, Row};
@@ -78,26 +80,39 @@ const OF_ONE_AT: &str = select!(
 );
 
 /// Reads all events of the ledger below a size, in the order of their streams.
-pub struct Streams<'d> {
-    database: &'d Database,
-    size: i64,
-    after: (String, String, i64),
-    over: bool,
+pub struct Streams {
+    /// What was read ahead; an empty page is the end.
+    pages: mpsc::Receiver<Result<Vec<PastEvent>, LedgerError>>,
 }
 
-impl<'d> Streams<'d> {
+impl Streams {
     /// From the first stream on.
     #[must_use]
-    pub fn below(database: &'d Database, size: u64) -> Self {
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
-        Self { database, size, after: (String::new(), String::new(), 0), over: false }
+    pub fn below(database: &Database, size: u64) -> Self {
+        Self::read(database, size, (String::new(), String::new(), 0))
     }
 
     /// From the stream on that comes after this one.
     #[must_use]
-    pub fn after(mut self, stream_type: &str, stream_id: &str) -> Self {
-        self.after = (stream_type.to_owned(), stream_id.to_owned(), i64::MAX);
-        self
+    pub fn below_after(database: &Database, size: u64, (stream_type, stream_id): &(String, String)) -> Self {
+        Self::read(database, size, (stream_type.clone(), stream_id.clone(), i64::MAX))
+    }
+
+    fn read(database: &Database, size: u64, after: (String, String, i64)) -> Self {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let mut reading = Reading { database: database.clone(), size, after, over: false };
+        let (ahead, pages) = mpsc::channel(1);
+        // It ends with whoever reads these pages, one page later at most.
+        tokio::spawn(async move {
+            loop {
+                let page = reading.next_page().await;
+                let is_last = page.as_ref().map_or(true, Vec::is_empty);
+                if ahead.send(page).await.is_err() || is_last {
+                    break;
+                }
+            }
+        });
+        Self { pages }
     }
 
     /// The next events; none at the end.
@@ -105,6 +120,20 @@ impl<'d> Streams<'d> {
     /// # Errors
     /// When the database does not answer, or what it holds does not read.
     pub async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
+        self.pages.recv().await.unwrap_or(Err(LedgerError::Stopping))
+    }
+}
+
+/// How far the pages were read.
+struct Reading {
+    database: Database,
+    size: i64,
+    after: (String, String, i64),
+    over: bool,
+}
+
+impl Reading {
+    async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
         if self.over {
             return Ok(Vec::new());
         }

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use serde_json::json;
 
-use super::rebuild::beside::Run;
+use super::rebuild::beside::{Fate, Run};
 use super::rebuild::streams::tables_of;
 use super::*;
 use crate::audit_trail::AuditTrail;
@@ -78,7 +78,7 @@ async fn a_rebuild_that_was_cut_short_is_gone_on_with() {
         // As far as the first person, and with something by which that is told from a new beginning.
         let tables: StreamTables =
             STREAM_TABLES.iter().filter(|table| table.model == Model::LoginCheck).collect();
-        let mut run = Run::begin(&database, "streams", &tables_of(&tables), 6).await.unwrap();
+        let mut run = Run::begin(&database, "streams", &tables_of(&tables), Fate::Copied, 6).await.unwrap();
         let folded = FoldedStream::read(&database, ("user", &user(0)), streams::Extent::Everything)
             .await
             .unwrap()
@@ -226,15 +226,15 @@ async fn of_two_rebuilds_at_once_one_gives_up() {
         let database = fresh.database;
         history(&database, 1).await;
         let pairs = tables_of(&STREAM_TABLES.iter().collect());
-        let mut one = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
-        let mut other = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
+        let mut one = Run::begin(&database, "streams", &pairs, Fate::Copied, 2).await.unwrap();
+        let mut other = Run::begin(&database, "streams", &pairs, Fate::Copied, 2).await.unwrap();
         let after = ("user".to_owned(), user(0));
         let advanced = one.advance(&database, Vec::new(), 2, after.clone()).await.unwrap();
         assert_eq!(advanced, Transacted::Undone, "it was taken over");
         let advanced = other.advance(&database, Vec::new(), 2, after).await.unwrap();
         assert_eq!(advanced, Transacted::Committed);
         // One of fewer read models takes over too: of what it emptied nothing comes in place.
-        Run::begin(&database, "streams", &pairs[..1], 2).await.unwrap();
+        Run::begin(&database, "streams", &pairs[..1], Fate::Copied, 2).await.unwrap();
         let mut exclusive = database.exclusive(&["snapshots"]).await.unwrap();
         let ended = other.end(&mut exclusive, &pairs).await;
         assert!(matches!(ended, Err(ReplayError::TakenOver)), "{ended:?}");
@@ -247,7 +247,7 @@ async fn a_crash_of_postgresql_empties_what_says_how_far_it_came_with_the_rows()
         let database = fresh.database;
         history(&database, 1).await;
         let pairs = tables_of(&STREAM_TABLES.iter().collect());
-        let mut before = Run::begin(&database, "streams", &pairs, 2).await.unwrap();
+        let mut before = Run::begin(&database, "streams", &pairs, Fate::Copied, 2).await.unwrap();
         match database.engine() {
             // Its transactions are all flushed.
             Engine::Sqlite(_) => continue,
@@ -265,7 +265,7 @@ async fn a_crash_of_postgresql_empties_what_says_how_far_it_came_with_the_rows()
         let after = ("user".to_owned(), user(0));
         let advanced = before.advance(&database, Vec::new(), 2, after.clone()).await.unwrap();
         assert_eq!(advanced, Transacted::Undone);
-        Run::begin(&database, "streams", &pairs, 2).await.unwrap();
+        Run::begin(&database, "streams", &pairs, Fate::Copied, 2).await.unwrap();
         let advanced = before.advance(&database, Vec::new(), 2, after).await.unwrap();
         assert_eq!(advanced, Transacted::Undone);
     }

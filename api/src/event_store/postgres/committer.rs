@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{Failure, OwnConnection};
-use super::{BATCH_MAX, WAITING_MAX, statement};
+use super::{BATCH_MAX, WAITING_MAX, let_others_come, statement};
 use crate::event_store::journal::{Append, AppendError};
 
 /// An append that waits for its turn.
@@ -61,6 +61,7 @@ impl Committer {
         if candidates.is_empty() {
             candidates.push(self.waiting.recv().await?);
         }
+        let_others_come().await;
         while candidates.len() < BATCH_MAX
             && let Ok(next) = self.waiting.try_recv()
         {

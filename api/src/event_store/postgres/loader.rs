@@ -7,8 +7,8 @@ use sqlx::Arguments;
 use sqlx::postgres::{PgArguments, PgRow};
 use tokio::sync::{mpsc, oneshot};
 
-use super::BATCH_MAX;
 use super::connection::{Failure, OwnConnection};
+use super::{BATCH_MAX, let_others_come};
 use crate::event_store::journal::{LoadQuery, LoadedRow};
 
 /// A load that waits for its turn.
@@ -41,6 +41,7 @@ impl Loader {
     pub(super) async fn run(mut self) {
         while let Some(first) = self.waiting.recv().await {
             let mut batch = vec![first];
+            let_others_come().await;
             while batch.len() < BATCH_MAX
                 && let Ok(next) = self.waiting.try_recv()
             {

@@ -7,6 +7,15 @@ use crate::table::Table;
 /// A live table, and the one beside it.
 pub(in crate::replay) type Pair = (&'static Table, &'static Table);
 
+/// What becomes of the tables beside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::replay) enum Fate {
+    /// Rows are taken from them.
+    Copied,
+    /// They take the place of the live ones, where the database has tables change places.
+    PutInPlace,
+}
+
 /// A rebuild is gone on with if no more entries came since it began, or no more than a quarter of those before.
 const SINCE_MAX: u64 = 100_000;
 
@@ -34,6 +43,7 @@ impl Run {
         database: &Database,
         name: &'static str,
         pairs: &[Pair],
+        fate: Fate,
         size: u64,
     ) -> Result<Self, ReplayError> {
         for sql in create_runs(database) {
@@ -42,7 +52,7 @@ impl Run {
         // From here on whoever was at work on it before finds another token, and gives up.
         let go_on = "UPDATE replay_runs SET token = token + 1 WHERE model = $1 AND shape = $2 \
                      RETURNING token, size, seen, after_type, after_id";
-        let found = database.write(go_on, &[name.into(), shape(pairs).into()]).await?;
+        let found = database.write(go_on, &[name.into(), shape(pairs, fate).into()]).await?;
         if let Some(row) = found.first() {
             let run = Self::read(name, row)?;
             if run.is_recent(size) && are_there(database, pairs).await? {
@@ -60,19 +70,19 @@ impl Run {
         let answer = database.write(&begin, &[name.into(), number(size)]).await?;
         let row = answer.first().ok_or_else(|| DatabaseError::Query("no run was begun".to_owned()))?;
         let run = Self::read(name, row)?;
-        run.make_tables(database, pairs).await?;
+        run.make_tables(database, pairs, fate).await?;
         Ok(run)
     }
 
     /// All of them or none, and only while nobody has taken the rebuild over: what the database still does for one
     /// that was cut short then takes no table from under the next one.
-    async fn make_tables(&self, database: &Database, pairs: &[Pair]) -> Result<(), ReplayError> {
+    async fn make_tables(&self, database: &Database, pairs: &[Pair], fate: Fate) -> Result<(), ReplayError> {
         let made = "UPDATE replay_runs SET shape = $1 WHERE model = $2 AND token = $3";
-        let params = vec![shape(pairs).into(), self.name.into(), self.token.into()];
+        let params = vec![shape(pairs, fate).into(), self.name.into(), self.token.into()];
         let mut steps = vec![Step::new(made, params).changing(1)];
         for (live, beside) in pairs {
             steps.push(Step::new(format!("DROP TABLE IF EXISTS {}", beside.name), Vec::new()));
-            let created = create_like(database, live, beside).into_iter();
+            let created = create_like(database, live, beside, fate).into_iter();
             steps.extend(created.map(|sql| Step::new(sql, Vec::new())));
         }
         match database.transact(steps).await? {
@@ -169,8 +179,8 @@ impl Run {
     }
 }
 
-/// PostgreSQL keeps the tables beside, and how far they were filled, out of its write-ahead log: that is half of
-/// what filling them costs. If it crashes all of them are empty, and a rebuild begins anew.
+/// PostgreSQL keeps tables from which rows are copied, and how far all were filled, out of its write-ahead log:
+/// that is half of what filling them costs. After a crash nothing is known of any, and a rebuild begins anew.
 fn create_runs(database: &Database) -> Vec<String> {
     match database.engine() {
         Engine::Sqlite(_) => vec![format!("CREATE {RUNS}")],
@@ -202,17 +212,22 @@ async fn are_there(database: &Database, pairs: &[Pair]) -> Result<bool, ReplayEr
 }
 
 /// What a program of another version would not go on with.
-fn shape(pairs: &[Pair]) -> String {
+fn shape(pairs: &[Pair], fate: Fate) -> String {
     let of = |(_, beside): &Pair| format!("{} ({})", beside.name, beside.column_names());
     let tables: Vec<String> = pairs.iter().map(of).collect();
-    format!("{} {}", env!("CARGO_PKG_VERSION"), tables.join("; "))
+    format!("{} {fate:?} {}", env!("CARGO_PKG_VERSION"), tables.join("; "))
 }
 
-fn create_like(database: &Database, live: &Table, beside: &Table) -> Vec<String> {
+fn create_like(database: &Database, live: &Table, beside: &Table, fate: Fate) -> Vec<String> {
     let name = beside.name;
     match database.engine() {
         Engine::Postgres(_) => {
-            vec![format!("CREATE UNLOGGED TABLE {name} (LIKE {} INCLUDING DEFAULTS)", live.name)]
+            let create = match fate {
+                Fate::Copied => "CREATE UNLOGGED",
+                // Into the log later would mean to write all of it again.
+                Fate::PutInPlace => "CREATE",
+            };
+            vec![format!("{create} TABLE {name} (LIKE {} INCLUDING DEFAULTS)", live.name)]
         }
         // Nobody may write while SQLite makes an index, so it is made while the table is empty.
         Engine::Sqlite(_) => {

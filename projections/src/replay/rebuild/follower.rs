@@ -1,22 +1,17 @@
 //! Rebuilding what follows the ledger: it is run again into a table beside the live one.
 
-use super::beside::{Pair, Run};
+use super::beside::{Fate, Pair, Run};
 use super::flip::{Scope, put_in_place};
 use super::replacement::Replacement;
 use crate::audit_trail::{AUDIT_TRAIL_TABLE, AuditTrail, REPLAYED_AUDIT_TRAIL};
 use crate::catch_up::{self, Projection};
-use crate::database::{Database, DatabaseError, Engine, Exclusive, Step, Transacted};
+use crate::database::{Database, DatabaseError, Exclusive, Step, Transacted};
 use crate::ledger::store::LedgerStore;
 use crate::replay::ReplayError;
 
-/// So many entries are taken in at once. SQLite's one writer does nothing else meanwhile; PostgreSQL reads the
-/// events of many entries faster together.
-fn batch_entries(database: &Database) -> u64 {
-    match database.engine() {
-        Engine::Sqlite(_) => 16_384,
-        Engine::Postgres(_) => 131_072,
-    }
-}
+/// So many entries are taken in at once: SQLite's one writer does nothing else meanwhile, and of more PostgreSQL
+/// reads all events there are instead of theirs.
+const BATCH_ENTRIES: u64 = 16_384;
 
 const PAIRS: [Pair; 1] = [(&AUDIT_TRAIL_TABLE, &REPLAYED_AUDIT_TRAIL)];
 
@@ -31,13 +26,13 @@ pub(super) async fn rebuild(
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<u64, ReplayError> {
     let size = ledger_size(database).await?;
-    let mut run = Run::begin(database, "audit_trail", &PAIRS, size).await?;
+    let mut run = Run::begin(database, "audit_trail", &PAIRS, Fate::PutInPlace, size).await?;
     loop {
         let size = ledger_size(database).await?;
         if run.seen >= size {
             break;
         }
-        let to = size.min(run.seen + batch_entries(database));
+        let to = size.min(run.seen + BATCH_ENTRIES);
         let step = into_beside(run.seen, to);
         if run.advance(database, vec![step], to, run.after.clone()).await? == Transacted::Undone {
             return Err(stopped(database, run.seen, to).await?);

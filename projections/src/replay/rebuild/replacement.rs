@@ -39,8 +39,6 @@ impl Replacement {
         if differing <= DIFFERING_MAX {
             return Ok(None);
         }
-        // From here on it survives a crash.
-        exclusive.execute(&format!("ALTER TABLE {} SET LOGGED", beside.name), Vec::new()).await?;
         let (live, beside) = (live.name, beside.name);
         for sql in written(database, &indexes(live, beside)).await? {
             exclusive.execute(&sql, Vec::new()).await?;

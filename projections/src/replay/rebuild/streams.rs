@@ -207,14 +207,12 @@ async fn replace(
     streams: Option<&[String]>,
     replaced: &mut Vec<(Model, u64)>,
 ) -> Result<(), ReplayError> {
-    let before: u64 = replaced.iter().map(|(_, rows)| rows).sum();
+    // First, so that rows that are written now need not be written again.
+    flip::outdate(exclusive, database, kind, streams).await?;
     for table in of_kind(tables, kind) {
         let scope = Scope::of(database, table, streams);
         let rows = flip::put_in_place(exclusive, (table.table, table.beside), &scope).await?;
         count(replaced, table.model, rows);
-    }
-    if replaced.iter().map(|(_, rows)| rows).sum::<u64>() > before {
-        flip::outdate(exclusive, database, kind, streams).await?;
     }
     Ok(())
 }
@@ -258,7 +256,7 @@ async fn fold_streams(
     run: &mut Run,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<(), ReplayError> {
-    let mut streams = Streams::below(database, run.size).after(&run.after.0, &run.after.1);
+    let mut streams = Streams::below_after(database, run.size, &run.after);
     let mut batch = Batch { seen: run.seen, rows: Vec::new(), after: run.after.clone() };
     let mut current: Option<FoldedStream> = None;
     let mut pending = 0;
