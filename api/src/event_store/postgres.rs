@@ -1,7 +1,7 @@
 //! The journal on PostgreSQL: one loader and one committer, each with a connection of its own.
 //!
-//! Whatever waits is sent in one statement, at once and with no delay for more to come. The queues
-//! are bounded; a caller that goes away leaves its append in the queue, and it is stored all the same.
+//! Whatever waits is sent in one statement, once everybody who can go on has, and with no delay for more to come.
+//! The queues are bounded; a caller that goes away leaves its append in the queue, and it is stored all the same.
 
 mod committer;
 mod connection;

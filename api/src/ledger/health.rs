@@ -159,7 +159,7 @@ impl Ledger {
     /// When the database does not answer.
     pub async fn observe(&self, now: Timestamp) -> Result<Observed, LedgerError> {
         let database = self.store.database();
-        // By the index, which passes over the rows that were drained. The oldest of the first that wait: somebody
+        // By the index, which mostly passes over rows that were drained. The oldest of the first that wait: somebody
         // may have removed the event of the very first.
         let sql = "SELECT s.size, s.signed_size, (SELECT count(*) FROM \
                    (SELECT 1 FROM ledger_pending ORDER BY pending_id LIMIT 100000) AS counted) AS pending, \

@@ -69,7 +69,7 @@ impl From<sqlx::Error> for DatabaseError {
         if is_fatal(answer.severity()) || SERVER_TROUBLE.iter().any(|class| code.starts_with(class)) {
             return DatabaseError::Unavailable(format!("{} ({code})", answer.message()));
         }
-        if code == LOCK_NOT_AVAILABLE {
+        if code == LOCK_NOT_AVAILABLE || code == DEADLOCK {
             return DatabaseError::Busy;
         }
         // Messages of other classes may quote a value ("invalid input syntax: …").
@@ -118,6 +118,9 @@ const SERVER_TROUBLE: [&str; 7] = ["08", "28", "3D", "53", "57", "58", "25006"];
 
 /// A lock was not to be had in the time that was given for it.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Of two transactions that waited for each other, this one was given up.
+const DEADLOCK: &str = "40P01";
 
 fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref()

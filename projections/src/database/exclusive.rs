@@ -35,18 +35,24 @@ enum Statement {
 }
 
 /// Taking the locks gives up before PostgreSQL looks for deadlocks, so that it is never an append that is
-/// given up, and appends do not queue behind it for long. Autovacuum lets go of a table only for whoever waits
-/// longer than that: where something keeps tables tidy, it is given the time to.
-fn patience(tables: &[&str]) -> String {
+/// given up, and appends do not queue behind it for long.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '400ms'";
+
+/// Autovacuum lets go of a table for whoever waits until deadlocks are looked for. It belongs to nobody, and is told
+/// from other upkeep by that. Tables are locked in the order in which writers use them, so that nobody is given up.
+fn outwait_autovacuum(tables: &[&str]) -> String {
     format!(
-        "SELECT set_config('lock_timeout', CAST(400 + CASE WHEN EXISTS (SELECT 1 FROM pg_locks \
-         WHERE mode = 'ShareUpdateExclusiveLock' AND granted AND relation IN ('{}'::regclass) \
-         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) \
-         THEN (SELECT CAST(setting AS bigint) FROM pg_settings WHERE name = 'deadlock_timeout') \
-         ELSE 0 END AS text), true)",
+        "SELECT set_config('lock_timeout', CAST(400 + least(CAST(setting AS bigint), 3000) AS text), true) \
+         FROM pg_settings WHERE name = 'deadlock_timeout' AND EXISTS (SELECT 1 FROM pg_locks AS l \
+         JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE a.usesysid IS NULL AND l.granted \
+         AND l.mode = 'ShareUpdateExclusiveLock' AND l.relation IN ('{}'::regclass) \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
         tables.join("'::regclass, '")
     )
 }
+
+/// Of the attempts to take the locks, so many outwait autovacuum: what does not let go then does not let go at all.
+const OUTWAITING_MAX: u32 = 3;
 
 /// Who is kept out.
 struct Lock {
@@ -188,10 +194,13 @@ async fn lock(
     Lock { mode, attempts_max }: &Lock,
 ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, DatabaseError> {
     let lock = format!("LOCK TABLE {} IN {mode} MODE", tables.join(", "));
-    let patience = patience(tables);
-    for _ in 0..*attempts_max {
+    let outwait = outwait_autovacuum(tables);
+    for attempt in 0..*attempts_max {
         let mut transaction = postgres.pool().begin().await?;
-        postgres::execute(&mut transaction, &patience, &[]).await?;
+        postgres::execute(&mut transaction, LOCK_TIMEOUT, &[]).await?;
+        if attempt < OUTWAITING_MAX {
+            postgres::execute(&mut transaction, &outwait, &[]).await?;
+        }
         match postgres::execute(&mut transaction, &lock, &[]).await {
             Ok(_) => {
                 for setting in ONCE_LOCKED {

@@ -76,8 +76,9 @@ pub(super) async fn rebuild(
     if differences == 0 {
         return Ok(0);
     }
-    let mut locked: Vec<&str> = COVERAGE_TABLES.iter().map(|table| table.name).collect();
-    locked.push("projection_checkpoints");
+    // In the order in which a follower writes them.
+    let mut locked = vec!["projection_checkpoints"];
+    locked.extend(COVERAGE_TABLES.iter().map(|table| table.name));
     let mut exclusive = database.exclusive(&locked).await?;
     // Nobody moves it any more.
     let position = ledger_size(database).await?;

@@ -41,7 +41,7 @@ impl FoldedAt {
     }
 }
 
-/// Folds what had been recorded at a moment. Memory holds a page of events and one stream.
+/// Folds what had been recorded at a moment. Memory holds three pages of events and one stream.
 ///
 /// # Errors
 /// When the database does not answer, or an event is gone or does not read.

@@ -120,6 +120,7 @@ impl Streams {
     /// # Errors
     /// When the database does not answer, or what it holds does not read.
     pub async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
+        // Whoever reads them ends with a page, unless the program is stopping.
         self.pages.recv().await.unwrap_or(Err(LedgerError::Stopping))
     }
 }

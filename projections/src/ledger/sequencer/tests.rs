@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{CaughtUp, catch_up};
+use crate::coverage::Coverage;
 use crate::database::Database;
 use crate::database::testing::{FreshDatabase, fresh_databases};
 use crate::ledger::canonical;
@@ -252,6 +253,7 @@ async fn the_audit_trail_follows_and_stops_before_an_entry_whose_event_is_gone()
         assert_eq!(catch_up(&AuditTrail, &log.database, 3).await, Ok(CaughtUp::To(3)));
         remove_event(&log.database, 5).await;
         assert_eq!(catch_up(&AuditTrail, &log.database, 5).await, Ok(CaughtUp::Poisoned(4)));
+        assert_eq!(catch_up(&Coverage, &log.database, 5).await, Ok(CaughtUp::Poisoned(4)));
         let rows =
             log.database.read("SELECT position FROM audit_trail_v1 ORDER BY position", &[]).await.unwrap();
         let positions: Vec<i64> = rows.iter().map(|row| row.get("position").unwrap()).collect();
@@ -260,21 +262,30 @@ async fn the_audit_trail_follows_and_stops_before_an_entry_whose_event_is_gone()
 }
 
 #[tokio::test]
-async fn the_audit_trail_stops_before_an_entry_that_is_gone() {
-    for mut log in logs().await {
-        for sequence in 1..=3 {
-            log.event(1, sequence).await;
-        }
-        log.turn().await;
-        let open = match log.database.engine() {
-            crate::database::Engine::Postgres(_) => {
-                "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only"
+async fn what_follows_the_ledger_stops_before_an_entry_that_is_gone() {
+    for gone in ["position = 0", "position = 1", "position = 2", "position > 0", "position >= 0"] {
+        for mut log in logs().await {
+            for sequence in 1..=3 {
+                log.event(1, sequence).await;
             }
-            crate::database::Engine::Sqlite(_) => "DROP TRIGGER ledger_entries_refuse_delete",
-        };
-        log.database.write(open, &[]).await.unwrap();
-        log.database.write("DELETE FROM ledger_entries WHERE position = 1", &[]).await.unwrap();
-        assert_eq!(catch_up(&AuditTrail, &log.database, 3).await, Ok(CaughtUp::Poisoned(1)));
+            log.turn().await;
+            let open = match log.database.engine() {
+                crate::database::Engine::Postgres(_) => {
+                    "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only"
+                }
+                crate::database::Engine::Sqlite(_) => "DROP TRIGGER ledger_entries_refuse_delete",
+            };
+            log.database.write(open, &[]).await.unwrap();
+            log.database.write(&format!("DELETE FROM ledger_entries WHERE {gone}"), &[]).await.unwrap();
+            let first = match gone {
+                "position = 0" | "position >= 0" => 0,
+                "position = 2" => 2,
+                _ => 1,
+            };
+            let poisoned = Ok(CaughtUp::Poisoned(first));
+            assert_eq!(catch_up(&AuditTrail, &log.database, 3).await, poisoned, "the trail, without {gone}");
+            assert_eq!(catch_up(&Coverage, &log.database, 3).await, poisoned, "coverage, without {gone}");
+        }
     }
 }
 

@@ -14,11 +14,20 @@ pub(super) async fn put_in_place(
     pair: Pair,
     scope: &Scope,
 ) -> Result<u64, DatabaseError> {
-    let mut replaced = 0;
-    for statement in scope.statements(pair) {
-        replaced += exclusive.execute(&statement, scope.params.clone()).await?;
-    }
-    Ok(replaced)
+    Ok(mend(exclusive, pair, scope).await? + add(exclusive, pair, scope).await?)
+}
+
+/// Takes rows away that are not beside, and changes those that differ; how many.
+pub(super) async fn mend(exclusive: &mut Exclusive, pair: Pair, scope: &Scope) -> Result<u64, DatabaseError> {
+    let [remove, change, _] = scope.statements(pair);
+    let removed = exclusive.execute(&remove, scope.params.clone()).await?;
+    Ok(removed + exclusive.execute(&change, scope.params.clone()).await?)
+}
+
+/// Writes the rows that are missing; how many.
+pub(super) async fn add(exclusive: &mut Exclusive, pair: Pair, scope: &Scope) -> Result<u64, DatabaseError> {
+    let [_, _, add] = scope.statements(pair);
+    exclusive.execute(&add, scope.params.clone()).await
 }
 
 /// Which rows of a table are meant, and which columns are looked at.

@@ -74,7 +74,8 @@ async fn keep_out(
     database: &Database,
     replacement: Option<Replacement>,
 ) -> Result<(Exclusive, Option<Replacement>), ReplayError> {
-    let tables = [AUDIT_TRAIL_TABLE.name, "projection_checkpoints"];
+    // In the order in which a follower writes them; the one beside may be looked after by autovacuum.
+    let tables = ["projection_checkpoints", REPLAYED_AUDIT_TRAIL.name, AUDIT_TRAIL_TABLE.name];
     if replacement.is_some() {
         match database.exclusive_to_readers(&tables).await {
             Ok(exclusive) => return Ok((exclusive, replacement)),

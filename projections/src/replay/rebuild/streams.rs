@@ -65,11 +65,11 @@ pub(super) async fn rebuild(
     // while that was looked for.
     let differing = Differing::of(database, tables).await?;
     moving.take_in(database, tables, &run).await?;
-    let mut live: Vec<&str> = pairs.iter().map(|(live, _)| live.name).collect();
-    if !live.contains(&SNAPSHOTS.name) {
-        live.push(SNAPSHOTS.name);
-    }
-    let mut exclusive = database.exclusive(&live).await?;
+    // Appends begin with the snapshots; tables beside may be looked after by autovacuum.
+    let mut locked = vec![SNAPSHOTS.name];
+    locked.extend(pairs.iter().map(|(live, _)| live.name).filter(|name| *name != SNAPSHOTS.name));
+    locked.extend(pairs.iter().map(|(_, beside)| beside.name));
+    let mut exclusive = database.exclusive(&locked).await?;
     for stream in moved_since(database, moving.from).await? {
         let rows = rows_of(database, &stream).await?;
         for table in of_kind(tables, &stream.0) {
@@ -207,11 +207,24 @@ async fn replace(
     streams: Option<&[String]>,
     replaced: &mut Vec<(Model, u64)>,
 ) -> Result<(), ReplayError> {
-    // First, so that rows that are written now need not be written again.
-    flip::outdate(exclusive, database, kind, streams).await?;
-    for table in of_kind(tables, kind) {
-        let scope = Scope::of(database, table, streams);
-        let rows = flip::put_in_place(exclusive, (table.table, table.beside), &scope).await?;
+    let before: u64 = replaced.iter().map(|(_, rows)| rows).sum();
+    let (snapshots, others): (Vec<_>, Vec<_>) =
+        of_kind(tables, kind).partition(|table| table.table.name == SNAPSHOTS.name);
+    let scope = |table| Scope::of(database, table, streams);
+    for table in others.iter().chain(&snapshots) {
+        let rows = flip::mend(exclusive, (table.table, table.beside), &scope(table)).await?;
+        count(replaced, table.model, rows);
+    }
+    for table in others {
+        let rows = flip::add(exclusive, (table.table, table.beside), &scope(table)).await?;
+        count(replaced, table.model, rows);
+    }
+    if replaced.iter().map(|(_, rows)| rows).sum::<u64>() > before {
+        flip::outdate(exclusive, database, kind, streams).await?;
+    }
+    // Whoever read a stream that had none knows of none, so these need not be outdated.
+    for table in snapshots {
+        let rows = flip::add(exclusive, (table.table, table.beside), &scope(table)).await?;
         count(replaced, table.model, rows);
     }
     Ok(())
