@@ -168,10 +168,11 @@ impl Browser {
         picture.screenshot().await.expect("a picture")
     }
 
-    /// Waits for a file that was downloaded, and reads it.
+    /// Waits for a file that was downloaded, and reads it. It is there and empty before it is whole.
     pub async fn downloaded(&self, name: &str) -> String {
         let path = self.driver.downloads().join(name);
-        self.until(&format!("the file {name}"), async || Ok(std::fs::read_to_string(&path).ok())).await
+        let whole = || std::fs::read_to_string(&path).ok().filter(|text| !text.is_empty());
+        self.until(&format!("the file {name}"), async || Ok(whole())).await
     }
 
     /// Waits for what a page says in an alert.
