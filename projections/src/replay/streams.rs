@@ -120,7 +120,7 @@ impl Streams {
     /// # Errors
     /// When the database does not answer, or what it holds does not read.
     pub async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
-        // Whoever reads them ends with a page, unless the program is stopping.
+        // The last page is always sent, so that an end without one is not taken for the end of the events.
         self.pages.recv().await.unwrap_or(Err(LedgerError::Stopping))
     }
 }
