@@ -2,14 +2,16 @@
 //!
 //! A row tells how an agreement was at the end of a day on which something changed it; a day without a row is
 //! like the one before. Whether two-factor was required, and due, is worked out when it is asked for: see
-//! [`CoverageDay`].
+//! [`CoverageDay`]. How many people enforcement reaches now is counted along: see [`reach_of`].
 
 mod day;
+mod reach;
 mod taking;
 
 use countersign_domain::Timestamp;
 
 pub use day::{CoverageDay, days};
+pub use reach::{Counted, reach_of};
 
 use crate::catch_up::{Batch, Projection};
 use crate::database::{Database, DatabaseError};
@@ -50,8 +52,22 @@ pub static COVERAGE_MEMBERS: Table = Table {
 pub static COVERAGE_TWO_FACTOR: Table =
     Table { name: "coverage_two_factor_v2", columns: &[text("user_id")], key: &["user_id"] };
 
+/// Whom each agreement reaches.
+pub static COVERAGE_REACH: Table = Table {
+    name: "coverage_reach_v2",
+    columns: &[
+        text("agreement_id"),
+        text("administered_by"),
+        boolean("closed"),
+        integer("people"),
+        integer("with_two_factor"),
+    ],
+    key: &["agreement_id"],
+};
+
 /// All of its tables.
-pub const COVERAGE_TABLES: [&Table; 3] = [&COVERAGE, &COVERAGE_MEMBERS, &COVERAGE_TWO_FACTOR];
+pub const COVERAGE_TABLES: [&Table; 4] =
+    [&COVERAGE, &COVERAGE_REACH, &COVERAGE_MEMBERS, &COVERAGE_TWO_FACTOR];
 
 impl Projection for Coverage {
     const NAME: &'static str = "coverage";
@@ -71,7 +87,7 @@ impl Projection for Coverage {
         }
         let mut taking = Taking::of(own, &read.events).await?;
         for event in &read.events {
-            taking.apply(event);
+            taking.apply(own, event).await?;
         }
         Ok(Batch::Steps(taking.steps(own)))
     }

@@ -21,7 +21,10 @@ mod in_process {
 mod program {
     use super::*;
 
-    program_on_both_databases![one_read_model_that_stops_is_an_alarm_and_the_others_go_on];
+    program_on_both_databases![
+        one_read_model_that_stops_is_an_alarm_and_the_others_go_on,
+        many_people_are_not_counted_anew,
+    ];
 }
 
 const DAY_S: i64 = 86_400;
@@ -166,4 +169,23 @@ async fn one_read_model_that_stops_is_an_alarm_and_the_others_go_on(place: Arc<P
     let session = app.post("/v1/logins", &key, json!({ "email": ada.email, "password": ada.password })).await;
     let write = session.header("countersign-write").replace('/', "%2F");
     app.get(&format!("/v1/audit/entries?after_write={write}"), &key).await.expect(200);
+}
+
+async fn many_people_are_not_counted_anew(place: Arc<Place>) {
+    let serving = place.serve();
+    let key = place.create_api_key("suites", &countersign_tests::app::SCOPES);
+    let app = TestApp::of_program(&place, &serving, &key);
+    let office = app.administrator("Nordlys").await;
+    app.link(&office, &app.register("Ada").await).await;
+    assert_eq!(days(&app, &office).await.len(), 1);
+    // By this it is seen which count was asked.
+    place.tamper("UPDATE coverage_reach_v2 SET people = 1000, with_two_factor = 400").await;
+    for answer in [app.preview(&office).await, app.enforce(&office).await] {
+        assert_eq!(answer["affected_users"], 1000, "{}", answer.text);
+        assert_eq!(answer["without_two_factor"], 600, "{}", answer.text);
+    }
+    // Few are counted in any case.
+    place.tamper("UPDATE coverage_reach_v2 SET people = 200").await;
+    assert_eq!(app.preview(&office).await["affected_users"], 1);
+    serving.stop().exits(0);
 }

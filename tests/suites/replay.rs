@@ -43,7 +43,7 @@ async fn after_any_mix_of_commands_every_read_model_equals_its_replay(app: TestA
 }
 
 /// Rows that are wrong in every way, and in every read model.
-const TAMPERINGS: [(&str, &str, &str); 18] = [
+const TAMPERINGS: [(&str, &str, &str); 19] = [
     ("snapshots", "DELETE FROM snapshots WHERE aggregate_type = 'user'", "is missing"),
     (
         "snapshots",
@@ -79,6 +79,7 @@ const TAMPERINGS: [(&str, &str, &str); 18] = [
         "UPDATE coverage_v2 SET with_two_factor = with_two_factor + 1",
         "has another with_two_factor",
     ),
+    ("coverage", "UPDATE coverage_reach_v2 SET people = people + 1", "has another people"),
     ("coverage", "DELETE FROM coverage_members_v2", "is missing"),
     (
         "audit_trail",

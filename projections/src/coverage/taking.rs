@@ -8,6 +8,7 @@ use countersign_domain::user::{UserEvent, UserEventKind};
 use serde_json::json;
 use strum::IntoEnumIterator;
 
+use super::reach::{self, Memberships, Reaches};
 use super::{COVERAGE, COVERAGE_MEMBERS, COVERAGE_TWO_FACTOR, day_of};
 use crate::database::{Database, DatabaseError, Row, Step};
 use crate::stored_event::event_of;
@@ -55,6 +56,18 @@ fn types() -> Vec<&'static str> {
 pub(super) struct Change {
     day: String,
     what: What,
+}
+
+impl Change {
+    /// Who administers an agreement from then on, if that is what it tells.
+    fn administrator(&self) -> Option<String> {
+        match &self.what {
+            What::Agreement {
+                event: AgreementEvent::AdministrationChanged { administered_by, .. }, ..
+            } => administered_by.map(|id| id.to_string()),
+            What::Agreement { .. } | What::TwoFactor { .. } => None,
+        }
+    }
 }
 
 enum What {
@@ -171,13 +184,54 @@ impl Standing {
     }
 }
 
+/// What some people are linked to, and who of them has two-factor.
+#[derive(Default)]
+pub(super) struct People {
+    pub(super) memberships: BTreeMap<String, Memberships>,
+    pub(super) with_two_factor: BTreeSet<String>,
+}
+
+impl People {
+    pub(super) async fn look_up(
+        own: &Database,
+        ids: impl Iterator<Item = &str>,
+    ) -> Result<Self, DatabaseError> {
+        let mut people = Self::default();
+        let given = own.given(1, &[text("user_id")]);
+        let ids: Vec<_> = ids.map(|id| json!({ "user_id": id })).collect();
+        if ids.is_empty() {
+            return Ok(people);
+        }
+        let ids = [json!(ids).to_string().into()];
+        // Outer joins, so that each is looked up by its key.
+        let members = format!(
+            "SELECT m.user_id, m.agreement_id, m.superuser FROM {given} LEFT JOIN {} m ON m.user_id = given.user_id \
+             WHERE coalesce(m.user_id, '') <> ''",
+            COVERAGE_MEMBERS.name
+        );
+        for row in own.read_bulk(&members, &ids).await? {
+            let role = if row.get("superuser")? { Role::Superuser } else { Role::User };
+            people.memberships.entry(row.get("user_id")?).or_default().insert(row.get("agreement_id")?, role);
+        }
+        let enabled = format!(
+            "SELECT t.user_id FROM {given} LEFT JOIN {} t ON t.user_id = given.user_id \
+             WHERE coalesce(t.user_id, '') <> ''",
+            COVERAGE_TWO_FACTOR.name
+        );
+        for row in own.read_bulk(&enabled, &ids).await? {
+            people.with_two_factor.insert(row.get("user_id")?);
+        }
+        Ok(people)
+    }
+}
+
 /// Rows as they become while entries are taken in.
 #[derive(Default)]
 pub(super) struct Taking {
     standings: BTreeMap<String, Standing>,
-    /// Of each person that an entry names: the agreements, and the role in each.
-    memberships: BTreeMap<String, BTreeMap<String, Role>>,
-    with_two_factor: BTreeSet<String>,
+    reaches: Reaches,
+    /// Those that an entry names.
+    people: People,
     rows: BTreeMap<(String, String), Vec<Value>>,
     /// Who is linked to what from now on, in which role; nobody any more without one.
     linked: BTreeMap<(String, String), Option<Role>>,
@@ -198,43 +252,14 @@ impl Taking {
                 }
             }
         }
-        if !people.is_empty() {
-            taking.look_up_people(own, &people).await?;
-        }
-        agreements.extend(taking.memberships.values().flat_map(BTreeMap::keys).cloned());
+        taking.people = People::look_up(own, people.iter().map(String::as_str)).await?;
+        agreements.extend(taking.people.memberships.values().flat_map(BTreeMap::keys).cloned());
         if !agreements.is_empty() {
             taking.look_up_agreements(own, &agreements).await?;
+            agreements.extend(events.iter().filter_map(Change::administrator));
+            taking.reaches.look_up(own, agreements.iter()).await?;
         }
         Ok(taking)
-    }
-
-    async fn look_up_people(
-        &mut self,
-        own: &Database,
-        people: &BTreeSet<String>,
-    ) -> Result<(), DatabaseError> {
-        let given = own.given(1, &[text("user_id")]);
-        let ids: Vec<_> = people.iter().map(|id| json!({ "user_id": id })).collect();
-        let ids = [json!(ids).to_string().into()];
-        // Outer joins, so that each is looked up by its key.
-        let members = format!(
-            "SELECT m.user_id, m.agreement_id, m.superuser FROM {given} LEFT JOIN {} m ON m.user_id = given.user_id \
-             WHERE coalesce(m.user_id, '') <> ''",
-            COVERAGE_MEMBERS.name
-        );
-        for row in own.read_bulk(&members, &ids).await? {
-            let role = if row.get("superuser")? { Role::Superuser } else { Role::User };
-            self.memberships.entry(row.get("user_id")?).or_default().insert(row.get("agreement_id")?, role);
-        }
-        let enabled = format!(
-            "SELECT t.user_id FROM {given} LEFT JOIN {} t ON t.user_id = given.user_id \
-             WHERE coalesce(t.user_id, '') <> ''",
-            COVERAGE_TWO_FACTOR.name
-        );
-        for row in own.read_bulk(&enabled, &ids).await? {
-            self.with_two_factor.insert(row.get("user_id")?);
-        }
-        Ok(())
     }
 
     async fn look_up_agreements(
@@ -270,34 +295,54 @@ impl Taking {
     }
 
     /// Takes one event in.
-    pub(super) fn apply(&mut self, Change { day, what }: &Change) {
+    pub(super) async fn apply(
+        &mut self,
+        own: &Database,
+        Change { day, what }: &Change,
+    ) -> Result<(), DatabaseError> {
         match what {
             What::TwoFactor { user_id, enabled } => self.set_two_factor(user_id, *enabled, day),
-            What::Agreement { agreement_id, event } => self.change_agreement(agreement_id, event, day),
+            What::Agreement { agreement_id, event } => {
+                self.change_agreement(own, agreement_id, event, day).await?;
+            }
         }
+        Ok(())
     }
 
     fn set_two_factor(&mut self, user_id: &str, enabled: bool, day: &str) {
         let changed = if enabled {
-            self.with_two_factor.insert(user_id.to_owned())
+            self.people.with_two_factor.insert(user_id.to_owned())
         } else {
-            self.with_two_factor.remove(user_id)
+            self.people.with_two_factor.remove(user_id)
         };
         if !changed {
             return;
         }
         self.enabled.insert(user_id.to_owned(), enabled);
         let step = if enabled { 1 } else { -1 };
-        for (agreement_id, role) in self.memberships.get(user_id).cloned().unwrap_or_default() {
+        let memberships = self.people.memberships.get(user_id).cloned().unwrap_or_default();
+        self.reaches.count_two_factor(&memberships, step);
+        for (agreement_id, role) in memberships {
             self.standing(&agreement_id, day, |standing| standing.count(role, 0, step));
         }
     }
 
-    fn change_agreement(&mut self, agreement_id: &str, event: &AgreementEvent, day: &str) {
+    async fn change_agreement(
+        &mut self,
+        own: &Database,
+        agreement_id: &str,
+        event: &AgreementEvent,
+        day: &str,
+    ) -> Result<(), DatabaseError> {
         match event {
-            AgreementEvent::AgreementOpened { .. } => self.standing(agreement_id, day, |_| {}),
+            AgreementEvent::AgreementOpened { .. } => {
+                self.reaches.open(agreement_id);
+                self.standing(agreement_id, day, |_| {});
+            }
             AgreementEvent::AdministrationChanged { administered_by, .. } => {
                 let by = administered_by.map(|id| id.to_string());
+                let change = |standing: &mut reach::Standing| standing.administered_by.clone_from(&by);
+                self.reaches.stand(own, agreement_id, &self.people, change).await?;
                 self.standing(agreement_id, day, |standing| standing.administered_by = by);
             }
             AgreementEvent::UserLinked { user_id, role, .. }
@@ -313,14 +358,19 @@ impl Taking {
                 });
             }
             AgreementEvent::AgreementClosed { .. } => {
+                self.reaches
+                    .stand(own, agreement_id, &self.people, |standing| standing.closed = true)
+                    .await?;
                 self.standing(agreement_id, day, |standing| standing.closed = true);
             }
         }
+        Ok(())
     }
 
     /// Links somebody in a role, or to nothing without one.
     fn link(&mut self, agreement_id: &str, user_id: &str, role: Option<Role>, day: &str) {
-        let memberships = self.memberships.entry(user_id.to_owned()).or_default();
+        let memberships = self.people.memberships.entry(user_id.to_owned()).or_default();
+        let linked_before = memberships.clone();
         let before = match role {
             Some(role) => memberships.insert(agreement_id.to_owned(), role),
             None => memberships.remove(agreement_id),
@@ -328,8 +378,10 @@ impl Taking {
         if before == role {
             return;
         }
+        let has_two_factor = self.people.with_two_factor.contains(user_id);
+        self.reaches.count_person(&linked_before, memberships, has_two_factor);
+        let with = i64::from(has_two_factor);
         self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), role);
-        let with = i64::from(self.with_two_factor.contains(user_id));
         self.standing(agreement_id, day, |standing| {
             if let Some(before) = before {
                 standing.count(before, -1, -with);
@@ -368,6 +420,7 @@ impl Taking {
         if !self.rows.is_empty() {
             steps.push(Step::upsert(&COVERAGE, self.rows.into_values().collect()));
         }
+        steps.extend(self.reaches.step());
         let (mut linked, mut unlinked) = (Vec::new(), Vec::new());
         for ((user_id, agreement_id), role) in self.linked {
             match role {

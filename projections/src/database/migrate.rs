@@ -94,6 +94,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0005_coverage_v2.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0005_coverage_v2.sql"),
     },
+    Migration {
+        version: 6,
+        name: "coverage_reach",
+        postgres: include_str!("../../../migrations/postgres/0006_coverage_reach.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0006_coverage_reach.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (

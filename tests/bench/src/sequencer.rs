@@ -1,7 +1,7 @@
-//! The program's own routes, with a sequencer that can be turned off: only here, never in the product.
+//! The program's own routes, with a ledger that can be turned off: only here, never in the product.
 //!
-//! `POST /bench/sequencer/on` and `…/off` start and stop what makes the ledger, the trail and coverage. Whatever else
-//! runs is the same, so that two rounds differ by that alone.
+//! `POST /bench/ledger/off`, `…/sequencer` and `…/on` say what runs beside the routes: nothing, what makes and signs
+//! the ledger, or the trail and coverage too. Whatever else runs is the same, so that rounds differ by that alone.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,40 +16,49 @@ use countersign::app::App;
 use countersign::ledger::{Followers, Keeper};
 use countersign::router::router;
 use countersign::{Clock, Config};
+use serde::Deserialize;
 use tokio::sync::Mutex;
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// What runs beside the routes now.
+/// What may run beside the routes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Beside {
+    Off,
+    Sequencer,
+    On,
+}
+
+/// What runs now.
 struct Switch {
     app: Arc<App>,
-    running: Mutex<Option<(Keeper, Followers)>>,
+    running: Mutex<Option<(Keeper, Option<Followers>)>>,
 }
 
 /// Serves it.
 pub(crate) async fn run(database: String, data_dir: PathBuf) -> anyhow::Result<()> {
     let app = App::open(Config::new(database, data_dir), Clock::system()).await?;
     let switch = Arc::new(Switch { app: Arc::clone(&app), running: Mutex::new(None) });
-    let control = Router::new().route("/bench/sequencer/{what}", post(turn)).with_state(switch);
+    let control = Router::new().route("/bench/ledger/{beside}", post(turn)).with_state(switch);
     crate::listening::serve(router(app).merge(control)).await
 }
 
-async fn turn(State(switch): State<Arc<Switch>>, Path(what): Path<String>) -> StatusCode {
+async fn turn(State(switch): State<Arc<Switch>>, Path(beside): Path<Beside>) -> StatusCode {
     let mut running = switch.running.lock().await;
-    match (what.as_str(), running.take()) {
-        ("on", None) => {
-            let keeper = Keeper::start(Arc::clone(&switch.app));
-            let followers = Followers::start(&switch.app, &keeper.sizes());
-            *running = Some((keeper, followers));
-            looked_back(&switch.app).await
-        }
-        ("off", Some((keeper, followers))) => {
-            keeper.stop().await;
+    if let Some((keeper, followers)) = running.take() {
+        keeper.stop().await;
+        if let Some(followers) = followers {
             followers.finish().await;
-            StatusCode::NO_CONTENT
         }
-        _ => StatusCode::CONFLICT,
     }
+    if beside == Beside::Off {
+        return StatusCode::NO_CONTENT;
+    }
+    let keeper = Keeper::start(Arc::clone(&switch.app));
+    let followers = (beside == Beside::On).then(|| Followers::start(&switch.app, &keeper.sizes()));
+    *running = Some((keeper, followers));
+    looked_back(&switch.app).await
 }
 
 /// Until the keeper has looked back, which it does once when it starts, through all of the last hour.
@@ -65,9 +74,10 @@ async fn looked_back(app: &App) -> StatusCode {
 }
 
 /// Asks for it.
-pub(crate) async fn ask(address: SocketAddr, what: &str) -> anyhow::Result<()> {
+pub(crate) async fn ask(address: SocketAddr, beside: Beside) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
-    crate::client::request(&mut bytes, &format!("POST /bench/sequencer/{what}"), "", "");
+    let beside = format!("{beside:?}").to_lowercase();
+    crate::client::request(&mut bytes, &format!("POST /bench/ledger/{beside}"), "", "");
     let mut connection = crate::client::Connection::open(address).await?;
     connection.send(&bytes).await?.expect(204).map(drop)
 }

@@ -1,11 +1,11 @@
-//! What the ledger costs: second factors with the sequencer, the trail and coverage running, and without.
+//! What the ledger costs: second factors without it, with the sequencer, and with the trail and coverage too.
 
 use std::time::Duration;
 
 use crate::people::Target;
-use crate::report::{Ratio, Section, Series};
+use crate::report::{Goal, Ratio, Section, Series};
 use crate::run::{Bench, say};
-use crate::sequencer::ask;
+use crate::sequencer::{Beside, ask};
 use crate::served::own;
 use crate::statistics::ratios;
 use crate::verifying::Verifying;
@@ -20,47 +20,57 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let data_dir = installation.data_dir.display().to_string();
     let words = ["sequencer", &installation.database, &data_dir];
     let served = own(&words, bench.directory("logs")?.join("sequencer")).await?;
-    ask(served.address, "on").await?;
+    ask(served.address, Beside::On).await?;
     say("ledger: preparing people");
     let mut verifying =
         Verifying::prepare(Target::new(served.address, key), bench.size(20_000, 2_000)).await?;
     let time = Duration::from_secs(bench.size(2, 1));
-    let mut without = Series::new(format!("without the sequencer, {CLIENTS} clients"), "per second");
-    let mut with = Series::new(format!("with it, {CLIENTS} clients"), "per second");
+    let mut arms = [
+        (Beside::Off, "without the ledger"),
+        (Beside::Sequencer, "with the sequencer"),
+        (Beside::On, "with trail and coverage too"),
+    ]
+    .map(|(beside, what)| (beside, Series::new(format!("{what}, {CLIENTS} clients"), "per second")));
     // Many short rounds: other work on the machine changes more slowly than they do.
     for round in 0..=bench.size(12, 2) {
-        // Which of the two comes first alternates: whatever grows or tires within a round then favours neither.
-        let arms = if round % 2 == 0 { [true, false] } else { [false, true] };
-        for is_on in arms {
+        // Whatever grows or tires within a round then favours none.
+        arms.rotate_left(1);
+        for (beside, series) in &mut arms {
+            ask(served.address, Beside::On).await?;
             let challenged = verifying.open(CLIENTS, time).await?;
             verifying.target.settle().await?;
-            if !is_on {
-                ask(served.address, "off").await?;
-            }
+            ask(served.address, *beside).await?;
             let given = verifying.give(CLIENTS, time, &challenged).await?;
-            if !is_on {
-                ask(served.address, "on").await?;
-            }
-            verifying.target.settle().await?;
             // The first round warms up.
             if round > 0 {
-                let series = if is_on { &mut with } else { &mut without };
                 series.push(&given);
             }
         }
     }
-    let values = ratios(&with.values, &without.values);
-    let ratio = Ratio { what: "with the ledger to without".to_owned(), values, goals: Vec::new() };
+    arms.sort_by_key(|(beside, _)| *beside);
+    let [without, sequencer, everything] = arms.map(|(_, series)| series);
+    let ratios = vec![
+        Ratio {
+            what: "with the sequencer to without".to_owned(),
+            values: ratios(&sequencer.values, &without.values),
+            goals: vec![Goal::AtLeast(0.9)],
+        },
+        Ratio {
+            what: "with trail and coverage too to without".to_owned(),
+            values: ratios(&everything.values, &without.values),
+            goals: Vec::new(),
+        },
+    ];
     Ok(Section {
         name: "ledger",
         title: "What the ledger costs",
-        text: "Second factors over HTTP, by the program's own routes in one process of the benchmark, in which the tasks that \
-               make the ledger, sign it, and fill the trail and coverage were started and stopped in turn. With them, events \
-               get their place while more are appended; without, they wait, and get it between the rounds. Which comes first \
-               in a round alternates."
+        text: "Second factors over HTTP, by the program's own routes in one process of the benchmark, beside which nothing \
+               was running, or the tasks that make the ledger and sign it, or those that fill the trail and coverage too. \
+               With them, events get their place while more are appended; without, they wait, and get it between the \
+               measurements. Which comes first goes round."
             .to_owned(),
-        series: vec![without, with],
-        ratios: vec![ratio],
+        series: vec![without, sequencer, everything],
+        ratios,
         notes: Vec::new(),
     })
 }
