@@ -14,8 +14,6 @@ CREATE TABLE coverage_reach_v2 (
     with_two_factor bigint NOT NULL,
     CONSTRAINT coverage_reach_v2_pkey PRIMARY KEY (agreement_id)
 );
-CREATE INDEX coverage_reach_v2_administered_by ON coverage_reach_v2 (administered_by)
-    WHERE administered_by IS NOT NULL;
 
 -- Where the administration of an agreement changes, its people are gone through.
 CREATE INDEX coverage_members_v2_agreement_id ON coverage_members_v2 (agreement_id, user_id);

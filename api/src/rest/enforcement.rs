@@ -285,8 +285,10 @@ impl App {
 
     /// How many people enforcement reaches, each counted once, and how many of them have no two-factor.
     pub(crate) async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {
-        if let Some(reach) = reach_of(&self.database, id, FEW_PEOPLE).await? {
-            return Ok((reach.people, reach.people - reach.with_two_factor));
+        match reach_of(&self.database, id, FEW_PEOPLE).await {
+            Ok(Some(reach)) => return Ok((reach.people, reach.people - reach.with_two_factor)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "coverage cannot say whom enforcement reaches: counting"),
         }
         let rows = self.database.scan(REACH, &[id.to_string().into()]).await?;
         let row = rows.first().ok_or_else(|| Problem::internal("a count returned no row"))?;

@@ -16,16 +16,17 @@ use super::taking::{People, two_factor_after};
 use super::{COVERAGE_MEMBERS, COVERAGE_REACH, Coverage};
 use crate::catch_up::Projection;
 use crate::database::{Database, DatabaseError, Row, Step};
-use crate::table::text;
+use crate::table::{Value, text};
 
 /// The agreements that a person is linked to, and the role in each.
 pub(super) type Memberships = BTreeMap<String, Role>;
 
-/// So many people of an agreement are looked at together.
-const PAGE_PEOPLE: i64 = if cfg!(test) { 2 } else { 2_048 };
+/// So many people of an agreement are looked at together, and so many agreements looked up.
+const PAGE_PEOPLE: i64 = if cfg!(test) { 2 } else { 512 };
+const PAGE_AGREEMENTS: usize = if cfg!(test) { 2 } else { 1_024 };
 
-/// Coverage may be so many entries behind and still be asked, since what these say is looked at.
-const BEHIND_MAX: i64 = 4_096;
+/// Coverage may be so many entries behind, and so many events may wait, and it is still asked.
+const UNFOLLOWED_MAX: i64 = 4_096;
 
 /// How many people, and how many of them have two-factor.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -37,8 +38,9 @@ pub struct Counted {
 }
 
 /// Whom an agreement reaches at this moment, where coverage knows that it is more than so many people. It does
-/// not if something that may change it was recorded since, or if coverage is far behind: then they have
-/// to be counted.
+/// not if something that may change it was recorded since, or if much was: then they have to be counted.
+///
+/// While `countersign ledger adopt` fills the queue anew, an event may be nowhere for a moment, and not be counted.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -47,20 +49,37 @@ pub async fn reach_of(
     id: AgreementId,
     more_than: i64,
 ) -> Result<Option<Counted>, DatabaseError> {
-    let (reach, changes) = (COVERAGE_REACH.name, changes_a_reach());
+    let (reach, id) = (COVERAGE_REACH.name, Value::from(id.to_string()));
+    let many = format!("SELECT agreement_id FROM {reach} WHERE agreement_id = $1 AND people > $2");
+    if database.read(&many, &[id.clone(), more_than.into()]).await?.is_empty() {
+        return Ok(None);
+    }
     // One statement, so that an event is either counted, or in the ledger behind that, or waiting for its place.
-    let sql = format!(
-        "SELECT r.people, r.with_two_factor FROM {reach} r \
-         JOIN projection_checkpoints c ON c.projection = $2 AND c.version = $3 \
-         JOIN ledger_state s ON s.size <= c.position + {BEHIND_MAX} \
-         WHERE r.agreement_id = $1 AND r.people > $4 \
-         AND NOT EXISTS (SELECT 1 FROM ledger_entries k JOIN events e ON e.aggregate_type = k.aggregate_type \
-         AND e.aggregate_id = k.aggregate_id AND e.sequence = k.sequence WHERE k.position >= c.position AND {changes}) \
-         AND NOT EXISTS (SELECT 1 FROM ledger_pending k JOIN events e ON e.aggregate_type = k.aggregate_type \
-         AND e.aggregate_id = k.aggregate_id AND e.sequence = k.sequence WHERE {changes})"
+    // The bounds are in it as numbers, so that the planner knows how little is looked at.
+    let (changes, place) = (
+        changes_a_reach(),
+        "SELECT position FROM projection_checkpoints WHERE projection = $2 AND version = $3",
     );
-    let params = [id.to_string().into(), Coverage::NAME.into(), Coverage::VERSION.into(), more_than.into()];
-    database.scan(&sql, &params).await?.first().map(counted).transpose()
+    let more = UNFOLLOWED_MAX + 1;
+    let event = "LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
+                 AND e.sequence = k.sequence";
+    let sql = format!(
+        "SELECT r.people, r.with_two_factor, \
+         (SELECT count(*) FROM (SELECT 1 FROM ledger_entries WHERE position >= ({place}) ORDER BY position LIMIT {more}) AS k) \
+         + (SELECT count(*) FROM (SELECT 1 FROM ledger_pending ORDER BY pending_id LIMIT {more}) AS k) AS unfollowed, \
+         (SELECT count(*) FROM (SELECT aggregate_type, aggregate_id, sequence FROM ledger_entries \
+         WHERE position >= ({place}) ORDER BY position LIMIT {more}) AS k {event} WHERE {changes}) \
+         + (SELECT count(*) FROM (SELECT aggregate_type, aggregate_id, sequence FROM ledger_pending \
+         ORDER BY pending_id LIMIT {more}) AS k {event} WHERE {changes}) AS changes \
+         FROM {reach} r WHERE r.agreement_id = $1"
+    );
+    let params = [id, Coverage::NAME.into(), Coverage::VERSION.into()];
+    for row in database.scan(&sql, &params).await? {
+        if row.get::<i64>("unfollowed")? <= UNFOLLOWED_MAX && row.get::<i64>("changes")? == 0 {
+            return counted(&row).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// Whether an event `e` may change whom the agreement `$1` reaches.
@@ -100,7 +119,7 @@ fn counted(row: &Row) -> Result<Counted, DatabaseError> {
     Ok(Counted { people: row.get("people")?, with_two_factor: row.get("with_two_factor")? })
 }
 
-/// Whom an agreement reaches at some point of the ledger, and whom it makes others reach.
+/// Whom an agreement reaches at some point of the ledger, and who else reaches its own people.
 #[derive(Clone, Default, Debug)]
 struct Reach {
     standing: Standing,
@@ -115,7 +134,14 @@ pub(super) struct Standing {
     pub(super) closed: bool,
 }
 
-/// The reaches of some agreements as they become while entries are taken in.
+impl Standing {
+    /// Whether the people of the agreement `of`, which stands so, are reached by `id`.
+    fn is_reached_by(&self, of: &str, id: &str) -> bool {
+        !self.closed && (of == id || self.administered_by.as_deref() == Some(id))
+    }
+}
+
+/// The reaches of some agreements as they become while entries are taken in. Whatever is changed was looked up.
 #[derive(Default)]
 pub(super) struct Reaches {
     known: BTreeMap<String, Reach>,
@@ -123,14 +149,15 @@ pub(super) struct Reaches {
 }
 
 impl Reaches {
-    /// Looks up what changes of these agreements, and of people who are linked to them, may change.
+    /// Looks up what changes of these agreements, and of people who are linked to them, may change: their own
+    /// reaches, and those of who administers them.
     pub(super) async fn look_up(
         &mut self,
         own: &Database,
         agreements: impl Iterator<Item = &String>,
     ) -> Result<(), DatabaseError> {
-        let of_agreements = self.read(own, agreements).await?;
-        self.read(own, of_agreements.iter()).await?;
+        let administrators = self.read(own, agreements.collect()).await?;
+        self.read(own, administrators.iter().collect()).await?;
         Ok(())
     }
 
@@ -138,14 +165,8 @@ impl Reaches {
     async fn read(
         &mut self,
         own: &Database,
-        agreements: impl Iterator<Item = &String>,
+        agreements: BTreeSet<&String>,
     ) -> Result<BTreeSet<String>, DatabaseError> {
-        let unknown = agreements.filter(|id| !self.known.contains_key(*id));
-        let ids: Vec<_> = unknown.map(|id| json!({ "agreement_id": id })).collect();
-        let mut administrators = BTreeSet::new();
-        if ids.is_empty() {
-            return Ok(administrators);
-        }
         // An outer join, so that each is looked up by its key.
         let sql = format!(
             "SELECT r.agreement_id, r.administered_by, r.closed, r.people, r.with_two_factor FROM {} \
@@ -153,12 +174,18 @@ impl Reaches {
             own.given(1, &[text("agreement_id")]),
             COVERAGE_REACH.name
         );
-        for row in own.read_bulk(&sql, &[json!(ids).to_string().into()]).await? {
-            let administered_by: Option<String> = row.get("administered_by")?;
-            administrators.extend(administered_by.clone());
-            let standing = Standing { administered_by, closed: row.get("closed")? };
-            let reach = Reach { standing, counted: counted(&row)? };
-            self.known.insert(row.get("agreement_id")?, reach);
+        let mut unknown = agreements;
+        unknown.retain(|id| !self.known.contains_key(*id));
+        let ids: Vec<_> = unknown.iter().map(|id| json!({ "agreement_id": id })).collect();
+        let mut administrators = BTreeSet::new();
+        for ids in ids.chunks(PAGE_AGREEMENTS) {
+            for row in own.read_bulk(&sql, &[json!(ids).to_string().into()]).await? {
+                let administered_by: Option<String> = row.get("administered_by")?;
+                administrators.extend(administered_by.clone());
+                let standing = Standing { administered_by, closed: row.get("closed")? };
+                let reach = Reach { standing, counted: counted(&row)? };
+                self.known.insert(row.get("agreement_id")?, reach);
+            }
         }
         Ok(administrators)
     }
@@ -168,15 +195,16 @@ impl Reaches {
         self.count(id, |_| {});
     }
 
-    /// Somebody is linked to other agreements than before.
-    pub(super) fn count_person(&mut self, before: &Memberships, after: &Memberships, with_two_factor: bool) {
-        let (before, after) = (self.reaching(before), self.reaching(after));
-        self.count_moved(&before, &after, with_two_factor);
+    /// Somebody with these other links is linked to an agreement from now on, or is no more.
+    pub(super) fn count_link(&mut self, id: &str, others: &Memberships, step: i64, with_two_factor: bool) {
+        let reaching = self.reaching(id);
+        self.count_person(&reaching, (id, others), step, with_two_factor);
     }
 
     /// Somebody who is linked to these has two-factor from now on, or has it no more.
     pub(super) fn count_two_factor(&mut self, memberships: &Memberships, step: i64) {
-        for id in self.reaching(memberships) {
+        let reaching: BTreeSet<String> = memberships.keys().flat_map(|id| self.reaching(id)).collect();
+        for id in reaching {
             self.count(&id, |counted| counted.with_two_factor += step);
         }
     }
@@ -191,11 +219,15 @@ impl Reaches {
         change: impl FnOnce(&mut Standing),
     ) -> Result<(), DatabaseError> {
         self.open(id);
-        let before = self.known.get(id).map(|reach| reach.standing.clone()).unwrap_or_default();
-        let mut after = before.clone();
-        change(&mut after);
-        let sides = [before, after];
-        self.move_people(id, &sides, people);
+        let before = self.reaching(id);
+        change(&mut self.known.entry(id.to_owned()).or_default().standing);
+        let after = self.reaching(id);
+        let only = |these: &BTreeSet<String>, those| these.difference(those).cloned().collect();
+        let moved: [BTreeSet<String>; 2] = [only(&before, &after), only(&after, &before)];
+        if moved.iter().all(BTreeSet::is_empty) {
+            return Ok(());
+        }
+        self.move_people(id, &moved, people);
         let sql = format!(
             "SELECT user_id FROM {} WHERE agreement_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3",
             COVERAGE_MEMBERS.name
@@ -208,27 +240,31 @@ impl Reaches {
             let others = ids.iter().map(String::as_str).filter(|id| !people.memberships.contains_key(*id));
             let others = People::look_up(own, others).await?;
             self.look_up(own, others.memberships.values().flat_map(BTreeMap::keys)).await?;
-            self.move_people(id, &sides, &others);
+            self.move_people(id, &moved, &others);
         }
-        let [_, after] = sides;
-        self.known.entry(id.to_owned()).or_default().standing = after;
         Ok(())
     }
 
-    /// Counts the people of an agreement whose standing changes.
-    fn move_people(&mut self, id: &str, sides: &[Standing; 2], people: &People) {
+    /// Takes the people of an agreement from those that reach them no more, and counts them with those that now do.
+    fn move_people(&mut self, id: &str, [gone, come]: &[BTreeSet<String>; 2], people: &People) {
         for (user_id, memberships) in people.memberships.iter().filter(|(_, of)| of.contains_key(id)) {
-            let [before, after] = sides.clone().map(|standing| {
-                self.known.entry(id.to_owned()).or_default().standing = standing;
-                self.reaching(memberships)
-            });
-            self.count_moved(&before, &after, people.with_two_factor.contains(user_id));
+            let with_two_factor = people.with_two_factor.contains(user_id);
+            self.count_person(gone, (id, memberships), -1, with_two_factor);
+            self.count_person(come, (id, memberships), 1, with_two_factor);
         }
     }
 
-    fn count_moved(&mut self, before: &BTreeSet<String>, after: &BTreeSet<String>, with_two_factor: bool) {
-        for (ids, step) in [(before.difference(after), -1), (after.difference(before), 1)] {
-            for id in ids {
+    /// Counts somebody with those of `reaching` that reach them through an agreement, and through no other.
+    fn count_person(
+        &mut self,
+        reaching: &BTreeSet<String>,
+        (through, memberships): (&str, &Memberships),
+        step: i64,
+        with_two_factor: bool,
+    ) {
+        for id in reaching {
+            let others = memberships.keys().filter(|other| other.as_str() != through);
+            if !others.clone().any(|other| self.standing(other).is_reached_by(other, id)) {
                 self.count(id, |counted| {
                     counted.people += step;
                     counted.with_two_factor += if with_two_factor { step } else { 0 };
@@ -242,17 +278,16 @@ impl Reaches {
         change(&mut self.known.entry(id.to_owned()).or_default().counted);
     }
 
-    /// The agreements that reach somebody who is linked to these.
-    fn reaching(&self, memberships: &Memberships) -> BTreeSet<String> {
-        let mut reaching = BTreeSet::new();
-        for id in memberships.keys() {
-            let standing = self.known.get(id).map(|reach| &reach.standing);
-            if standing.is_none_or(|standing| !standing.closed) {
-                reaching.insert(id.clone());
-                reaching.extend(standing.and_then(|standing| standing.administered_by.clone()));
-            }
-        }
-        reaching
+    fn standing(&self, id: &str) -> &Standing {
+        const UNKNOWN: &Standing = &Standing { administered_by: None, closed: false };
+        self.known.get(id).map_or(UNKNOWN, |reach| &reach.standing)
+    }
+
+    /// The agreements that reach the people of this one.
+    fn reaching(&self, of: &str) -> BTreeSet<String> {
+        let standing = self.standing(of);
+        let ids = [Some(of.to_owned()), standing.administered_by.clone()];
+        ids.into_iter().flatten().filter(|id| standing.is_reached_by(of, id)).collect()
     }
 
     /// The statement that makes it so.

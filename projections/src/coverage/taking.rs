@@ -370,7 +370,6 @@ impl Taking {
     /// Links somebody in a role, or to nothing without one.
     fn link(&mut self, agreement_id: &str, user_id: &str, role: Option<Role>, day: &str) {
         let memberships = self.people.memberships.entry(user_id.to_owned()).or_default();
-        let linked_before = memberships.clone();
         let before = match role {
             Some(role) => memberships.insert(agreement_id.to_owned(), role),
             None => memberships.remove(agreement_id),
@@ -379,7 +378,11 @@ impl Taking {
             return;
         }
         let has_two_factor = self.people.with_two_factor.contains(user_id);
-        self.reaches.count_person(&linked_before, memberships, has_two_factor);
+        match (before, role) {
+            (None, Some(_)) => self.reaches.count_link(agreement_id, memberships, 1, has_two_factor),
+            (Some(_), None) => self.reaches.count_link(agreement_id, memberships, -1, has_two_factor),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
         let with = i64::from(has_two_factor);
         self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), role);
         self.standing(agreement_id, day, |standing| {

@@ -6,8 +6,14 @@ use super::testing::{empty_databases, empty_sqlite, fresh_databases};
 use super::{Database, DatabaseError, Engine, StatementCounts};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
-const ALL_MIGRATIONS: [&str; 5] =
-    ["0001_foundation", "0002_ledger", "0003_leaf_with_event", "0004_coverage", "0005_coverage_v2"];
+const ALL_MIGRATIONS: [&str; 6] = [
+    "0001_foundation",
+    "0002_ledger",
+    "0003_leaf_with_event",
+    "0004_coverage",
+    "0005_coverage_v2",
+    "0006_coverage_reach",
+];
 
 const NOW: &str = "2026-01-02T03:04:05.678901Z";
 
@@ -55,7 +61,7 @@ async fn a_newer_database_is_refused() {
         let database = fresh.database;
         let newer = "INSERT INTO countersign_migrations VALUES (99, 'from_tomorrow', '00', $1)";
         database.write(newer, &[at(NOW).into()]).await.unwrap();
-        let refused = DatabaseError::Newer { found: 99, known: 5 };
+        let refused = DatabaseError::Newer { found: 99, known: 6 };
         assert_eq!(database.migrate(at(NOW)).await.unwrap_err(), refused);
         assert_eq!(database.pending_migrations().await.unwrap_err(), refused);
     }

@@ -12,6 +12,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
+use chrono::{DateTime, Utc};
 use countersign::app::App;
 use countersign::ledger::{Followers, Keeper};
 use countersign::router::router;
@@ -44,32 +45,44 @@ pub(crate) async fn run(database: String, data_dir: PathBuf) -> anyhow::Result<(
     crate::listening::serve(router(app).merge(control)).await
 }
 
-async fn turn(State(switch): State<Arc<Switch>>, Path(beside): Path<Beside>) -> StatusCode {
+/// Begins anew whatever runs afterwards, and goes through the same when nothing does, so that no measurement
+/// has more before it than another.
+async fn turn(
+    State(switch): State<Arc<Switch>>,
+    Path(beside): Path<Beside>,
+) -> Result<StatusCode, StatusCode> {
     let mut running = switch.running.lock().await;
-    if let Some((keeper, followers)) = running.take() {
+    stop(running.take()).await;
+    let before = looked_to(&switch.app).await?;
+    let keeper = Keeper::start(Arc::clone(&switch.app));
+    let followers = (beside == Beside::On).then(|| Followers::start(&switch.app, &keeper.sizes()));
+    // One that starts looks back once, through all of the last hour.
+    while looked_to(&switch.app).await? <= before {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    if beside == Beside::Off {
+        stop(Some((keeper, followers))).await;
+    } else {
+        *running = Some((keeper, followers));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn stop(running: Option<(Keeper, Option<Followers>)>) {
+    if let Some((keeper, followers)) = running {
         keeper.stop().await;
         if let Some(followers) = followers {
             followers.finish().await;
         }
     }
-    if beside == Beside::Off {
-        return StatusCode::NO_CONTENT;
-    }
-    let keeper = Keeper::start(Arc::clone(&switch.app));
-    let followers = (beside == Beside::On).then(|| Followers::start(&switch.app, &keeper.sizes()));
-    *running = Some((keeper, followers));
-    looked_back(&switch.app).await
 }
 
-/// Until the keeper has looked back, which it does once when it starts, through all of the last hour.
-async fn looked_back(app: &App) -> StatusCode {
-    let started = app.clock.now() - Duration::from_secs(12);
-    loop {
-        match app.ledger.store.state().await {
-            Ok(Some(state)) if state.reconciled_to >= started => return StatusCode::NO_CONTENT,
-            Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
-            Err(_) => return StatusCode::SERVICE_UNAVAILABLE,
-        }
+/// Up to when the keeper has looked for events that are missing.
+async fn looked_to(app: &App) -> Result<DateTime<Utc>, StatusCode> {
+    match app.ledger.store.state().await {
+        Ok(Some(state)) => Ok(state.reconciled_to),
+        Ok(None) => Ok(DateTime::UNIX_EPOCH),
+        Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
 }
 
