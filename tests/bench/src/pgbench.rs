@@ -14,6 +14,9 @@ pub(crate) const PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_
 /// In so many seconds connections are made and statements are planned, which is not counted.
 const WARM_UP_S: u64 = 2;
 
+/// It may end just before it would say what the last second brought.
+const UNSAID_S: u64 = 1;
+
 /// A script, with the database that it works on.
 pub(crate) struct Script {
     url: String,
@@ -56,7 +59,8 @@ impl Script {
         file.write_all(self.text.as_bytes())?;
         let mut command = Command::new(cluster.bin.join("pgbench"));
         command.args(["-n", "-M", "prepared", "-j", "2", "-P", "1", "-c", &clients.to_string()]);
-        command.args(["-T", &(WARM_UP_S + seconds).to_string(), "-D", &format!("clients={clients}")]);
+        let lasts_s = (WARM_UP_S + seconds + UNSAID_S).to_string();
+        command.args(["-T", &lasts_s, "-D", &format!("clients={clients}")]);
         command.arg("-f").arg(file.path());
         for (name, value) in &self.variables {
             command.arg("-D").arg(format!("{name}={value}"));

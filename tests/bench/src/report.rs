@@ -155,7 +155,7 @@ fn end_mark(name: &str) -> String {
 }
 
 const HEAD: &str = "# Benchmarks\n\n\
-    Written by `tests/bench/run`. Rates depend on the machine and on what else it does; what counts are the ratios, each \
+    Written by `tests/bench/run`, which builds with `--profile dist`. Rates depend on the machine and on what else it does; what counts are the ratios, each \
     taken within one round of one run against something else that did the same work. A goal is hit by the median. \
     Each section says when and where it was taken.\n";
 

@@ -119,7 +119,7 @@ impl Installation {
 pub(crate) fn beside(name: &str) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe()?;
     let path = this.parent().unwrap_or(Path::new(".")).join(name);
-    ensure!(path.is_file(), "{name} is missing beside this program: build it with --release");
+    ensure!(path.is_file(), "{name} is missing beside this program: build it with the same profile");
     Ok(path)
 }
 
