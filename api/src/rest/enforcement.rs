@@ -177,9 +177,6 @@ pub async fn preview(
     Ok(Json(app.enforcement_preview(path_id(&id, "agreement")?, params).await?))
 }
 
-/// So many people are counted as quickly as coverage is asked.
-const FEW_PEOPLE: i64 = 200;
-
 /// The links of the agreement `$1` and of the open ones that it administers.
 macro_rules! reached_links {
     () => {
@@ -285,7 +282,7 @@ impl App {
 
     /// How many people enforcement reaches, each counted once, and how many of them have no two-factor.
     pub(crate) async fn reach(&self, id: AgreementId) -> Result<(i64, i64), Problem> {
-        match reach_of(&self.database, id, FEW_PEOPLE).await {
+        match reach_of(&self.database, id).await {
             Ok(Some(reach)) => return Ok((reach.people, reach.people - reach.with_two_factor)),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "coverage cannot say whom enforcement reaches: counting"),

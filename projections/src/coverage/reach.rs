@@ -16,7 +16,7 @@ use super::taking::{People, two_factor_after};
 use super::{COVERAGE_MEMBERS, COVERAGE_REACH, Coverage};
 use crate::catch_up::Projection;
 use crate::database::{Database, DatabaseError, Row, Step};
-use crate::table::{Value, text};
+use crate::table::text;
 
 /// The agreements that a person is linked to, and the role in each.
 pub(super) type Memberships = BTreeMap<String, Role>;
@@ -37,30 +37,18 @@ pub struct Counted {
     pub with_two_factor: i64,
 }
 
-/// Whom an agreement reaches at this moment, where coverage knows that it is more than so many people. It does
-/// not if something that may change it was recorded since, or if much was: then they have to be counted.
+/// Whom an agreement reaches at this moment, if coverage knows. It does not if something that may change it was
+/// recorded since, or if much was: then they have to be counted.
 ///
 /// While `countersign ledger adopt` fills the queue anew, an event may be nowhere for a moment, and not be counted.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn reach_of(
-    database: &Database,
-    id: AgreementId,
-    more_than: i64,
-) -> Result<Option<Counted>, DatabaseError> {
-    let (reach, id) = (COVERAGE_REACH.name, Value::from(id.to_string()));
-    let many = format!("SELECT agreement_id FROM {reach} WHERE agreement_id = $1 AND people > $2");
-    if database.read(&many, &[id.clone(), more_than.into()]).await?.is_empty() {
-        return Ok(None);
-    }
+pub async fn reach_of(database: &Database, id: AgreementId) -> Result<Option<Counted>, DatabaseError> {
     // One statement, so that an event is either counted, or in the ledger behind that, or waiting for its place.
     // The bounds are in it as numbers, so that the planner knows how little is looked at.
-    let (changes, place) = (
-        changes_a_reach(),
-        "SELECT position FROM projection_checkpoints WHERE projection = $2 AND version = $3",
-    );
-    let more = UNFOLLOWED_MAX + 1;
+    let (reach, changes, more) = (COVERAGE_REACH.name, changes_a_reach(), UNFOLLOWED_MAX + 1);
+    let place = "SELECT position FROM projection_checkpoints WHERE projection = $2 AND version = $3";
     let event = "LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
                  AND e.sequence = k.sequence";
     let sql = format!(
@@ -73,7 +61,7 @@ pub async fn reach_of(
          ORDER BY pending_id LIMIT {more}) AS k {event} WHERE {changes}) AS changes \
          FROM {reach} r WHERE r.agreement_id = $1"
     );
-    let params = [id, Coverage::NAME.into(), Coverage::VERSION.into()];
+    let params = [id.to_string().into(), Coverage::NAME.into(), Coverage::VERSION.into()];
     for row in database.scan(&sql, &params).await? {
         if row.get::<i64>("unfollowed")? <= UNFOLLOWED_MAX && row.get::<i64>("changes")? == 0 {
             return counted(&row).map(Some);
