@@ -14,6 +14,9 @@ use super::{Database, DatabaseError, Engine, StatementKind, postgres, refuse_nul
 use crate::table::{Table, Value};
 
 /// Such a transaction. Without a commit nothing of it takes effect.
+///
+/// Whoever holds it and reads needs one more connection, which writers that wait for it must not have taken: it is
+/// for a program that serves nobody meanwhile.
 pub struct Exclusive {
     connection: Connection,
 }
