@@ -45,13 +45,15 @@ const MISSING_NAMED_MAX: usize = 100;
 
 const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
 
+/// The queue has no index by event: it is joined once with the page, however much waits.
 const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, e.event_id, \
-    CASE WHEN l.position IS NOT NULL THEN 1 ELSE (SELECT count(*) FROM ledger_pending p \
-    WHERE p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence) \
-    END AS known FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at, event_id FROM events \
+    CAST(CASE WHEN l.position IS NULL AND p.pending_id IS NULL THEN 0 ELSE 1 END AS bigint) AS known \
+    FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at, event_id FROM events \
     WHERE (recorded_at, event_id) > ($1, $2) AND recorded_at < $3 ORDER BY recorded_at, event_id LIMIT $4) AS e \
     LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-    AND l.sequence = e.sequence AND l.position < $5 ORDER BY e.recorded_at, e.event_id";
+    AND l.sequence = e.sequence AND l.position < $5 \
+    LEFT JOIN ledger_pending p ON p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id \
+    AND p.sequence = e.sequence ORDER BY e.recorded_at, e.event_id";
 
 /// Streams, with how far their events and their entries reach.
 const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last, \
