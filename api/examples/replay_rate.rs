@@ -111,9 +111,7 @@ async fn empty(app: &App, model: Model) -> anyhow::Result<()> {
         Model::ApiKeys => &["api_keys"],
         Model::Webhooks => &["webhooks"],
         Model::AuditTrail => &["audit_trail_v1"],
-        Model::Coverage => {
-            &["coverage_v2", "coverage_reach_v2", "coverage_members_v2", "coverage_two_factor_v2"]
-        }
+        Model::Coverage => &["coverage_v2", "coverage_members_v2", "coverage_two_factor_v2"],
     };
     for table in tables {
         app.database.write(&format!("TRUNCATE {table}"), &[]).await?;

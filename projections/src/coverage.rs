@@ -5,16 +5,20 @@
 //! [`CoverageDay`]. How many people enforcement reaches now is counted along: see [`reach_of`].
 
 mod day;
+mod people;
 mod reach;
+mod standing;
 mod taking;
+
+use std::ops::{AddAssign, Neg};
 
 use countersign_domain::Timestamp;
 
 pub use day::{CoverageDay, days};
-pub use reach::{Counted, reach_of};
+pub use reach::reach_of;
 
 use crate::catch_up::{Batch, Projection};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Row};
 use crate::table::{Table, boolean, integer, text, timestamp};
 use taking::Taking;
 pub(crate) use taking::two_factor_after;
@@ -37,6 +41,8 @@ pub static COVERAGE: Table = Table {
         timestamp("deadline"),
         text("administered_by"),
         boolean("closed"),
+        integer("reached"),
+        integer("reached_with_two_factor"),
     ],
     key: &["agreement_id", "day"],
 };
@@ -52,22 +58,43 @@ pub static COVERAGE_MEMBERS: Table = Table {
 pub static COVERAGE_TWO_FACTOR: Table =
     Table { name: "coverage_two_factor_v2", columns: &[text("user_id")], key: &["user_id"] };
 
-/// Whom each agreement reaches.
-pub static COVERAGE_REACH: Table = Table {
-    name: "coverage_reach_v2",
-    columns: &[
-        text("agreement_id"),
-        text("administered_by"),
-        boolean("closed"),
-        integer("people"),
-        integer("with_two_factor"),
-    ],
-    key: &["agreement_id"],
-};
-
 /// All of its tables.
-pub const COVERAGE_TABLES: [&Table; 4] =
-    [&COVERAGE, &COVERAGE_REACH, &COVERAGE_MEMBERS, &COVERAGE_TWO_FACTOR];
+pub const COVERAGE_TABLES: [&Table; 3] = [&COVERAGE, &COVERAGE_MEMBERS, &COVERAGE_TWO_FACTOR];
+
+/// How many people, and how many of them have two-factor.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counted {
+    /// All of them.
+    pub people: i64,
+    /// Those with two-factor.
+    pub with_two_factor: i64,
+}
+
+impl Counted {
+    /// Out of two columns.
+    fn read(row: &Row, people: &str, with_two_factor: &str) -> Result<Self, DatabaseError> {
+        Ok(Self { people: row.get(people)?, with_two_factor: row.get(with_two_factor)? })
+    }
+
+    fn one(with_two_factor: bool) -> Self {
+        Self { people: 1, with_two_factor: i64::from(with_two_factor) }
+    }
+}
+
+impl AddAssign for Counted {
+    fn add_assign(&mut self, more: Self) {
+        self.people += more.people;
+        self.with_two_factor += more.with_two_factor;
+    }
+}
+
+impl Neg for Counted {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self { people: -self.people, with_two_factor: -self.with_two_factor }
+    }
+}
 
 impl Projection for Coverage {
     const NAME: &'static str = "coverage";

@@ -12,3 +12,9 @@ pub(crate) fn event_of<Event: DeserializeOwned>(row: &Row) -> Result<Option<Even
     let stored = StoredEvent { event_type: &event_type, event_version: &event_version, payload: &payload };
     Ok(read_event(stored).ok())
 }
+
+/// Types of events, as a list within a statement.
+pub(crate) fn listed<K: Into<&'static str>>(kinds: impl IntoIterator<Item = K>) -> String {
+    let quoted = kinds.into_iter().map(|kind| format!("'{}'", kind.into()));
+    quoted.collect::<Vec<_>>().join(", ")
+}

@@ -179,7 +179,7 @@ async fn people_are_not_counted_anew(place: Arc<Place>) {
     app.link(&office, &app.register("Ada").await).await;
     assert_eq!(days(&app, &office).await.len(), 1);
     // By this it is seen which count was asked.
-    place.tamper("UPDATE coverage_reach_v2 SET people = 1000, with_two_factor = 400").await;
+    place.tamper("UPDATE coverage_v2 SET reached = 1000, reached_with_two_factor = 400").await;
     for answer in [app.preview(&office).await, app.enforce(&office).await] {
         assert_eq!(answer["affected_users"], 1000, "{}", answer.text);
         assert_eq!(answer["without_two_factor"], 600, "{}", answer.text);

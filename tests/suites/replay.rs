@@ -79,7 +79,7 @@ const TAMPERINGS: [(&str, &str, &str); 19] = [
         "UPDATE coverage_v2 SET with_two_factor = with_two_factor + 1",
         "has another with_two_factor",
     ),
-    ("coverage", "UPDATE coverage_reach_v2 SET people = people + 1", "has another people"),
+    ("coverage", "UPDATE coverage_v2 SET reached = reached + 1", "has another reached"),
     ("coverage", "DELETE FROM coverage_members_v2", "is missing"),
     (
         "audit_trail",

@@ -135,8 +135,8 @@ async fn a_read_model_of_a_new_version_is_filled_beside_the_old_one(place: Arc<P
     // Where it was not filled before, a node fills it by itself.
     place
         .tamper(
-            "DELETE FROM coverage_v2; DELETE FROM coverage_reach_v2; DELETE FROM coverage_members_v2; \
-             DELETE FROM coverage_two_factor_v2; DELETE FROM projection_checkpoints WHERE version = 2",
+            "DELETE FROM coverage_v2; DELETE FROM coverage_members_v2; DELETE FROM coverage_two_factor_v2; \
+             DELETE FROM projection_checkpoints WHERE version = 2",
         )
         .await;
     let (app, answers) = resumed(&place).await;

@@ -8,11 +8,12 @@ use countersign_domain::user::{UserEvent, UserEventKind};
 use serde_json::json;
 use strum::IntoEnumIterator;
 
-use super::reach::{self, Memberships, Reaches};
-use super::{COVERAGE, COVERAGE_MEMBERS, COVERAGE_TWO_FACTOR, day_of};
+use super::people::{People, members_after};
+use super::standing::{Standing, Standings};
+use super::{COVERAGE_MEMBERS, COVERAGE_TWO_FACTOR, Counted, day_of};
 use crate::database::{Database, DatabaseError, Row, Step};
-use crate::stored_event::event_of;
-use crate::table::{Value, text};
+use crate::stored_event::{event_of, listed};
+use crate::table::text;
 
 /// Whether somebody has two-factor after an event of this kind, if that is what it tells.
 pub(crate) const fn two_factor_after(kind: UserEventKind) -> Option<bool> {
@@ -86,8 +87,7 @@ pub(super) struct Read {
 /// the database: it hands over those that do, those that cannot be taken, and the last one, which says how many
 /// were there.
 pub(super) async fn read_events(ledger: &Database, from: i64, to: i64) -> Result<Read, DatabaseError> {
-    let types: Vec<String> = types().iter().map(|name| format!("'{name}'")).collect();
-    let counts = format!("e.event_type IN ({})", types.join(", "));
+    let counts = format!("e.event_type IN ({})", listed(types()));
     let sql = format!(
         "SELECT l.position, l.place, l.aggregate_type, l.aggregate_id, e.event_type, e.event_version, e.recorded_at, \
          CASE WHEN {counts} THEN CAST(e.payload AS text) END AS payload \
@@ -150,89 +150,12 @@ fn read_change(row: &Row) -> Result<Readable, DatabaseError> {
     Ok(what.map_or(Readable::No, |what| Readable::Change(Change { day, what })))
 }
 
-/// How an agreement is at some point of the ledger.
-#[derive(Clone, Default, Debug)]
-struct Standing {
-    /// The day of its latest row; empty before there is any.
-    day: String,
-    members: Counted,
-    superusers: Counted,
-    enforced: bool,
-    deadline: Option<Timestamp>,
-    administered_by: Option<String>,
-    closed: bool,
-}
-
-/// How many people, and how many of them have two-factor.
-#[derive(Clone, Copy, Default, Debug)]
-struct Counted {
-    all: i64,
-    with_two_factor: i64,
-}
-
-impl Standing {
-    /// Counts people in a role, and those of them who have two-factor; negative numbers are for who is so no more.
-    fn count(&mut self, role: Role, all: i64, with_two_factor: i64) {
-        let superusers = match role {
-            Role::Superuser => Some(&mut self.superusers),
-            Role::User => None,
-        };
-        for counted in [&mut self.members].into_iter().chain(superusers) {
-            counted.all += all;
-            counted.with_two_factor += with_two_factor;
-        }
-    }
-}
-
-/// What some people are linked to, and who of them has two-factor.
-#[derive(Default)]
-pub(super) struct People {
-    pub(super) memberships: BTreeMap<String, Memberships>,
-    pub(super) with_two_factor: BTreeSet<String>,
-}
-
-impl People {
-    pub(super) async fn look_up(
-        own: &Database,
-        ids: impl Iterator<Item = &str>,
-    ) -> Result<Self, DatabaseError> {
-        let mut people = Self::default();
-        let given = own.given(1, &[text("user_id")]);
-        let ids: Vec<_> = ids.map(|id| json!({ "user_id": id })).collect();
-        if ids.is_empty() {
-            return Ok(people);
-        }
-        let ids = [json!(ids).to_string().into()];
-        // Outer joins, so that each is looked up by its key.
-        let members = format!(
-            "SELECT m.user_id, m.agreement_id, m.superuser FROM {given} LEFT JOIN {} m ON m.user_id = given.user_id \
-             WHERE coalesce(m.user_id, '') <> ''",
-            COVERAGE_MEMBERS.name
-        );
-        for row in own.read_bulk(&members, &ids).await? {
-            let role = if row.get("superuser")? { Role::Superuser } else { Role::User };
-            people.memberships.entry(row.get("user_id")?).or_default().insert(row.get("agreement_id")?, role);
-        }
-        let enabled = format!(
-            "SELECT t.user_id FROM {given} LEFT JOIN {} t ON t.user_id = given.user_id \
-             WHERE coalesce(t.user_id, '') <> ''",
-            COVERAGE_TWO_FACTOR.name
-        );
-        for row in own.read_bulk(&enabled, &ids).await? {
-            people.with_two_factor.insert(row.get("user_id")?);
-        }
-        Ok(people)
-    }
-}
-
 /// Rows as they become while entries are taken in.
 #[derive(Default)]
 pub(super) struct Taking {
-    standings: BTreeMap<String, Standing>,
-    reaches: Reaches,
+    standings: Standings,
     /// Those that an entry names.
     people: People,
-    rows: BTreeMap<(String, String), Vec<Value>>,
     /// Who is linked to what from now on, in which role; nobody any more without one.
     linked: BTreeMap<(String, String), Option<Role>>,
     enabled: BTreeMap<String, bool>,
@@ -254,44 +177,9 @@ impl Taking {
         }
         taking.people = People::look_up(own, people.iter().map(String::as_str)).await?;
         agreements.extend(taking.people.memberships.values().flat_map(BTreeMap::keys).cloned());
-        if !agreements.is_empty() {
-            taking.look_up_agreements(own, &agreements).await?;
-            agreements.extend(events.iter().filter_map(Change::administrator));
-            taking.reaches.look_up(own, agreements.iter()).await?;
-        }
+        agreements.extend(events.iter().filter_map(Change::administrator));
+        taking.standings.look_up(own, agreements.iter()).await?;
         Ok(taking)
-    }
-
-    async fn look_up_agreements(
-        &mut self,
-        own: &Database,
-        agreements: &BTreeSet<String>,
-    ) -> Result<(), DatabaseError> {
-        let given = own.given(1, &[text("agreement_id")]);
-        let ids: Vec<_> = agreements.iter().map(|id| json!({ "agreement_id": id })).collect();
-        let table = COVERAGE.name;
-        let sql = format!(
-            "SELECT c.agreement_id, c.day, c.members, c.with_two_factor, c.superusers, c.superusers_with_two_factor, \
-             c.enforced, c.deadline, c.administered_by, c.closed FROM {given} LEFT JOIN {table} c ON c.agreement_id = given.agreement_id AND c.day = \
-             (SELECT max(d.day) FROM {table} d WHERE d.agreement_id = given.agreement_id) \
-             WHERE coalesce(c.agreement_id, '') <> ''"
-        );
-        for row in own.read_bulk(&sql, &[json!(ids).to_string().into()]).await? {
-            let standing = Standing {
-                day: row.get("day")?,
-                members: Counted { all: row.get("members")?, with_two_factor: row.get("with_two_factor")? },
-                superusers: Counted {
-                    all: row.get("superusers")?,
-                    with_two_factor: row.get("superusers_with_two_factor")?,
-                },
-                enforced: row.get("enforced")?,
-                deadline: row.get("deadline")?,
-                administered_by: row.get("administered_by")?,
-                closed: row.get("closed")?,
-            };
-            self.standings.insert(row.get("agreement_id")?, standing);
-        }
-        Ok(())
     }
 
     /// Takes one event in.
@@ -319,11 +207,15 @@ impl Taking {
             return;
         }
         self.enabled.insert(user_id.to_owned(), enabled);
-        let step = if enabled { 1 } else { -1 };
+        let counted = Counted { people: 0, with_two_factor: if enabled { 1 } else { -1 } };
         let memberships = self.people.memberships.get(user_id).cloned().unwrap_or_default();
-        self.reaches.count_two_factor(&memberships, step);
+        let reaching: BTreeSet<String> =
+            memberships.keys().flat_map(|id| self.standings.reaching(id)).collect();
+        for id in reaching {
+            self.standings.count_reached(&id, day, counted);
+        }
         for (agreement_id, role) in memberships {
-            self.standing(&agreement_id, day, |standing| standing.count(role, 0, step));
+            self.standings.change(&agreement_id, day, |standing| standing.count(role, counted));
         }
     }
 
@@ -335,15 +227,10 @@ impl Taking {
         day: &str,
     ) -> Result<(), DatabaseError> {
         match event {
-            AgreementEvent::AgreementOpened { .. } => {
-                self.reaches.open(agreement_id);
-                self.standing(agreement_id, day, |_| {});
-            }
+            AgreementEvent::AgreementOpened { .. } => self.standings.change(agreement_id, day, |_| {}),
             AgreementEvent::AdministrationChanged { administered_by, .. } => {
                 let by = administered_by.map(|id| id.to_string());
-                let change = |standing: &mut reach::Standing| standing.administered_by.clone_from(&by);
-                self.reaches.stand(own, agreement_id, &self.people, change).await?;
-                self.standing(agreement_id, day, |standing| standing.administered_by = by);
+                self.stand(own, agreement_id, day, |standing| standing.administered_by = by).await?;
             }
             AgreementEvent::UserLinked { user_id, role, .. }
             | AgreementEvent::UserRoleChanged { user_id, role, .. } => {
@@ -353,16 +240,44 @@ impl Taking {
                 self.link(agreement_id, &user_id.to_string(), None, day);
             }
             AgreementEvent::EnforcementToggled { enforced, deadline, .. } => {
-                self.standing(agreement_id, day, |standing| {
+                self.standings.change(agreement_id, day, |standing| {
                     (standing.enforced, standing.deadline) = (*enforced, *deadline);
                 });
             }
             AgreementEvent::AgreementClosed { .. } => {
-                self.reaches
-                    .stand(own, agreement_id, &self.people, |standing| standing.closed = true)
-                    .await?;
-                self.standing(agreement_id, day, |standing| standing.closed = true);
+                self.stand(own, agreement_id, day, |standing| standing.closed = true).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Changes through what the people of an agreement are reached. Where that is another then, they are gone
+    /// through a page at a time, since they may be any number: those that an entry names as they are by now, all
+    /// others as they are stored.
+    async fn stand(
+        &mut self,
+        own: &Database,
+        id: &str,
+        day: &str,
+        change: impl FnOnce(&mut Standing),
+    ) -> Result<(), DatabaseError> {
+        let before = self.standings.reaching(id);
+        self.standings.change(id, day, change);
+        let after = self.standings.reaching(id);
+        let only = |these: &BTreeSet<String>, those| these.difference(those).cloned().collect();
+        let moved: [BTreeSet<String>; 2] = [only(&before, &after), only(&after, &before)];
+        if moved.iter().all(BTreeSet::is_empty) {
+            return Ok(());
+        }
+        self.standings.move_people(id, day, &moved, &self.people);
+        let mut page = members_after(own, id, "").await?;
+        while let Some(last) = page.last().cloned() {
+            let others = page.iter().map(String::as_str);
+            let others = others.filter(|user_id| !self.people.memberships.contains_key(*user_id));
+            let others = People::look_up(own, others).await?;
+            self.standings.look_up(own, others.memberships.values().flat_map(BTreeMap::keys)).await?;
+            self.standings.move_people(id, day, &moved, &others);
+            page = members_after(own, id, &last).await?;
         }
         Ok(())
     }
@@ -377,53 +292,30 @@ impl Taking {
         if before == role {
             return;
         }
-        let has_two_factor = self.people.with_two_factor.contains(user_id);
-        match (before, role) {
-            (None, Some(_)) => self.reaches.count_link(agreement_id, memberships, 1, has_two_factor),
-            (Some(_), None) => self.reaches.count_link(agreement_id, memberships, -1, has_two_factor),
-            (None, None) | (Some(_), Some(_)) => {}
+        let one = Counted::one(self.people.with_two_factor.contains(user_id));
+        let reached = match (before, role) {
+            (None, Some(_)) => Some(one),
+            (Some(_), None) => Some(-one),
+            (None, None) | (Some(_), Some(_)) => None,
+        };
+        if let Some(counted) = reached {
+            let reaching = self.standings.reaching(agreement_id);
+            self.standings.count_person(&reaching, (agreement_id, memberships), day, counted);
         }
-        let with = i64::from(has_two_factor);
         self.linked.insert((user_id.to_owned(), agreement_id.to_owned()), role);
-        self.standing(agreement_id, day, |standing| {
+        self.standings.change(agreement_id, day, |standing| {
             if let Some(before) = before {
-                standing.count(before, -1, -with);
+                standing.count(before, -one);
             }
             if let Some(role) = role {
-                standing.count(role, 1, with);
+                standing.count(role, one);
             }
         });
     }
 
-    /// Changes how an agreement is, and its row of the day. Days never go back, whatever clocks did.
-    fn standing(&mut self, agreement_id: &str, day: &str, change: impl FnOnce(&mut Standing)) {
-        let standing = self.standings.entry(agreement_id.to_owned()).or_default();
-        change(standing);
-        if day > standing.day.as_str() {
-            day.clone_into(&mut standing.day);
-        }
-        let row = vec![
-            agreement_id.into(),
-            standing.day.clone().into(),
-            standing.members.all.into(),
-            standing.members.with_two_factor.into(),
-            standing.superusers.all.into(),
-            standing.superusers.with_two_factor.into(),
-            standing.enforced.into(),
-            standing.deadline.into(),
-            standing.administered_by.clone().into(),
-            standing.closed.into(),
-        ];
-        self.rows.insert((agreement_id.to_owned(), standing.day.clone()), row);
-    }
-
     /// The statements that make it so.
     pub(super) fn steps(self, own: &Database) -> Vec<Step> {
-        let mut steps = Vec::new();
-        if !self.rows.is_empty() {
-            steps.push(Step::upsert(&COVERAGE, self.rows.into_values().collect()));
-        }
-        steps.extend(self.reaches.step());
+        let mut steps = Vec::from_iter(self.standings.step());
         let (mut linked, mut unlinked) = (Vec::new(), Vec::new());
         for ((user_id, agreement_id), role) in self.linked {
             match role {

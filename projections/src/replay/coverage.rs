@@ -12,9 +12,7 @@ use super::model::{Model, value};
 use super::rebuild::ledger_size;
 use super::report::{Difference, ModelReport};
 use crate::catch_up::{self, CaughtUp, catch_up_elsewhere};
-use crate::coverage::{
-    COVERAGE, COVERAGE_MEMBERS, COVERAGE_REACH, COVERAGE_TABLES, COVERAGE_TWO_FACTOR, Coverage,
-};
+use crate::coverage::{COVERAGE, COVERAGE_MEMBERS, COVERAGE_TABLES, COVERAGE_TWO_FACTOR, Coverage};
 use crate::database::{Database, DatabaseError};
 use crate::table::{Table, Value, text};
 
@@ -30,12 +28,8 @@ const POLL: Duration = Duration::from_millis(50);
 const LOOKS_MAX: usize = 20;
 
 /// The tables, with the column by which their rows are compared.
-const TABLES: [(&Table, &str); 4] = [
-    (&COVERAGE, "agreement_id"),
-    (&COVERAGE_REACH, "agreement_id"),
-    (&COVERAGE_MEMBERS, "user_id"),
-    (&COVERAGE_TWO_FACTOR, "user_id"),
-];
+const TABLES: [(&Table, &str); 3] =
+    [(&COVERAGE, "agreement_id"), (&COVERAGE_MEMBERS, "user_id"), (&COVERAGE_TWO_FACTOR, "user_id")];
 
 /// Compares coverage with a replay.
 pub(super) async fn compare(

@@ -17,6 +17,7 @@ use crate::coverage::two_factor_after;
 use crate::database::Database;
 use crate::ledger::store::natural;
 use crate::login_check::{Link, required_by};
+use crate::stored_event::listed;
 use crate::table::Value;
 
 /// So many people are looked at together.
@@ -132,7 +133,7 @@ async fn two_factor_of(
     let ids = placeholders(&mut params, people);
     let within = LedgerPart::from(moment).condition(&mut params);
     let telling = UserEventKind::iter().filter(|kind| two_factor_after(*kind).is_some());
-    let types = telling.map(|kind| format!("'{}'", <&str>::from(kind))).collect::<Vec<_>>().join(", ");
+    let types = listed(telling);
     let sql = format!(
         "SELECT t.user_id, t.position, t.event_type, t.recorded_at FROM (SELECT max(position) AS position \
          FROM {AUDIT_TRAIL} WHERE user_id IN ({ids}) AND event_type IN ({types}) AND {within} \

@@ -145,9 +145,11 @@ impl Told {
 }
 
 async fn stored(database: &Database, id: u8) -> Counted {
-    let sql = "SELECT people, with_two_factor FROM coverage_reach_v2 WHERE agreement_id = $1";
+    let sql = "SELECT reached, reached_with_two_factor FROM coverage_v2 WHERE agreement_id = $1";
     let rows = database.read(sql, &[agreement(id).into()]).await.unwrap();
-    rows.first().map_or_else(Counted::default, |row| counted(row).unwrap())
+    rows.first().map_or_else(Counted::default, |row| {
+        Counted::read(row, "reached", "reached_with_two_factor").unwrap()
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {
