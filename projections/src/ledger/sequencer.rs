@@ -8,6 +8,7 @@
 mod batch;
 mod heads;
 mod leaves;
+mod queue;
 mod reconcile;
 mod tally;
 
@@ -24,6 +25,7 @@ use crate::database::{Step, Transacted};
 use crate::table::{LEDGER_ENTRIES, LEDGER_TILES};
 use heads::Heads;
 use leaves::Placed;
+use queue::Queue;
 pub use reconcile::Looked;
 use reconcile::Search;
 use tally::Tally;
@@ -40,7 +42,8 @@ pub struct Sequencer {
     /// What this sequencer signed last. Nothing that the database says replaces it.
     signed: Option<(u64, Hash)>,
     /// Pending rows up to here were all held when they were last looked at.
-    passed: i64,
+    passed: Option<i64>,
+    queue: Queue,
     search: Search,
     tally: Tally,
     heads: Heads,
@@ -114,7 +117,8 @@ impl Sequencer {
             signer,
             known: None,
             signed: None,
-            passed: i64::MIN,
+            passed: None,
+            queue: Queue::default(),
             search: Search::default(),
             tally: Tally::default(),
             heads: Heads::default(),

@@ -18,7 +18,8 @@ use countersign::ledger::{Followers, Keeper};
 use countersign::router::router;
 use countersign::{Clock, Config};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -31,50 +32,80 @@ pub(crate) enum Beside {
     On,
 }
 
-/// What runs now.
+#[derive(Default)]
+struct Running {
+    keeper: Option<Keeper>,
+    following: Option<Following>,
+}
+
+/// Followers that can be stopped while the keeper goes on.
+struct Following {
+    followers: Followers,
+    told: JoinHandle<()>,
+}
+
+impl Following {
+    fn start(app: &Arc<App>, mut sizes: watch::Receiver<Option<u64>>) -> Self {
+        let (tell, followed) = watch::channel(*sizes.borrow_and_update());
+        let told = tokio::spawn(async move {
+            while sizes.changed().await.is_ok() {
+                tell.send_replace(*sizes.borrow_and_update());
+            }
+        });
+        Self { followers: Followers::start(app, &followed), told }
+    }
+
+    async fn stop(self) {
+        self.told.abort();
+        self.followers.finish().await;
+    }
+}
+
 struct Switch {
     app: Arc<App>,
-    running: Mutex<Option<(Keeper, Option<Followers>)>>,
+    running: Mutex<Running>,
 }
 
 /// Serves it.
 pub(crate) async fn run(database: String, data_dir: PathBuf) -> anyhow::Result<()> {
     let app = App::open(Config::new(database, data_dir), Clock::system()).await?;
-    let switch = Arc::new(Switch { app: Arc::clone(&app), running: Mutex::new(None) });
+    let switch = Arc::new(Switch { app: Arc::clone(&app), running: Mutex::default() });
     let control = Router::new().route("/bench/ledger/{beside}", post(turn)).with_state(switch);
     crate::listening::serve(router(app).merge(control)).await
 }
 
-/// Begins anew whatever runs afterwards, and goes through the same when nothing does, so that no measurement
-/// has more before it than another.
+/// What is to run goes on if it does already, as in life.
 async fn turn(
     State(switch): State<Arc<Switch>>,
     Path(beside): Path<Beside>,
 ) -> Result<StatusCode, StatusCode> {
     let mut running = switch.running.lock().await;
-    stop(running.take()).await;
-    let before = looked_to(&switch.app).await?;
-    let keeper = Keeper::start(Arc::clone(&switch.app));
-    let followers = (beside == Beside::On).then(|| Followers::start(&switch.app, &keeper.sizes()));
-    // One that starts looks back once, through all of the last hour.
-    while looked_to(&switch.app).await? <= before {
-        tokio::time::sleep(LOOK_EVERY).await;
+    if beside != Beside::On
+        && let Some(following) = running.following.take()
+    {
+        following.stop().await;
     }
-    if beside == Beside::Off {
-        stop(Some((keeper, followers))).await;
-    } else {
-        *running = Some((keeper, followers));
-    }
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn stop(running: Option<(Keeper, Option<Followers>)>) {
-    if let Some((keeper, followers)) = running {
-        keeper.stop().await;
-        if let Some(followers) = followers {
-            followers.finish().await;
+    match (beside, &mut running.keeper) {
+        (Beside::Off, keeper) => {
+            if let Some(keeper) = keeper.take() {
+                keeper.stop().await;
+            }
+        }
+        (Beside::Sequencer | Beside::On, Some(_)) => {}
+        (Beside::Sequencer | Beside::On, keeper @ None) => {
+            let before = looked_to(&switch.app).await?;
+            *keeper = Some(Keeper::start(Arc::clone(&switch.app)));
+            // One that starts looks back once, through all of the last hour.
+            while looked_to(&switch.app).await? <= before {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
         }
     }
+    let Running { keeper, following } = &mut *running;
+    if let (Beside::On, Some(keeper), None) = (beside, keeper, &following) {
+        *following = Some(Following::start(&switch.app, keeper.sizes()));
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Up to when the keeper has looked for events that are missing.

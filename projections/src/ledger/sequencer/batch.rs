@@ -60,18 +60,23 @@ impl Sequencer {
     pub(super) async fn place_next(&mut self, size: u64) -> Result<(Placed, bool), LedgerError> {
         let mut held = Held::default();
         for _ in 0..PAGES_MAX {
-            let batch = self.read_page(self.passed, size).await?;
+            let after = self.passed.unwrap_or_else(|| self.queue.begin());
+            let batch = self.read_page(after, size).await?;
             let more = batch.more;
-            let last = batch.rows.last().map_or(i64::MIN, |row| row.pending_id);
+            let ends = batch.rows.first().zip(batch.rows.last());
+            let ends = ends.map(|(first, last)| (first.pending_id, last.pending_id));
+            if self.passed.is_none() {
+                self.queue.began(ends);
+            }
             let mut placed = leaves::place(size, batch).await?;
             held.add(std::mem::take(&mut placed.held));
             if more && placed.done.is_empty() {
-                self.passed = last;
+                self.passed = ends.map(|(_, last)| last);
                 continue;
             }
             if !more {
                 // From the beginning again next time: what was missing may be there by then.
-                self.passed = i64::MIN;
+                self.passed = None;
             }
             placed.held = held;
             return Ok((placed, more));

@@ -3,12 +3,13 @@ mod with_leaf;
 
 use zeroize::Zeroizing;
 
+use super::queue::WHOLE_EVERY;
 use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{CaughtUp, catch_up};
 use crate::coverage::Coverage;
-use crate::database::Database;
 use crate::database::testing::{FreshDatabase, fresh_databases};
+use crate::database::{Database, Engine};
 use crate::ledger::canonical;
 use crate::ledger::checkpoint::Verifier;
 use crate::ledger::leaf::Leaf;
@@ -129,6 +130,32 @@ async fn what_waits_becomes_the_next_entries_in_order_and_is_signed() {
         let root = log.store.root(3, 3).await.unwrap();
         assert_eq!((signed.size, signed.root), (3, root));
         assert_eq!(log.turn().await.taken, 0);
+    }
+}
+
+/// Numbers are given before they are committed, so that one may come long after those behind it.
+#[tokio::test]
+async fn an_event_whose_number_is_long_past_gets_its_place() {
+    for mut log in logs().await {
+        for sequence in 1..=i64::from(3 * WHOLE_EVERY) {
+            log.event(1, sequence).await;
+            assert_eq!(log.turn().await.taken, 1);
+        }
+        log.event_without_notice(2, 1).await;
+        let late = match log.database.engine() {
+            Engine::Postgres(_) => "OVERRIDING SYSTEM VALUE",
+            Engine::Sqlite(_) => "",
+        };
+        let late = format!(
+            "INSERT INTO ledger_pending (pending_id, event_id, aggregate_type, aggregate_id, sequence) {late} \
+             VALUES (-1, 'unused', 'user', $1, 1)"
+        );
+        log.database.write(&late, &[name(2).into()]).await.unwrap();
+        let mut taken = 0;
+        for _ in 0..WHOLE_EVERY {
+            taken += log.turn().await.taken;
+        }
+        assert_eq!((taken, log.pending().await), (1, 0));
     }
 }
 
