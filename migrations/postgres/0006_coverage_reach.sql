@@ -8,10 +8,10 @@
 ALTER TABLE coverage_v2 ADD COLUMN reached bigint NOT NULL DEFAULT 0;
 ALTER TABLE coverage_v2 ADD COLUMN reached_with_two_factor bigint NOT NULL DEFAULT 0;
 
--- Where the administration of an agreement changes, its people are gone through.
-CREATE INDEX coverage_members_v2_agreement_id ON coverage_members_v2 (agreement_id, user_id);
-
 DELETE FROM coverage_v2;
 DELETE FROM coverage_members_v2;
 DELETE FROM coverage_two_factor_v2;
 UPDATE projection_checkpoints SET position = 0, epoch = epoch + 1 WHERE projection = 'coverage' AND version = 2;
+
+-- Where the administration of an agreement changes, its people are gone through.
+CREATE INDEX coverage_members_v2_agreement_id ON coverage_members_v2 (agreement_id, user_id);

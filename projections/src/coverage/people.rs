@@ -10,7 +10,11 @@ use crate::database::{Database, DatabaseError};
 use crate::table::text;
 
 /// So many people of an agreement are looked at together.
-const PAGE_PEOPLE: i64 = if cfg!(test) { 2 } else { 512 };
+const PAGE_PEOPLE: i64 = if cfg!(test) { 2 } else { 128 };
+
+/// So many memberships are kept of people whom no entry names: where a company's agreements get another administrator,
+/// mostly the same people are gone through for each of them.
+const KEPT_MAX: usize = if cfg!(test) { 3 } else { 100_000 };
 
 /// The agreements that a person is linked to, and the role in each.
 pub(super) type Memberships = BTreeMap<String, Role>;
@@ -20,9 +24,19 @@ pub(super) type Memberships = BTreeMap<String, Role>;
 pub(super) struct People {
     pub(super) memberships: BTreeMap<String, Memberships>,
     pub(super) with_two_factor: BTreeSet<String>,
+    kept: usize,
 }
 
 impl People {
+    /// Keeps people as they are stored, whom no entry names and who therefore stay as they are, unless many are kept.
+    pub(super) fn keep(&mut self, others: Self) {
+        self.kept += others.memberships.values().map(BTreeMap::len).sum::<usize>();
+        if self.kept <= KEPT_MAX {
+            self.memberships.extend(others.memberships);
+            self.with_two_factor.extend(others.with_two_factor);
+        }
+    }
+
     pub(super) async fn look_up(
         own: &Database,
         ids: impl Iterator<Item = &str>,

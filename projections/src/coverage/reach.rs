@@ -26,18 +26,17 @@ pub async fn reach_of(database: &Database, id: AgreementId) -> Result<Option<Cou
     // One statement, so that an event is either counted, or in the ledger behind that, or waiting for its place.
     // The bounds are in it as numbers, so that the planner knows how little is looked at.
     let (coverage, changes, more) = (COVERAGE.name, changes_a_reach(), UNFOLLOWED_MAX + 1);
-    let place = "SELECT position FROM projection_checkpoints WHERE projection = $2 AND version = $3";
-    let event = "LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
-                 AND e.sequence = k.sequence";
     let sql = format!(
-        "SELECT c.reached, c.reached_with_two_factor, \
-         (SELECT count(*) FROM (SELECT 1 FROM ledger_entries WHERE position >= ({place}) ORDER BY position LIMIT {more}) AS k) \
-         + (SELECT count(*) FROM (SELECT 1 FROM ledger_pending ORDER BY pending_id LIMIT {more}) AS k) AS unfollowed, \
-         (SELECT count(*) FROM (SELECT aggregate_type, aggregate_id, sequence FROM ledger_entries \
-         WHERE position >= ({place}) ORDER BY position LIMIT {more}) AS k {event} WHERE {changes}) \
-         + (SELECT count(*) FROM (SELECT aggregate_type, aggregate_id, sequence FROM ledger_pending \
-         ORDER BY pending_id LIMIT {more}) AS k {event} WHERE {changes}) AS changes \
-         FROM {coverage} c WHERE c.agreement_id = $1 ORDER BY c.day DESC LIMIT 1"
+        "SELECT c.reached, c.reached_with_two_factor, since.unfollowed, since.changes \
+         FROM (SELECT count(*) AS unfollowed, coalesce(sum(CASE WHEN {changes} THEN 1 ELSE 0 END), 0) AS changes \
+         FROM (SELECT * FROM (SELECT aggregate_type, aggregate_id, sequence FROM ledger_entries WHERE position >= \
+         (SELECT position FROM projection_checkpoints WHERE projection = $2 AND version = $3) \
+         ORDER BY position LIMIT {more}) AS placed \
+         UNION ALL SELECT * FROM (SELECT aggregate_type, aggregate_id, sequence FROM ledger_pending \
+         ORDER BY pending_id LIMIT {more}) AS waiting) AS k \
+         LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
+         AND e.sequence = k.sequence) AS since, {coverage} c \
+         WHERE c.agreement_id = $1 ORDER BY c.day DESC LIMIT 1"
     );
     let params = [id.to_string().into(), Coverage::NAME.into(), Coverage::VERSION.into()];
     for row in database.scan(&sql, &params).await? {
@@ -48,7 +47,7 @@ pub async fn reach_of(database: &Database, id: AgreementId) -> Result<Option<Cou
     Ok(None)
 }
 
-/// Whether an event `e` may change whom the agreement `$1` reaches.
+/// Whether an event `e` may change whom the agreement `$1` reaches; one that is gone may.
 fn changes_a_reach() -> String {
     let of_people = UserEventKind::iter().filter(|kind| two_factor_after(*kind).is_some());
     let (mut of_agreements, mut of_links) = (Vec::new(), Vec::new());
@@ -66,7 +65,7 @@ fn changes_a_reach() -> String {
     }
     let administered = "EXISTS (SELECT 1 FROM login_check_agreements a WHERE a.administered_by = $1 AND";
     format!(
-        "(e.event_type IN ({}) \
+        "(e.event_type IS NULL OR e.event_type IN ({}) \
          OR e.event_type IN ({}) AND (e.aggregate_id = $1 OR {administered} a.agreement_id = e.aggregate_id)) \
          OR e.event_type IN ({}) AND EXISTS (SELECT 1 FROM login_check_links m WHERE m.user_id = e.aggregate_id \
          AND (m.agreement_id = $1 OR {administered} a.agreement_id = m.agreement_id))))",

@@ -75,6 +75,18 @@ impl Standing {
     }
 }
 
+/// The agreements that reach the people of another no more, and those that do since.
+pub(super) struct Moved {
+    pub(super) from: BTreeSet<String>,
+    pub(super) to: BTreeSet<String>,
+}
+
+impl Moved {
+    pub(super) fn nowhere(&self) -> bool {
+        self.from.is_empty() && self.to.is_empty()
+    }
+}
+
 /// The standings of some agreements. Whatever is changed was looked up.
 #[derive(Default)]
 pub(super) struct Standings {
@@ -168,17 +180,11 @@ impl Standings {
 
     /// Takes the people of an agreement from those that reach them no more, and counts them with those that do
     /// since.
-    pub(super) fn move_people(
-        &mut self,
-        id: &str,
-        day: &str,
-        [gone, come]: &[BTreeSet<String>; 2],
-        people: &People,
-    ) {
+    pub(super) fn move_people(&mut self, id: &str, day: &str, Moved { from, to }: &Moved, people: &People) {
         for (user_id, memberships) in people.memberships.iter().filter(|(_, of)| of.contains_key(id)) {
             let one = Counted::one(people.with_two_factor.contains(user_id));
-            self.count_person(gone, (id, memberships), day, -one);
-            self.count_person(come, (id, memberships), day, one);
+            self.count_person(from, (id, memberships), day, -one);
+            self.count_person(to, (id, memberships), day, one);
         }
     }
 

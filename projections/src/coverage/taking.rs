@@ -9,7 +9,7 @@ use serde_json::json;
 use strum::IntoEnumIterator;
 
 use super::people::{People, members_after};
-use super::standing::{Standing, Standings};
+use super::standing::{Moved, Standing, Standings};
 use super::{COVERAGE_MEMBERS, COVERAGE_TWO_FACTOR, Counted, day_of};
 use crate::database::{Database, DatabaseError, Row, Step};
 use crate::stored_event::{event_of, listed};
@@ -154,7 +154,7 @@ fn read_change(row: &Row) -> Result<Readable, DatabaseError> {
 #[derive(Default)]
 pub(super) struct Taking {
     standings: Standings,
-    /// Those that an entry names.
+    /// Those that an entry names, and some of those who were gone through.
     people: People,
     /// Who is linked to what from now on, in which role; nobody any more without one.
     linked: BTreeMap<(String, String), Option<Role>>,
@@ -230,7 +230,7 @@ impl Taking {
             AgreementEvent::AgreementOpened { .. } => self.standings.change(agreement_id, day, |_| {}),
             AgreementEvent::AdministrationChanged { administered_by, .. } => {
                 let by = administered_by.map(|id| id.to_string());
-                self.stand(own, agreement_id, day, |standing| standing.administered_by = by).await?;
+                self.change_reach(own, agreement_id, day, |standing| standing.administered_by = by).await?;
             }
             AgreementEvent::UserLinked { user_id, role, .. }
             | AgreementEvent::UserRoleChanged { user_id, role, .. } => {
@@ -245,16 +245,15 @@ impl Taking {
                 });
             }
             AgreementEvent::AgreementClosed { .. } => {
-                self.stand(own, agreement_id, day, |standing| standing.closed = true).await?;
+                self.change_reach(own, agreement_id, day, |standing| standing.closed = true).await?;
             }
         }
         Ok(())
     }
 
-    /// Changes through what the people of an agreement are reached. Where that is another then, they are gone
-    /// through a page at a time, since they may be any number: those that an entry names as they are by now, all
-    /// others as they are stored.
-    async fn stand(
+    /// Changes an agreement in a way that may change who reaches its people. Then these are gone through, a page at a
+    /// time. Those that an entry names are so as they are by now, all others as they are stored.
+    async fn change_reach(
         &mut self,
         own: &Database,
         id: &str,
@@ -264,9 +263,8 @@ impl Taking {
         let before = self.standings.reaching(id);
         self.standings.change(id, day, change);
         let after = self.standings.reaching(id);
-        let only = |these: &BTreeSet<String>, those| these.difference(those).cloned().collect();
-        let moved: [BTreeSet<String>; 2] = [only(&before, &after), only(&after, &before)];
-        if moved.iter().all(BTreeSet::is_empty) {
+        let moved = Moved { from: &before - &after, to: &after - &before };
+        if moved.nowhere() {
             return Ok(());
         }
         self.standings.move_people(id, day, &moved, &self.people);
@@ -277,6 +275,7 @@ impl Taking {
             let others = People::look_up(own, others).await?;
             self.standings.look_up(own, others.memberships.values().flat_map(BTreeMap::keys)).await?;
             self.standings.move_people(id, day, &moved, &others);
+            self.people.keep(others);
             page = members_after(own, id, &last).await?;
         }
         Ok(())

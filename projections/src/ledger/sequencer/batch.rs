@@ -60,13 +60,13 @@ impl Sequencer {
     pub(super) async fn place_next(&mut self, size: u64) -> Result<(Placed, bool), LedgerError> {
         let mut held = Held::default();
         for _ in 0..PAGES_MAX {
-            let after = self.passed.unwrap_or_else(|| self.queue.begin());
+            let after = self.passed.unwrap_or_else(|| self.queue.start_after());
             let batch = self.read_page(after, size).await?;
             let more = batch.more;
             let ends = batch.rows.first().zip(batch.rows.last());
             let ends = ends.map(|(first, last)| (first.pending_id, last.pending_id));
             if self.passed.is_none() {
-                self.queue.began(ends);
+                self.queue.note_page(ends);
             }
             let mut placed = leaves::place(size, batch).await?;
             held.add(std::mem::take(&mut placed.held));

@@ -1,53 +1,52 @@
 //! From where the queue is read.
 //!
-//! Rows that are done with stay in PostgreSQL's index until they are vacuumed away, up to a minute of them, and
-//! going past them would cost more than the turn. So a turn begins before the first row that waited lately. What
-//! was numbered earlier but committed later is found by the turns that begin with the very first.
+//! Rows that are done with stay in PostgreSQL's index until they are vacuumed away, and going past them would cost
+//! more than the turn. So most turns begin where something may still wait. What was numbered before that and is
+//! committed late is found by the turns that begin with the very first row.
 
-/// One turn in so many reads all that waits.
-pub(super) const WHOLE_EVERY: u32 = 8;
+/// One turn in so many begins with the very first row.
+pub(super) const FROM_FIRST_EVERY: u32 = 8;
 
 /// How far the queue is done with.
 pub(super) struct Queue {
-    /// Up to here nothing waited when the whole was last read.
+    /// Up to here nothing waited when a turn last began with the first row.
     done_to: i64,
     /// The last row that was ever seen.
     seen: i64,
-    /// What that was when the whole was last read: whatever was numbered by then and not committed has had all the
-    /// turns since for it.
-    seen_by_whole: i64,
-    turns_since_whole: u32,
+    /// What that was then: whatever was numbered by then has had all turns since to be committed.
+    seen_then: i64,
+    turns_since: u32,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { done_to: i64::MIN, seen: i64::MIN, seen_by_whole: i64::MIN, turns_since_whole: WHOLE_EVERY }
+        Self { done_to: i64::MIN, seen: i64::MIN, seen_then: i64::MIN, turns_since: FROM_FIRST_EVERY }
     }
 }
 
 impl Queue {
     /// The row behind which the next turn begins.
-    pub(super) const fn begin(&self) -> i64 {
-        if self.is_whole() { i64::MIN } else { self.done_to }
+    pub(super) const fn start_after(&self) -> i64 {
+        if self.is_from_first() { i64::MIN } else { self.done_to }
     }
 
-    /// That turn found these rows first and last.
-    pub(super) fn began(&mut self, found: Option<(i64, i64)>) {
-        let whole = self.is_whole();
+    /// Notes which rows that turn found first and last.
+    pub(super) fn note_page(&mut self, found: Option<(i64, i64)>) {
+        let from_first = self.is_from_first();
         if let Some((_, last)) = found {
             self.seen = self.seen.max(last);
         }
-        if whole {
+        if from_first {
             let first = found.map_or(i64::MAX, |(first, _)| first);
-            self.done_to = self.seen_by_whole.min(first.saturating_sub(1));
-            self.seen_by_whole = self.seen;
-            self.turns_since_whole = 0;
+            self.done_to = self.seen_then.min(first.saturating_sub(1));
+            self.seen_then = self.seen;
+            self.turns_since = 0;
         }
-        self.turns_since_whole += 1;
+        self.turns_since += 1;
     }
 
-    const fn is_whole(&self) -> bool {
-        self.turns_since_whole >= WHOLE_EVERY
+    const fn is_from_first(&self) -> bool {
+        self.turns_since >= FROM_FIRST_EVERY
     }
 }
 
@@ -55,41 +54,41 @@ impl Queue {
 mod tests {
     use super::*;
 
-    /// Turns until the next that reads the whole, which finds these rows.
-    fn next_whole(queue: &mut Queue, found: Option<(i64, i64)>) {
-        while !queue.is_whole() {
-            queue.began(None);
+    /// Turns until the next that begins with the first row, which finds these.
+    fn next_from_first(queue: &mut Queue, found: Option<(i64, i64)>) {
+        while !queue.is_from_first() {
+            queue.note_page(None);
         }
-        queue.began(found);
+        queue.note_page(found);
     }
 
     #[test]
     fn turns_begin_before_what_waits_and_behind_what_was_seen_long_ago() {
         let mut queue = Queue::default();
-        assert_eq!(queue.begin(), i64::MIN);
-        queue.began(Some((1, 10)));
+        assert_eq!(queue.start_after(), i64::MIN);
+        queue.note_page(Some((1, 10)));
         // What was numbered before 10 may not be committed yet.
-        for _ in 1..WHOLE_EVERY {
-            assert_eq!(queue.begin(), i64::MIN);
-            queue.began(Some((11, 20)));
+        for _ in 1..FROM_FIRST_EVERY {
+            assert_eq!(queue.start_after(), i64::MIN);
+            queue.note_page(Some((11, 20)));
         }
-        next_whole(&mut queue, Some((21, 30)));
-        assert_eq!(queue.begin(), 10);
-        next_whole(&mut queue, None);
-        assert_eq!(queue.begin(), 30);
+        next_from_first(&mut queue, Some((21, 30)));
+        assert_eq!(queue.start_after(), 10);
+        next_from_first(&mut queue, None);
+        assert_eq!(queue.start_after(), 30);
         // One that was late, or is held.
-        next_whole(&mut queue, Some((5, 40)));
-        assert_eq!(queue.begin(), 4);
+        next_from_first(&mut queue, Some((5, 40)));
+        assert_eq!(queue.start_after(), 4);
     }
 
     #[test]
-    fn one_turn_in_so_many_reads_the_whole() {
+    fn one_turn_in_so_many_begins_with_the_first_row() {
         let mut queue = Queue::default();
-        next_whole(&mut queue, Some((1, 10)));
-        next_whole(&mut queue, Some((11, 20)));
-        for turn in 1..3 * WHOLE_EVERY {
-            assert_eq!(queue.begin() == i64::MIN, turn % WHOLE_EVERY == 0, "{turn}");
-            queue.began(None);
+        next_from_first(&mut queue, Some((1, 10)));
+        next_from_first(&mut queue, Some((11, 20)));
+        for turn in 1..3 * FROM_FIRST_EVERY {
+            assert_eq!(queue.start_after() == i64::MIN, turn % FROM_FIRST_EVERY == 0, "{turn}");
+            queue.note_page(None);
         }
     }
 }

@@ -45,7 +45,7 @@ const MISSING_NAMED_MAX: usize = 100;
 
 const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
 
-/// The queue has no index by event: it is joined once with the page, however much waits.
+/// The queue has no index by event, so the whole of it is joined with the page.
 const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, e.event_id, \
     CAST(CASE WHEN l.position IS NULL AND p.pending_id IS NULL THEN 0 ELSE 1 END AS bigint) AS known \
     FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at, event_id FROM events \

@@ -3,7 +3,7 @@ mod with_leaf;
 
 use zeroize::Zeroizing;
 
-use super::queue::WHOLE_EVERY;
+use super::queue::FROM_FIRST_EVERY;
 use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{CaughtUp, catch_up};
@@ -137,7 +137,7 @@ async fn what_waits_becomes_the_next_entries_in_order_and_is_signed() {
 #[tokio::test]
 async fn an_event_whose_number_is_long_past_gets_its_place() {
     for mut log in logs().await {
-        for sequence in 1..=i64::from(3 * WHOLE_EVERY) {
+        for sequence in 1..=i64::from(3 * FROM_FIRST_EVERY) {
             log.event(1, sequence).await;
             assert_eq!(log.turn().await.taken, 1);
         }
@@ -152,7 +152,7 @@ async fn an_event_whose_number_is_long_past_gets_its_place() {
         );
         log.database.write(&late, &[name(2).into()]).await.unwrap();
         let mut taken = 0;
-        for _ in 0..WHOLE_EVERY {
+        for _ in 0..FROM_FIRST_EVERY {
             taken += log.turn().await.taken;
         }
         assert_eq!((taken, log.pending().await), (1, 0));

@@ -32,7 +32,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     ]
     .map(|(beside, what)| (beside, Series::new(format!("{what}, {CLIENTS} clients"), "per second")));
     // Many short rounds: other work on the machine changes more slowly than they do.
-    for round in 0..=bench.size(24, 2) {
+    for round in 0..=bench.size(10, 2) {
         // Whatever grows or tires within a round, or comes after another, then favours none.
         arms.rotate_left(1);
         if round % 3 == 0 {
