@@ -1,8 +1,8 @@
 //! Coverage: how many people of each agreement had two-factor, day by day.
 //!
-//! A row tells how an agreement was at the end of a day on which something changed it, or whom it reaches; a
-//! day without a row is like the one before. Whether two-factor was required, and due, is worked out when it is asked for: see
-//! [`CoverageDay`]. How many people enforcement reaches now is counted along: see [`reach_of`].
+//! A row tells how an agreement was at the end of a day on which something changed it, or whom it reaches; a day
+//! without a row is like the one before. Whether two-factor was required, and due, is worked out when it is asked
+//! for: see [`CoverageDay`]. How many people enforcement reaches now is counted along: see [`reach_of`].
 
 mod day;
 mod people;

@@ -1,4 +1,4 @@
-//! People, as far as entries name them: what they are linked to, and whether they have two-factor.
+//! People: what they are linked to, and whether they have two-factor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use crate::table::text;
 /// So many people of an agreement are looked at together.
 const PAGE_PEOPLE: i64 = if cfg!(test) { 2 } else { 128 };
 
-/// So many memberships are kept of people whom no entry names: where a company's agreements get another administrator,
-/// mostly the same people are gone through for each of them.
+/// So many memberships are kept of people whom no entry names: where a company's agreements get another
+/// administrator, mostly the same people are gone through for each of them.
 const KEPT_MAX: usize = if cfg!(test) { 3 } else { 100_000 };
 
 /// The agreements that a person is linked to, and the role in each.
@@ -28,7 +28,7 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Keeps people as they are stored, whom no entry names and who therefore stay as they are, unless many are kept.
+    /// Keeps people whom no entry names, so that they stay as they are stored, unless many are kept already.
     pub(super) fn keep(&mut self, others: Self) {
         self.kept += others.memberships.values().map(BTreeMap::len).sum::<usize>();
         if self.kept <= KEPT_MAX {

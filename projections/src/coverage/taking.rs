@@ -251,8 +251,8 @@ impl Taking {
         Ok(())
     }
 
-    /// Changes an agreement in a way that may change who reaches its people. Then these are gone through, a page at a
-    /// time. Those that an entry names are so as they are by now, all others as they are stored.
+    /// Changes an agreement in a way that may change who reaches its people. Then these are gone through, a page at
+    /// a time: those that an entry names as they are by now, all others as they are stored.
     async fn change_reach(
         &mut self,
         own: &Database,

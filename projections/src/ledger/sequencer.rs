@@ -41,8 +41,6 @@ pub struct Sequencer {
     known: Option<Frontier>,
     /// What this sequencer signed last. Nothing that the database says replaces it.
     signed: Option<(u64, Hash)>,
-    /// Pending rows up to here were all held when they were last looked at.
-    passed: Option<i64>,
     queue: Queue,
     search: Search,
     tally: Tally,
@@ -117,7 +115,6 @@ impl Sequencer {
             signer,
             known: None,
             signed: None,
-            passed: None,
             queue: Queue::default(),
             search: Search::default(),
             tally: Tally::default(),

@@ -60,23 +60,23 @@ impl Sequencer {
     pub(super) async fn place_next(&mut self, size: u64) -> Result<(Placed, bool), LedgerError> {
         let mut held = Held::default();
         for _ in 0..PAGES_MAX {
-            let after = self.passed.unwrap_or_else(|| self.queue.start_after());
-            let batch = self.read_page(after, size).await?;
+            let batch = self.read_page(self.queue.start_after(), size).await?;
             let more = batch.more;
             let ends = batch.rows.first().zip(batch.rows.last());
             let ends = ends.map(|(first, last)| (first.pending_id, last.pending_id));
-            if self.passed.is_none() {
-                self.queue.note_page(ends);
-            }
+            self.queue.note_page(ends);
             let mut placed = leaves::place(size, batch).await?;
             held.add(std::mem::take(&mut placed.held));
-            if more && placed.done.is_empty() {
-                self.passed = ends.map(|(_, last)| last);
+            if let Some((_, last)) = ends
+                && more
+                && placed.done.is_empty()
+            {
+                self.queue.pass_over(last);
                 continue;
             }
             if !more {
-                // From the beginning again next time: what was missing may be there by then.
-                self.passed = None;
+                // What was missing may be there by then.
+                self.queue.begin_anew();
             }
             placed.held = held;
             return Ok((placed, more));

@@ -16,22 +16,47 @@ pub(super) struct Queue {
     /// What that was then: whatever was numbered by then has had all turns since to be committed.
     seen_then: i64,
     turns_since: u32,
+    /// Behind that, rows up to here were all held when they were last looked at.
+    passed: Option<i64>,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { done_to: i64::MIN, seen: i64::MIN, seen_then: i64::MIN, turns_since: FROM_FIRST_EVERY }
+        Self {
+            done_to: i64::MIN,
+            seen: i64::MIN,
+            seen_then: i64::MIN,
+            turns_since: FROM_FIRST_EVERY,
+            passed: None,
+        }
     }
 }
 
 impl Queue {
-    /// The row behind which the next turn begins.
+    /// The row behind which the next page begins.
     pub(super) const fn start_after(&self) -> i64 {
-        if self.is_from_first() { i64::MIN } else { self.done_to }
+        match self.passed {
+            Some(passed) => passed,
+            None if self.is_from_first() => i64::MIN,
+            None => self.done_to,
+        }
     }
 
-    /// Notes which rows that turn found first and last.
+    /// Goes on behind this row: up to there all are held.
+    pub(super) const fn pass_over(&mut self, last: i64) {
+        self.passed = Some(last);
+    }
+
+    /// Does so no more.
+    pub(super) const fn begin_anew(&mut self) {
+        self.passed = None;
+    }
+
+    /// Notes which rows that page has first and last.
     pub(super) fn note_page(&mut self, found: Option<(i64, i64)>) {
+        if self.passed.is_some() {
+            return;
+        }
         let from_first = self.is_from_first();
         if let Some((_, last)) = found {
             self.seen = self.seen.max(last);
@@ -90,5 +115,19 @@ mod tests {
             assert_eq!(queue.start_after() == i64::MIN, turn % FROM_FIRST_EVERY == 0, "{turn}");
             queue.note_page(None);
         }
+    }
+
+    #[test]
+    fn pages_that_are_all_held_are_passed_over_until_the_queue_ends() {
+        let mut queue = Queue::default();
+        queue.note_page(Some((5, 10)));
+        queue.pass_over(10);
+        for page in [Some((11, 20)), None] {
+            assert_eq!(queue.start_after(), 10);
+            queue.note_page(page);
+        }
+        queue.begin_anew();
+        next_from_first(&mut queue, Some((5, 10)));
+        assert_eq!(queue.start_after(), 4);
     }
 }
