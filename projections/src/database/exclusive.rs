@@ -199,7 +199,7 @@ async fn lock(
     let lock = format!("LOCK TABLE {} IN {mode} MODE", tables.join(", "));
     let outwait = outwait_autovacuum(tables);
     for attempt in 0..*attempts_max {
-        let mut transaction = postgres.pool().begin().await?;
+        let mut transaction = postgres.begin().await?;
         postgres::execute(&mut transaction, LOCK_TIMEOUT, &[]).await?;
         if attempt < OUTWAITING_MAX {
             postgres::execute(&mut transaction, &outwait, &[]).await?;

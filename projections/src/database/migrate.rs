@@ -165,7 +165,7 @@ async fn apply_next_to_postgres(
     postgres: &Postgres,
     now: DateTime<Utc>,
 ) -> Result<Option<&'static Migration>, DatabaseError> {
-    let mut transaction = postgres.pool().begin().await?;
+    let mut transaction = postgres.begin().await?;
     // A migration takes as long as it takes.
     transaction.execute("SET LOCAL statement_timeout = 0").await?;
     // Held until the commit, so that a second node reads the list after the first has written it.

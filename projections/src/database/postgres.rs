@@ -14,7 +14,9 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
 };
-use sqlx::{Arguments, Column, ConnectOptions, Connection, Executor, Row as _, TypeInfo, ValueRef};
+use sqlx::{
+    Arguments, Column, ConnectOptions, Connection, Executor, Row as _, Transaction, TypeInfo, ValueRef,
+};
 
 use super::{DatabaseError, Row, connection_lost};
 use crate::table::{Table, Value, to_microseconds};
@@ -68,6 +70,19 @@ impl Postgres {
     #[must_use]
     pub fn options(&self) -> &PgConnectOptions {
         &self.options
+    }
+
+    /// Begins a transaction, in a task of its own: that goes on when whoever wanted it has gone away. sqlx 0.8 forgets
+    /// a `BEGIN` while whose answer it was dropped, and gives the connection to the next one within a transaction
+    /// of which nobody knows; what is written there is acknowledged, and lost.
+    ///
+    /// # Errors
+    /// As for [`Database::write`](super::Database::write).
+    pub async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, DatabaseError> {
+        let pool = self.pool.clone();
+        #[expect(clippy::disallowed_methods, reason = "this is where it is made safe to give up")]
+        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        Ok(begun.map_err(|_| DatabaseError::Unavailable("the program is stopping".to_owned()))??)
     }
 
     /// Runs a statement that changes nothing, again if a connection turns out to be dead.

@@ -1,6 +1,9 @@
 //! Fresh, migrated databases for tests: a SQLite file always, PostgreSQL where a server is given.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 
 use chrono::{DateTime, Utc};
 use sqlx::Executor;
@@ -77,6 +80,19 @@ pub async fn empty_postgres() -> Result<Option<FreshDatabase>, DatabaseError> {
     let url = format!("{host}/{name}");
     let database = Database::connect(&url).await?;
     Ok(Some(FreshDatabase { database, url, _directory: None }))
+}
+
+/// Goes no further than so many steps, as if whoever waits had gone away then, or the program had been killed.
+pub async fn cut_short<F: Future>(future: F, steps: u32) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), steps);
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 #[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not tested")]

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::testing::{empty_databases, empty_sqlite, fresh_databases};
-use super::{Database, DatabaseError, Engine, StatementCounts};
+use super::testing::{cut_short, empty_databases, empty_sqlite, fresh_databases};
+use super::{Database, DatabaseError, Engine, StatementCounts, Step, Transacted};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
 const ALL_MIGRATIONS: [&str; 6] = [
@@ -416,5 +416,34 @@ async fn what_is_not_committed_never_was() {
         let mut exclusive = database.exclusive(&["throttle"]).await.unwrap();
         assert_eq!(exclusive.execute("DELETE FROM throttle", Vec::new()).await, Ok(0));
         exclusive.commit().await.unwrap();
+    }
+}
+
+/// A request whose client hangs up is dropped wherever it was.
+#[tokio::test]
+async fn what_is_written_after_a_transaction_was_given_up_is_there_for_everybody() {
+    for fresh in fresh_databases().await.unwrap() {
+        let (database, elsewhere) = (fresh.database, Database::connect(&fresh.url).await.unwrap());
+        let mut steps = 1;
+        loop {
+            let claim = "INSERT INTO email_claims (digest, user_id) VALUES ('given up', 'u1')";
+            let given_up = database.transact(vec![Step::new(claim, Vec::new())]);
+            let done = cut_short(given_up, steps).await;
+            // More than there are connections, so that each is used.
+            for number in 0..12 {
+                let bucket = format!("{steps} {number}");
+                let insert = "INSERT INTO throttle (bucket, window_started_at, attempts) VALUES ($1, $2, 0)";
+                database.write(insert, &[bucket.as_str().into(), at(NOW).into()]).await.unwrap();
+                let find = "SELECT 1 AS one FROM throttle WHERE bucket = $1";
+                let found = elsewhere.read(find, &[bucket.into()]).await.unwrap();
+                assert_eq!(found.len(), 1, "after {steps} steps: {database:?}");
+            }
+            match done {
+                Some(done) => break assert_eq!(done, Ok(Transacted::Committed)),
+                None => database.write("DELETE FROM email_claims", &[]).await.unwrap(),
+            };
+            steps += 1;
+        }
+        assert!(steps > 1, "it was never cut short");
     }
 }

@@ -1,7 +1,5 @@
 //! Several statements that take effect together or not at all.
 
-use sqlx::Connection as _;
-
 use super::migrate::Flavour;
 use super::sql::spell;
 use super::{Database, DatabaseError, Engine, StatementKind, postgres, refuse_nul, sqlite};
@@ -103,8 +101,7 @@ impl Database {
         }
         match self.engine() {
             Engine::Postgres(postgres) => {
-                let mut connection = postgres.pool().acquire().await?;
-                let mut transaction = connection.begin().await?;
+                let mut transaction = postgres.begin().await?;
                 match durability {
                     Durability::Flushed => {}
                     Durability::WithTheNext => {

@@ -2,10 +2,7 @@
 
 mod trail;
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
 
 use serde_json::json;
 
@@ -15,7 +12,7 @@ use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{Batch, CaughtUp, Projection, catch_up, outdate};
 use crate::coverage::Coverage;
-use crate::database::testing::fresh_databases;
+use crate::database::testing::{cut_short, fresh_databases};
 use crate::database::{Database, Engine, Step, Transacted};
 use crate::replay::model::STREAM_TABLES;
 use crate::table::{Change, LOGIN_CHECK_USERS};
@@ -168,19 +165,6 @@ async fn what_a_follower_worked_out_from_rows_that_were_replaced_since_is_worked
         assert_eq!(caught_up, CaughtUp::To(6));
         assert_eq!(interrupted.0.into_inner(), 2);
     }
-}
-
-/// Goes no further than so many steps, as if the program were killed then.
-async fn cut_short<F: Future>(future: F, steps: u32) -> Option<F::Output> {
-    let (mut future, mut left) = (pin!(future), steps);
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 #[tokio::test]

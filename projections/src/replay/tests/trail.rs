@@ -68,7 +68,7 @@ async fn a_trail_that_somebody_reads_for_long_is_mended_row_by_row() {
         };
         let before = table_number(&database).await;
         // As a backup does.
-        let mut reader = postgres.pool().begin().await.unwrap();
+        let mut reader = postgres.begin().await.unwrap();
         sqlx::query("SELECT count(*) FROM audit_trail_v1").execute(&mut *reader).await.unwrap();
         trail_is_rebuilt(&database).await;
         assert_eq!(table_number(&database).await, before);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use countersign_projections::database::testing::{FreshDatabase, empty_postgres};
-use countersign_projections::database::{Database, DatabaseError, Engine};
+use countersign_projections::database::{Database, DatabaseError, Engine, Postgres};
 use sqlx::Executor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,9 +20,9 @@ async fn postgres() -> Option<FreshDatabase> {
     Some(fresh)
 }
 
-fn pool(database: &Database) -> &sqlx::PgPool {
+fn server(database: &Database) -> &Postgres {
     match database.engine() {
-        Engine::Postgres(postgres) => postgres.pool(),
+        Engine::Postgres(postgres) => postgres,
         Engine::Sqlite(_) => panic!("opened PostgreSQL"),
     }
 }
@@ -30,7 +30,7 @@ fn pool(database: &Database) -> &sqlx::PgPool {
 async fn terminate(database: &Database, name: &str) -> bool {
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
         WHERE application_name = $1 AND datname = current_database()";
-    let ended = sqlx::query(sql).bind(name).fetch_all(pool(database)).await.unwrap();
+    let ended = sqlx::query(sql).bind(name).fetch_all(server(database).pool()).await.unwrap();
     !ended.is_empty()
 }
 
@@ -85,7 +85,7 @@ async fn an_append_that_was_not_stored_is_tried_again() {
     let journal = Journal::open(fresh.database.clone()).await.unwrap();
     journal.append(append("u1", 0, "me")).await.unwrap();
     // Another transaction keeps the append from committing until its connection is gone.
-    let mut blocker = pool(&fresh.database).begin().await.unwrap();
+    let mut blocker = server(&fresh.database).begin().await.unwrap();
     blocker.execute("SELECT 1 FROM snapshots FOR UPDATE").await.unwrap();
     let appending = tokio::spawn({
         let journal = journal.clone();
