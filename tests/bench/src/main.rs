@@ -44,7 +44,8 @@ async fn serve(what: &str, mut words: impl Iterator<Item = String>) -> anyhow::R
         "base" => base::run(&words.next().context("the address of a database")?).await,
         "sequencer" => {
             let database = words.next().context("the address of a database")?;
-            sequencer::run(database, words.next().context("a directory")?.into()).await
+            let directory = words.next().context("a directory")?.into();
+            sequencer::run(database, directory, &words.next().context("what runs beside")?).await
         }
         _ => bail!("{what} is nothing that this program does"),
     }

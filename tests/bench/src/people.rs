@@ -11,6 +11,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use crate::client::{Answer, Connection, request};
 use crate::load::{Work, run_all};
+use crate::sequencer::Beside;
 use crate::work::each;
 
 /// Preparing is not measured: as many clients as the program answers fastest.
@@ -33,11 +34,13 @@ pub(crate) struct Person {
 pub(crate) struct Target {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) key: String,
+    /// What runs beside the routes there: everything, but where that is what is measured.
+    pub(crate) beside: Beside,
 }
 
 impl Target {
     pub(crate) fn new(address: SocketAddr, key: String) -> Self {
-        Self { addresses: vec![address], key }
+        Self { addresses: vec![address], key, beside: Beside::Everything }
     }
 
     /// The id of the key, which the key itself tells.
@@ -69,8 +72,11 @@ impl Target {
         Ok(serde_json::from_slice(connection.send(&bytes).await?.expect(status)?)?)
     }
 
-    /// Until all that was written has its place in the ledger, the trail and coverage.
+    /// Until all that was written has its place in the ledger, the trail and coverage, as far as these are kept.
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        if self.beside == Beside::Nothing {
+            return Ok(());
+        }
         loop {
             let metrics = self.get("/metrics").await?;
             let figure = |name: &str| -> Option<u64> {
@@ -78,8 +84,8 @@ impl Target {
                 metrics.lines().find_map(after)
             };
             let entries = figure("countersign_ledger_entries").context("no figure of the ledger")?;
-            let followers = ["ledger_signed_entries", "audit_trail_entries", "coverage_entries"];
-            let follow = followers.iter().all(|name| figure(&format!("countersign_{name}")) == Some(entries));
+            let is_there = |name: &&str| figure(&format!("countersign_{name}")) == Some(entries);
+            let follow = self.beside.followers().iter().all(is_there);
             if follow && figure("countersign_ledger_pending_events") == Some(0) {
                 return Ok(());
             }

@@ -1,127 +1,63 @@
-//! The program's own routes, with a ledger that can be turned off: only here, never in the product.
-//!
-//! `POST /bench/ledger/off`, `…/sequencer` and `…/on` say what runs beside the routes: nothing, what makes and signs
-//! the ledger, or the trail and coverage too. Whatever else runs is the same, so that rounds differ by that alone.
+//! The program's own routes, beside which not everything runs that makes the ledger: only here, never in the product.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::routing::post;
-use chrono::{DateTime, Utc};
+use anyhow::bail;
 use countersign::app::App;
 use countersign::ledger::{Followers, Keeper};
 use countersign::router::router;
 use countersign::{Clock, Config};
-use serde::Deserialize;
-use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
 
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// What may run beside the routes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What runs beside the routes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Beside {
-    Off,
+    /// Events wait for their place for ever.
+    Nothing,
+    /// They get it, and the ledger is signed.
     Sequencer,
-    On,
+    /// The trail and coverage follow it, as in the product.
+    Everything,
 }
 
-#[derive(Default)]
-struct Running {
-    keeper: Option<Keeper>,
-    following: Option<Following>,
-}
+impl Beside {
+    pub(crate) const ALL: [Self; 3] = [Self::Nothing, Self::Sequencer, Self::Everything];
 
-/// Followers that can be stopped while the keeper goes on.
-struct Following {
-    followers: Followers,
-    told: JoinHandle<()>,
-}
-
-impl Following {
-    fn start(app: &Arc<App>, mut sizes: watch::Receiver<Option<u64>>) -> Self {
-        let (tell, followed) = watch::channel(*sizes.borrow_and_update());
-        let told = tokio::spawn(async move {
-            while sizes.changed().await.is_ok() {
-                tell.send_replace(*sizes.borrow_and_update());
-            }
-        });
-        Self { followers: Followers::start(app, &followed), told }
+    /// The word by which the benchmark's processes tell each other.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Sequencer => "sequencer",
+            Self::Everything => "everything",
+        }
     }
 
-    async fn stop(self) {
-        self.told.abort();
-        self.followers.finish().await;
+    fn of(word: &str) -> anyhow::Result<Self> {
+        match Self::ALL.into_iter().find(|beside| beside.word() == word) {
+            Some(beside) => Ok(beside),
+            None => bail!("{word} is nothing that runs beside the routes"),
+        }
     }
-}
 
-struct Switch {
-    app: Arc<App>,
-    running: Mutex<Running>,
+    /// The figures that are as large as the ledger once all that was written is done with.
+    pub(crate) const fn followers(self) -> &'static [&'static str] {
+        const ALL: &[&str] = &["ledger_signed_entries", "audit_trail_entries", "coverage_entries"];
+        match self {
+            Self::Nothing => &[],
+            Self::Sequencer => ALL.split_at(1).0,
+            Self::Everything => ALL,
+        }
+    }
 }
 
 /// Serves it.
-pub(crate) async fn run(database: String, data_dir: PathBuf) -> anyhow::Result<()> {
+pub(crate) async fn run(database: String, data_dir: PathBuf, beside: &str) -> anyhow::Result<()> {
+    let beside = Beside::of(beside)?;
     let app = App::open(Config::new(database, data_dir), Clock::system()).await?;
-    let switch = Arc::new(Switch { app: Arc::clone(&app), running: Mutex::default() });
-    let control = Router::new().route("/bench/ledger/{beside}", post(turn)).with_state(switch);
-    crate::listening::serve(router(app).merge(control)).await
-}
-
-/// What is to run goes on if it does already, as in life.
-async fn turn(
-    State(switch): State<Arc<Switch>>,
-    Path(beside): Path<Beside>,
-) -> Result<StatusCode, StatusCode> {
-    let mut running = switch.running.lock().await;
-    if beside != Beside::On
-        && let Some(following) = running.following.take()
-    {
-        following.stop().await;
-    }
-    match (beside, &mut running.keeper) {
-        (Beside::Off, keeper) => {
-            if let Some(keeper) = keeper.take() {
-                keeper.stop().await;
-            }
-        }
-        (Beside::Sequencer | Beside::On, Some(_)) => {}
-        (Beside::Sequencer | Beside::On, keeper @ None) => {
-            let before = looked_to(&switch.app).await?;
-            *keeper = Some(Keeper::start(Arc::clone(&switch.app)));
-            // One that starts looks back once, through all of the last hour.
-            while looked_to(&switch.app).await? <= before {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        }
-    }
-    let Running { keeper, following } = &mut *running;
-    if let (Beside::On, Some(keeper), None) = (beside, keeper, &following) {
-        *following = Some(Following::start(&switch.app, keeper.sizes()));
-    }
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Up to when the keeper has looked for events that are missing.
-async fn looked_to(app: &App) -> Result<DateTime<Utc>, StatusCode> {
-    match app.ledger.store.state().await {
-        Ok(Some(state)) => Ok(state.reconciled_to),
-        Ok(None) => Ok(DateTime::UNIX_EPOCH),
-        Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
-    }
-}
-
-/// Asks for it.
-pub(crate) async fn ask(address: SocketAddr, beside: Beside) -> anyhow::Result<()> {
-    let mut bytes = Vec::new();
-    let beside = format!("{beside:?}").to_lowercase();
-    crate::client::request(&mut bytes, &format!("POST /bench/ledger/{beside}"), "", "");
-    let mut connection = crate::client::Connection::open(address).await?;
-    connection.send(&bytes).await?.expect(204).map(drop)
+    let keeper = (beside != Beside::Nothing).then(|| Keeper::start(Arc::clone(&app)));
+    let _followers = match (&keeper, beside) {
+        (Some(keeper), Beside::Everything) => Some(Followers::start(&app, &keeper.sizes())),
+        (Some(_) | None, _) => None,
+    };
+    crate::listening::serve(router(app)).await
 }

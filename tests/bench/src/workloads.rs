@@ -9,6 +9,7 @@ mod nodes;
 mod password;
 mod replay;
 mod start;
+mod streams;
 mod verify;
 mod verify_sqlite;
 
@@ -24,7 +25,7 @@ use crate::served::{Served, own};
 use crate::work::round_and_round;
 
 /// Every workload, in the order of the document.
-pub(crate) const WORKLOADS: [&str; 11] = [
+pub(crate) const WORKLOADS: [&str; 12] = [
     "verify",
     "verify-sqlite",
     "login-check",
@@ -36,6 +37,7 @@ pub(crate) const WORKLOADS: [&str; 11] = [
     "audit",
     "nodes",
     "growth",
+    "streams",
 ];
 
 pub(crate) async fn run(bench: &Bench, name: &str) -> anyhow::Result<Section> {
@@ -51,6 +53,7 @@ pub(crate) async fn run(bench: &Bench, name: &str) -> anyhow::Result<Section> {
         "audit" => audit::run(bench).await,
         "nodes" => nodes::run(bench).await,
         "growth" => growth::run(bench).await,
+        "streams" => streams::run(bench).await,
         _ => bail!("there is no workload {name}"),
     }
 }

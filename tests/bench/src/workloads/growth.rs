@@ -1,4 +1,4 @@
-//! Whether sign-ins stay as fast when there are more people, and when their streams grow long.
+//! Whether sign-ins stay as fast when there are more people.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::people::{Target, login_check};
 use crate::report::{Goal, Ratio, Section, Series};
 use crate::run::{Bench, say};
 use crate::served::Served;
-use crate::statements::{copies_between, copy_id, longer_streams};
+use crate::statements::{copies_between, copy_id};
 use crate::statistics::ratios;
 use crate::verifying::Verifying;
 
@@ -17,7 +17,6 @@ const CLIENTS: usize = 8;
 const REAL: usize = 1_000;
 /// Copies that one statement makes.
 const PART: usize = 100_000;
-const LONG: usize = 10_000;
 
 /// An installation of some size.
 struct Installed {
@@ -35,16 +34,14 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     for people in [REAL, bench.size(100_000, 2_000), bench.size(2_000_000, 4_000)] {
         sizes.push(Installed::of(bench, people).await?);
     }
-    let mut streams = Streams::make(bench).await?;
     let time = Duration::from_secs(bench.size(3, 1));
     for round in 0..=bench.rounds() {
         say(&format!("growth, round {round} of {}", bench.rounds()));
         for size in &mut sizes {
             size.measure(time, round > 0).await?;
         }
-        streams.measure(round > 0).await?;
     }
-    Ok(section(sizes, streams))
+    Ok(section(sizes))
 }
 
 impl Installed {
@@ -89,52 +86,7 @@ impl Installed {
     }
 }
 
-/// People whose streams are short, and people whose streams are long, in one installation.
-struct Streams {
-    _served: Served,
-    short: Verifying,
-    long: Verifying,
-    short_ms: Series,
-    long_ms: Series,
-}
-
-impl Streams {
-    async fn make(bench: &Bench) -> anyhow::Result<Self> {
-        let (people, events) = (bench.size(100, 20), bench.size(LONG, 200));
-        say(&format!("growth: streams of {events} events"));
-        let installation = bench.on_postgres("bench_growth_streams").await?;
-        let served = installation.serve().await?;
-        let target = Target::new(served.address, installation.api_key()?);
-        let short = Verifying::prepare(target.clone(), 2 * people).await?;
-        let (short_people, long_people) = short.people.split(people);
-        for person in &long_people.all {
-            let statements = longer_streams(person.id(), events);
-            let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
-            run_sql(&installation.database, &statements).await?;
-        }
-        target.settle().await?;
-        run_sql(&installation.database, &["VACUUM ANALYZE"]).await?;
-        let (short, long) = (Verifying::of(target.clone(), short_people), Verifying::of(target, long_people));
-        let named = |what: &str| {
-            Series::new(format!("second factor, {what} events in the stream, 1 client"), "ms, median")
-        };
-        let (short_ms, long_ms) = (named("about 10"), named(&events.to_string()));
-        Ok(Self { _served: served, short, long, short_ms, long_ms })
-    }
-
-    async fn measure(&mut self, keep: bool) -> anyhow::Result<()> {
-        let time = Duration::from_mins(1);
-        let short = self.short.round(1, time).await?;
-        let long = self.long.round(1, time).await?;
-        if keep {
-            self.short_ms.values.push(short.percentile_ms(50));
-            self.long_ms.values.push(long.percentile_ms(50));
-        }
-        Ok(())
-    }
-}
-
-fn section(sizes: Vec<Installed>, streams: Streams) -> Section {
+fn section(sizes: Vec<Installed>) -> Section {
     let flat = vec![Goal::AtMost(1.3)];
     let mut compared = Vec::new();
     if let Some((smallest, larger)) = sizes.split_first() {
@@ -151,23 +103,14 @@ fn section(sizes: Vec<Installed>, streams: Streams) -> Section {
             }
         }
     }
-    let Streams { short_ms, long_ms, .. } = streams;
-    let values = ratios(&long_ms.values, &short_ms.values);
-    compared.push(Ratio {
-        what: "second factor: time with a long stream to a short one".to_owned(),
-        values,
-        goals: flat,
-    });
-    let mut series: Vec<Series> = sizes.into_iter().flat_map(|size| [size.checks, size.factors]).collect();
-    series.extend([short_ms, long_ms]);
+    let series = sizes.into_iter().flat_map(|size| [size.checks, size.factors]).collect();
     Section {
         name: "growth",
         title: "Growth",
         text: format!(
             "Three installations on one server, measured in turn. In each {REAL} people were prepared through the API, and give \
              their second factors; the others are copies of one of them by SQL: snapshot, keys, vault, login-check row and one \
-             event each. Login checks are about people all over. In a fourth, some people's streams were lengthened by SQL with \
-             copies of their last event, which the sequencer gave their place."
+             event each. Login checks are about people all over."
         ),
         series,
         ratios: compared,
