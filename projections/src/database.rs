@@ -126,8 +126,14 @@ impl Database {
     ) -> Result<Vec<Row>, DatabaseError> {
         match &self.engine {
             Engine::Postgres(_) => {
-                let _place = bound;
-                self.read(sql, params).await
+                let Some((place, _)) = bound else { return self.read(sql, params).await };
+                let (database, sql, params) = (self.clone(), sql.to_owned(), params.to_owned());
+                let read = tokio::spawn(async move {
+                    // Held as below: a connection is given back only when its statement has ended.
+                    let _place = place;
+                    database.read(&sql, &params).await
+                });
+                read.await.map_err(|error| DatabaseError::Unavailable(error.to_string()))?
             }
             Engine::Sqlite(sqlite) => {
                 refuse_nul(params)?;

@@ -72,9 +72,9 @@ impl Postgres {
         &self.options
     }
 
-    /// Begins a transaction, in a task of its own: that goes on when whoever wanted it has gone away. sqlx 0.8 forgets
-    /// a `BEGIN` while whose answer it was dropped, and gives the connection to the next one within a transaction
-    /// of which nobody knows; what is written there is acknowledged, and lost.
+    /// Begins a transaction, in a task of its own: that goes on when whoever wanted it is dropped. sqlx 0.8 does not
+    /// roll back a `BEGIN` that was dropped before its answer came, and the pool then gives the connection away within
+    /// a transaction of which nobody knows: what is written there is acknowledged, and not committed.
     ///
     /// # Errors
     /// As for [`Database::write`](super::Database::write).

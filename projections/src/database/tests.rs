@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::testing::{cut_short, empty_databases, empty_sqlite, fresh_databases};
+use super::testing::{cut_short, empty_databases, empty_postgres, empty_sqlite, fresh_databases};
 use super::{Database, DatabaseError, Engine, StatementCounts, Step, Transacted};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
@@ -419,7 +419,31 @@ async fn what_is_not_committed_never_was() {
     }
 }
 
-/// A request whose client hangs up is dropped wherever it was.
+#[tokio::test]
+async fn a_search_that_nobody_waits_for_keeps_its_place_until_it_has_ended() {
+    let Some(fresh) = empty_postgres().await.unwrap() else { return };
+    let database = fresh.database;
+    let Engine::Postgres(postgres) = database.engine() else { panic!("it is PostgreSQL") };
+    let mut holder = postgres.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(1)").execute(&mut *holder).await.unwrap();
+    let searching = tokio::spawn({
+        let database = database.clone();
+        async move { database.scan("SELECT 1 AS one FROM pg_advisory_xact_lock(1)", &[]).await }
+    });
+    let waits = "SELECT 1 AS one FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while database.read(waits, &[]).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    searching.abort();
+    assert!(searching.await.unwrap_err().is_cancelled());
+    assert_eq!(database.scans.available_permits(), super::SCANS_MAX - 1);
+    holder.rollback().await.unwrap();
+    let all = u32::try_from(super::SCANS_MAX).unwrap();
+    drop(database.scans.acquire_many(all).await.unwrap());
+}
+
+/// Whoever wants one may be dropped wherever it was.
 #[tokio::test]
 async fn what_is_written_after_a_transaction_was_given_up_is_there_for_everybody() {
     for fresh in fresh_databases().await.unwrap() {
