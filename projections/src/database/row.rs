@@ -41,6 +41,23 @@ impl Row {
         T::from_value(value)
             .ok_or_else(|| DatabaseError::Corrupt(format!("column {column} is not {}", T::EXPECTED)))
     }
+
+    /// A text, or none, moved out of the row: that column is null from here on.
+    ///
+    /// # Errors
+    /// As for [`Row::get`].
+    pub fn take_text(&mut self, column: &str) -> Result<Option<String>, DatabaseError> {
+        let position = self.names.iter().position(|name| name == column);
+        let value = position.and_then(|index| self.values.get_mut(index));
+        match value.map(std::mem::take) {
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(Value::Null) => Ok(None),
+            Some(Value::Integer(_) | Value::Boolean(_) | Value::Timestamp(_)) => {
+                Err(DatabaseError::Corrupt(format!("column {column} is not {}", String::EXPECTED)))
+            }
+            None => Err(DatabaseError::Query(format!("no column {column} in the answer"))),
+        }
+    }
 }
 
 impl FromValue for String {

@@ -134,14 +134,17 @@ impl Sequencer {
             self.heads.forget();
             self.known = Some(state.frontier.clone());
         }
-        let (placed, more) = self.place_next(state.size()).await?;
+        let (mut placed, more) = self.place_next(state.size()).await?;
         let mut turn = Turn { size: state.size(), taken: 0, held: placed.held.clone(), again: false };
         if placed.done.is_empty() {
             self.sign(&state).await?;
             return Ok(turn);
         }
+        let taken = placed.entries.len();
+        let recorded: Vec<Timestamp> = placed.entries.iter().map(|entry| entry.recorded_at).collect();
+        let last_entries = std::mem::take(&mut placed.last_entries);
         let frontier = grow(&state.frontier, &placed)?;
-        let steps = self.steps(&state, &frontier, &placed, now).await?;
+        let steps = self.steps(&state, &frontier, placed, now).await?;
         turn.again = more;
         match self.store.database().transact(steps).await? {
             // Another sequencer was faster: what it did is found in the next turn.
@@ -152,10 +155,12 @@ impl Sequencer {
             }
             Transacted::Committed => {}
         }
-        (turn.size, turn.taken) = (frontier.size(), placed.entries.len());
-        for entry in placed.entries {
-            self.tally.add(entry.recorded_at);
-            self.heads.put(entry.stream, (entry.sequence, entry.leaf_hash));
+        (turn.size, turn.taken) = (frontier.size(), taken);
+        for at in recorded {
+            self.tally.add(at);
+        }
+        for (stream, last) in last_entries {
+            self.heads.put(stream, last);
         }
         let signed = LedgerState { frontier, ..state };
         self.sign(&signed).await?;
@@ -214,7 +219,7 @@ impl Sequencer {
         &self,
         state: &LedgerState,
         frontier: &Frontier,
-        placed: &Placed,
+        placed: Placed,
         now: Timestamp,
     ) -> Result<Vec<Step>, LedgerError> {
         let database = self.store.database();
@@ -235,18 +240,22 @@ impl Sequencer {
         let taken = Step::new(taken, vec![done.into()]).changing(count(placed.done.len()));
         let mut steps = vec![moved.changing(1), taken];
         if !placed.entries.is_empty() {
-            let rows = placed.entries.iter().map(leaves::Entry::row).collect::<Result<Vec<_>, _>>()?;
+            let hashes = placed.entries.iter().map(|entry| entry.leaf_hash).collect();
+            let rows = placed.entries.into_iter().map(leaves::Entry::into_row).collect::<Result<_, _>>()?;
             steps.push(Step::insert(&LEDGER_ENTRIES, rows));
-            steps.extend(self.tiles_step(state.size(), frontier.size(), placed).await?);
+            steps.extend(self.tiles_step(state.size(), frontier.size(), hashes).await?);
         }
         Ok(steps)
     }
 
     /// The tiles that the new entries fill or widen.
-    async fn tiles_step(&self, from: u64, to: u64, placed: &Placed) -> Result<Option<Step>, LedgerError> {
-        let hashes: Vec<Hash> = placed.entries.iter().map(|entry| entry.leaf_hash).collect();
+    async fn tiles_step(
+        &self,
+        from: u64,
+        to: u64,
+        mut risen: Vec<Hash>,
+    ) -> Result<Option<Step>, LedgerError> {
         let mut rows = Vec::new();
-        let mut risen = hashes;
         // The tiles of one level come in order, and each full one is the next hash of the level above.
         for level in 0.. {
             let tiles: Vec<Tile> =

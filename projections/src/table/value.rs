@@ -7,9 +7,10 @@ use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use super::ColumnKind;
 
 /// A value on its way into a statement, or out of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Value {
     /// Nothing, for a column of any kind.
+    #[default]
     Null,
     /// Text or JSON.
     Text(String),

@@ -88,7 +88,7 @@ impl Sequencer {
         let limit = i64::try_from(TURN_ROWS_MAX).unwrap_or(i64::MAX);
         let rows = self.store.database().read_bulk(READ_PENDING, &[after.into(), limit.into()]).await?;
         let mut batch = Batch { more: rows.len() == TURN_ROWS_MAX, ..Batch::default() };
-        batch.rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
+        batch.rows = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
         if !batch.rows.is_empty() {
             self.read_events_without_leaf(&mut batch).await?;
             self.read_last_entries(&mut batch, size).await?;
@@ -184,13 +184,14 @@ impl PendingRow {
     }
 }
 
-fn read_row(row: &Row) -> Result<PendingRow, LedgerError> {
+fn read_row(mut row: Row) -> Result<PendingRow, LedgerError> {
+    let mut stream = |column| row.take_text(column).map(Option::unwrap_or_default);
     Ok(PendingRow {
+        stream: (stream("aggregate_type")?, stream("aggregate_id")?),
         pending_id: row.get("pending_id")?,
-        stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),
         // No event has a sequence below one; such a row finds none, and is held.
-        sequence: natural(row, "sequence").unwrap_or(MAX_SIZE),
-        content: row.get::<Option<String>>("leaf")?.map_or(Content::Gone, Content::Leaf),
+        sequence: natural(&row, "sequence").unwrap_or(MAX_SIZE),
+        content: row.take_text("leaf")?.map_or(Content::Gone, Content::Leaf),
     })
 }
 

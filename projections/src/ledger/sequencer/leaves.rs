@@ -16,6 +16,8 @@ use crate::table::Value;
 #[derive(Default)]
 pub(super) struct Placed {
     pub(super) entries: Vec<Entry>,
+    /// The last entry of each stream that was looked at, these included.
+    pub(super) last_entries: HashMap<StreamKey, LastEntry>,
     /// The pending rows that are done with: those of the entries, and those whose event has a place already.
     pub(super) done: Vec<i64>,
     /// Which events get no place yet, and why.
@@ -25,8 +27,8 @@ pub(super) struct Placed {
 /// One new entry.
 pub(super) struct Entry {
     position: u64,
-    pub(super) stream: StreamKey,
-    pub(super) sequence: u64,
+    stream: StreamKey,
+    sequence: u64,
     leaf: String,
     pub(super) leaf_hash: Hash,
     pub(super) recorded_at: Timestamp,
@@ -34,14 +36,14 @@ pub(super) struct Entry {
 
 impl Entry {
     /// As the table of entries lists its columns.
-    pub(super) fn row(&self) -> Result<Vec<Value>, TreeError> {
-        let (stream_type, stream_id) = self.stream.clone();
+    pub(super) fn into_row(self) -> Result<Vec<Value>, TreeError> {
+        let (stream_type, stream_id) = self.stream;
         Ok(vec![
             number(self.position)?,
             stream_type.into(),
             stream_id.into(),
             number(self.sequence)?,
-            self.leaf.clone().into(),
+            self.leaf.into(),
             self.leaf_hash.to_base64().into(),
         ])
     }
@@ -55,72 +57,83 @@ pub(super) async fn place(size: u64, batch: Batch) -> Result<Placed, LedgerError
 }
 
 fn place_all(size: u64, batch: Batch) -> Placed {
-    let mut last = batch.last_entries;
-    let mut placed =
-        Placed { entries: Vec::with_capacity(batch.rows.len()), done: Vec::new(), held: Held::default() };
+    let mut placed = Placed {
+        entries: Vec::with_capacity(batch.rows.len()),
+        last_entries: batch.last_entries,
+        ..Placed::default()
+    };
     let mut position = size;
     for row in batch.rows {
-        match place_one(&row, position, &last) {
+        let (pending_id, before) = (row.pending_id, placed.last_entries.get(&row.stream).copied());
+        match place_one(row, position, before) {
             Outcome::Placed(entry) => {
-                last.insert(row.stream, (row.sequence, entry.leaf_hash));
+                placed.note_last(&entry);
                 placed.entries.push(entry);
-                placed.done.push(row.pending_id);
+                placed.done.push(pending_id);
                 position += 1;
             }
-            Outcome::ThereAlready => placed.done.push(row.pending_id),
-            Outcome::Held(reason) => {
-                placed.held.push(HeldEvent { event: row.name(), reason });
-            }
+            Outcome::ThereAlready => placed.done.push(pending_id),
+            Outcome::Held(held) => placed.held.push(held),
         }
     }
     placed
 }
 
+impl Placed {
+    fn note_last(&mut self, entry: &Entry) {
+        let last = (entry.sequence, entry.leaf_hash);
+        match self.last_entries.get_mut(&entry.stream) {
+            Some(known) => *known = last,
+            None => drop(self.last_entries.insert(entry.stream.clone(), last)),
+        }
+    }
+}
+
 enum Outcome {
     Placed(Entry),
     ThereAlready,
-    Held(String),
+    Held(HeldEvent),
 }
 
-fn place_one(row: &PendingRow, position: u64, last: &HashMap<StreamKey, LastEntry>) -> Outcome {
-    let before = last.get(&row.stream);
-    let expected = before.map_or(0, |(sequence, _)| *sequence).saturating_add(1);
+fn place_one(mut row: PendingRow, position: u64, before: Option<LastEntry>) -> Outcome {
+    let held = |row: &PendingRow, reason| Outcome::Held(HeldEvent { event: row.name(), reason });
+    let expected = before.map_or(0, |(sequence, _)| sequence).saturating_add(1);
     if row.sequence < expected {
         // Announced twice, unless somebody was faster with a leaf of their own.
         return match (&row.content, before) {
             (Content::Leaf(text), Some((sequence, hash)))
-                if *sequence == row.sequence && leaf_hash(text.as_bytes()) != *hash =>
+                if sequence == row.sequence && leaf_hash(text.as_bytes()) != hash =>
             {
-                Outcome::Held("its place has an entry with another leaf".to_owned())
+                held(&row, "its place has an entry with another leaf".to_owned())
             }
             (Content::Leaf(_) | Content::Event(_) | Content::Gone, _) => Outcome::ThereAlready,
         };
     }
     if row.sequence > expected {
-        return Outcome::Held(format!("event {expected} of its stream is missing"));
+        return held(&row, format!("event {expected} of its stream is missing"));
     }
-    let prev = before.map(|(_, hash)| *hash);
-    let leaf = match &row.content {
-        Content::Leaf(text) => checked(row, text, prev),
-        Content::Event(event) => made(event, prev).map_err(|error| error.to_string()),
+    let prev = before.map(|(_, hash)| hash);
+    let leaf = match std::mem::replace(&mut row.content, Content::Gone) {
+        Content::Leaf(text) => checked(&row, &text, prev).map(|recorded_at| (recorded_at, text)),
+        Content::Event(event) => made(&event, prev).map_err(|error| error.to_string()),
         Content::Gone => Err("the event is gone, or does not read".to_owned()),
     };
     match leaf {
         Ok((recorded_at, leaf)) => Outcome::Placed(Entry {
             position,
-            stream: row.stream.clone(),
+            stream: row.stream,
             sequence: row.sequence,
             leaf_hash: leaf_hash(leaf.as_bytes()),
             leaf,
             recorded_at,
         }),
-        Err(reason) => Outcome::Held(reason),
+        Err(reason) => held(&row, reason),
     }
 }
 
-/// The leaf that came with an event, if it is the next one of its stream. What it says of the event is
-/// compared when the ledger is verified.
-fn checked(row: &PendingRow, text: &str, prev: Option<Hash>) -> Result<(Timestamp, String), String> {
+/// Looks whether the leaf that came with an event is the next one of its stream; when it says that the event was
+/// recorded. What else it says of the event is compared when the ledger is verified.
+fn checked(row: &PendingRow, text: &str, prev: Option<Hash>) -> Result<Timestamp, String> {
     let leaf = Leaf::parse(text.as_bytes()).map_err(|error| format!("what came with it is {error}"))?;
     let (stream_type, stream_id) = &row.stream;
     if (&leaf.stream_type, &leaf.stream_id, leaf.sequence) != (stream_type, stream_id, row.sequence) {
@@ -129,7 +142,7 @@ fn checked(row: &PendingRow, text: &str, prev: Option<Hash>) -> Result<(Timestam
     if leaf.prev != prev {
         return Err("the leaf that came with it does not follow the last one of its stream".to_owned());
     }
-    Ok((leaf.recorded_at, text.to_owned()))
+    Ok(leaf.recorded_at)
 }
 
 fn made(event: &EventColumns<'_>, prev: Option<Hash>) -> Result<(Timestamp, String), NoLeaf> {
