@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use tikv_jemallocator::Jemalloc;
+use mimalloc::MiMalloc;
 
 /// Requests make and drop many small texts, of which the C library's allocator took a fifth of the time.
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -24,11 +24,11 @@ mod work;
 mod workloads;
 
 use anyhow::{Context, bail};
-use tikv_jemallocator::Jemalloc;
+use mimalloc::MiMalloc;
 
 /// As the program under test has it, so that whatever else serves here is not slower for the lack of it.
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// On one thread: a load generator that spreads over all processors takes them from what it measures.
 #[tokio::main(flavor = "current_thread")]
