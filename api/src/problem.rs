@@ -308,7 +308,7 @@ impl Problem {
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => Self::new(
                 ProblemCode::Timeout,
-                "No answer came within 10 seconds. A change may still be made: look whether it was before you repeat it.",
+                "The request was given up after 10 seconds. Look whether it took effect before you repeat it.",
             )
             .retry_after(TimeDelta::seconds(1)),
             status if status.is_client_error() => {

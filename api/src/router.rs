@@ -8,7 +8,6 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use tokio::task::JoinError;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi;
@@ -185,7 +184,6 @@ pub fn router(app: Arc<App>) -> Router {
 /// What stands around every handler: a bound for its body, its time, and its panics.
 fn framed(router: Router<Arc<App>>, app: Arc<App>) -> Router {
     router
-        .layer(middleware::from_fn(to_its_end))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
@@ -193,22 +191,6 @@ fn framed(router: Router<Arc<App>>, app: Arc<App>) -> Router {
         }))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), frame))
         .with_state(app)
-}
-
-/// What changes something goes on when whoever asked has hung up or waited too long: of several writes it must not be
-/// the first alone that took place, such as a code that was spent for a change that was never made. How much may go
-/// on so is bounded where it waits: for passwords, for an account, for the database.
-async fn to_its_end(request: axum::extract::Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    match tokio::spawn(next.run(request)).await.map_err(JoinError::try_into_panic) {
-        Ok(response) => response,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_)) => {
-            Problem::new(ProblemCode::Unavailable, "The program is stopping. Try again.").into_response()
-        }
-    }
 }
 
 /// The outermost layer: names the request, and sees that whatever comes back is ours: a problem
@@ -267,8 +249,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use axum::body::Body;
-    use axum::routing::{get, post};
-    use tokio::sync::Notify;
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;
@@ -305,17 +286,14 @@ mod tests {
         }
     }
 
-    async fn serving(handler: axum::routing::MethodRouter<Arc<App>>) -> Router {
+    async fn problem_of(method: Method, handler: axum::routing::MethodRouter<Arc<App>>) -> serde_json::Value {
         let directory = tempfile::tempdir().unwrap();
         let config = Config::new(Config::embedded_database(directory.path()), directory.path().to_owned());
         let app = App::open(config, Clock::system()).await.unwrap();
-        framed(Router::new().route("/", handler), app)
-    }
-
-    async fn problem_of(method: Method, handler: axum::routing::MethodRouter<Arc<App>>) -> serde_json::Value {
+        let router = framed(Router::new().route("/", handler), app);
         let mut request = axum::extract::Request::new(Body::empty());
         *request.method_mut() = method;
-        let response = serving(handler).await.oneshot(request).await.unwrap();
+        let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let body = axum::body::to_bytes(response.into_body(), BODY_BYTES_MAX).await.unwrap();
         serde_json::from_slice(&body).unwrap()
@@ -341,27 +319,6 @@ mod tests {
             let problem = problem_of(method, handler).await;
             assert_eq!((&problem["code"], &problem["status"]), (&"timeout".into(), &503.into()));
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_change_goes_on_to_its_end_when_whoever_asked_has_hung_up() {
-        let [begun, go_on, done] = [(); 3].map(|()| Arc::new(Notify::new()));
-        let handler = {
-            let (begun, go_on, done) = (Arc::clone(&begun), Arc::clone(&go_on), Arc::clone(&done));
-            || async move {
-                begun.notify_one();
-                go_on.notified().await;
-                done.notify_one();
-            }
-        };
-        let router = serving(post(handler)).await;
-        let request = axum::extract::Request::post("/").body(Body::empty()).unwrap();
-        tokio::select! {
-            answer = router.oneshot(request) => panic!("it is not done: {answer:?}"),
-            () = begun.notified() => {}
-        }
-        go_on.notify_one();
-        tokio::time::timeout(REQUEST_TIMEOUT, done.notified()).await.unwrap();
     }
 
     #[test]

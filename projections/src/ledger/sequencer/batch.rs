@@ -8,7 +8,7 @@ use serde_json::json;
 use super::heads::LastEntry;
 use super::leaves::{self, Placed};
 use super::{Held, Sequencer, TURN_ROWS_MAX};
-use crate::database::Row;
+use crate::database::{DatabaseError, Row};
 use crate::ledger::leaf::EventColumns;
 use crate::ledger::store::{LedgerError, natural, number};
 use crate::ledger::tree::MAX_SIZE;
@@ -185,7 +185,9 @@ impl PendingRow {
 }
 
 fn read_row(mut row: Row) -> Result<PendingRow, LedgerError> {
-    let mut stream = |column| row.take_text(column).map(Option::unwrap_or_default);
+    let mut stream = |column| {
+        row.take_text(column)?.ok_or_else(|| DatabaseError::Corrupt(format!("column {column} is not a text")))
+    };
     Ok(PendingRow {
         stream: (stream("aggregate_type")?, stream("aggregate_id")?),
         pending_id: row.get("pending_id")?,
