@@ -82,7 +82,7 @@ impl Postgres {
         let pool = self.pool.clone();
         #[expect(clippy::disallowed_methods, reason = "this is where it is made safe to give up")]
         let begun = tokio::spawn(async move { pool.begin().await }).await;
-        Ok(begun.map_err(|_| DatabaseError::Unavailable("the program is stopping".to_owned()))??)
+        Ok(begun.map_err(|error| DatabaseError::Unavailable(error.to_string()))??)
     }
 
     /// Runs a statement that changes nothing, again if a connection turns out to be dead.

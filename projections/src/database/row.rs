@@ -21,6 +21,12 @@ pub trait FromValue: Sized {
 
     /// The value, unless it is of another kind.
     fn from_value(value: &Value) -> Option<Self>;
+
+    /// The same of a value that nobody else needs.
+    #[must_use]
+    fn from_owned(value: Value) -> Option<Self> {
+        Self::from_value(&value)
+    }
 }
 
 impl Row {
@@ -34,30 +40,32 @@ impl Row {
     /// # Errors
     /// `Query` if there is no such column, `Corrupt` if what it holds is of another kind.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, DatabaseError> {
-        let position = self.names.iter().position(|name| name == column);
-        let value = position
-            .and_then(|index| self.values.get(index))
-            .ok_or_else(|| DatabaseError::Query(format!("no column {column} in the answer")))?;
-        T::from_value(value)
-            .ok_or_else(|| DatabaseError::Corrupt(format!("column {column} is not {}", T::EXPECTED)))
+        let value = self.position(column).and_then(|index| self.values.get(index));
+        let value = value.ok_or_else(|| no_column(column))?;
+        T::from_value(value).ok_or_else(|| of_another_kind::<T>(column))
     }
 
-    /// A text, or none, moved out of the row: that column is null from here on.
+    /// The value of a column, moved out of the row: the column is null from here on.
     ///
     /// # Errors
     /// As for [`Row::get`].
-    pub fn take_text(&mut self, column: &str) -> Result<Option<String>, DatabaseError> {
-        let position = self.names.iter().position(|name| name == column);
-        let value = position.and_then(|index| self.values.get_mut(index));
-        match value.map(std::mem::take) {
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(Value::Null) => Ok(None),
-            Some(Value::Integer(_) | Value::Boolean(_) | Value::Timestamp(_)) => {
-                Err(DatabaseError::Corrupt(format!("column {column} is not {}", String::EXPECTED)))
-            }
-            None => Err(DatabaseError::Query(format!("no column {column} in the answer"))),
-        }
+    pub fn take<T: FromValue>(&mut self, column: &str) -> Result<T, DatabaseError> {
+        let value = self.position(column).and_then(|index| self.values.get_mut(index));
+        let value = std::mem::take(value.ok_or_else(|| no_column(column))?);
+        T::from_owned(value).ok_or_else(|| of_another_kind::<T>(column))
     }
+
+    fn position(&self, column: &str) -> Option<usize> {
+        self.names.iter().position(|name| name == column)
+    }
+}
+
+fn no_column(column: &str) -> DatabaseError {
+    DatabaseError::Query(format!("no column {column} in the answer"))
+}
+
+fn of_another_kind<T: FromValue>(column: &str) -> DatabaseError {
+    DatabaseError::Corrupt(format!("column {column} is not {}", T::EXPECTED))
 }
 
 impl FromValue for String {
@@ -66,6 +74,13 @@ impl FromValue for String {
     fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Text(text) => Some(text.clone()),
+            Value::Null | Value::Integer(_) | Value::Boolean(_) | Value::Timestamp(_) => None,
+        }
+    }
+
+    fn from_owned(value: Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text),
             Value::Null | Value::Integer(_) | Value::Boolean(_) | Value::Timestamp(_) => None,
         }
     }
@@ -120,5 +135,12 @@ impl<T: FromValue> FromValue for Option<T> {
             return Some(None);
         }
         T::from_value(value).map(Some)
+    }
+
+    fn from_owned(value: Value) -> Option<Self> {
+        if value == Value::Null {
+            return Some(None);
+        }
+        T::from_owned(value).map(Some)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::heads::LastEntry;
 use super::leaves::{self, Placed};
 use super::{Held, Sequencer, TURN_ROWS_MAX};
-use crate::database::{DatabaseError, Row};
+use crate::database::Row;
 use crate::ledger::leaf::EventColumns;
 use crate::ledger::store::{LedgerError, natural, number};
 use crate::ledger::tree::MAX_SIZE;
@@ -185,15 +185,12 @@ impl PendingRow {
 }
 
 fn read_row(mut row: Row) -> Result<PendingRow, LedgerError> {
-    let mut stream = |column| {
-        row.take_text(column)?.ok_or_else(|| DatabaseError::Corrupt(format!("column {column} is not a text")))
-    };
     Ok(PendingRow {
-        stream: (stream("aggregate_type")?, stream("aggregate_id")?),
         pending_id: row.get("pending_id")?,
+        stream: (row.take("aggregate_type")?, row.take("aggregate_id")?),
         // No event has a sequence below one; such a row finds none, and is held.
         sequence: natural(&row, "sequence").unwrap_or(MAX_SIZE),
-        content: row.take_text("leaf")?.map_or(Content::Gone, Content::Leaf),
+        content: row.take::<Option<String>>("leaf")?.map_or(Content::Gone, Content::Leaf),
     })
 }
 

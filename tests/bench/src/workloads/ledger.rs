@@ -37,7 +37,7 @@ impl Arm {
         let words = ["sequencer", &installation.database, &data_dir, beside.word()];
         let served = own(&words, bench.directory("logs")?.join(name)).await?;
         let target = Target { beside, ..Target::new(served.address, key) };
-        let verifying = Verifying::prepare(target, bench.size(20_000, 2_000)).await?;
+        let verifying = Verifying::prepare(target, bench.size(30_000, 2_000)).await?;
         let series = Series::new(format!("{what}, {CLIENTS} clients"), "per second");
         Ok(Self { beside, _served: served, verifying, series })
     }
@@ -48,9 +48,9 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     for beside in Beside::ALL {
         arms.push(Arm::set(bench, beside).await?);
     }
-    let time = Duration::from_secs(bench.size(2, 1));
-    // Many short rounds: other work on the machine changes more slowly than they do.
-    for round in 0..=bench.size(24, 2) {
+    // Far longer than a turn rests, so that little of a round's work is left for after it.
+    let time = Duration::from_secs(bench.size(8, 1));
+    for round in 0..=bench.size(8, 2) {
         // Whatever comes after another then favours none.
         arms.rotate_left(1);
         if round % 3 == 0 {

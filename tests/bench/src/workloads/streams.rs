@@ -49,7 +49,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     }
     target.settle().await?;
     run_sql(&installation.database, &["VACUUM ANALYZE"]).await?;
-    let mut short = Arm::new(&target, short, "10 to 60");
+    let mut short = Arm::new(&target, short, "fewer than 60");
     let mut long = Arm::new(&target, long, &events.to_string());
     for round in 0..=bench.size(12, 2) {
         say(&format!("streams, round {round}"));
