@@ -147,6 +147,22 @@ impl Database {
         }
     }
 
+    /// An expression: the piece at this place, from zero, of a text that is given as one, with the parameter's
+    /// number. It is ASCII, and each piece has so many characters.
+    #[must_use]
+    pub fn piece(&self, parameter: u8, characters: u8, place: &str) -> String {
+        // In bytes a piece is found at once, in a text it would be looked for from the beginning.
+        match self.engine() {
+            Engine::Postgres(_) => format!(
+                "convert_from(substring((SELECT convert_to(${parameter}, 'UTF8')) \
+                 FROM {characters} * CAST({place} AS integer) + 1 FOR {characters}), 'UTF8')"
+            ),
+            Engine::Sqlite(_) => format!(
+                "CAST(substr(CAST(${parameter} AS BLOB), {characters} * {place} + 1, {characters}) AS TEXT)"
+            ),
+        }
+    }
+
     /// Rows that are given to a statement as one JSON array of objects, as a table `given` with these
     /// columns: for `FROM`, with the parameter's number.
     #[must_use]

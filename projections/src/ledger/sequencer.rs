@@ -8,6 +8,7 @@
 mod batch;
 mod heads;
 mod leaves;
+mod moving;
 mod queue;
 mod reconcile;
 mod tally;
@@ -15,14 +16,13 @@ mod tally;
 use std::sync::Arc;
 
 use countersign_domain::Timestamp;
-use serde_json::json;
 
 use super::checkpoint::{Checkpoint, Signer};
 use super::store::{LedgerError, LedgerState, LedgerStore, encode_hashes, frontier_text, number};
 use super::tile::{self, TILE_WIDTH, Tile, full_tile_hash};
 use super::tree::{Frontier, Hash};
 use crate::database::{Step, Transacted};
-use crate::table::{LEDGER_ENTRIES, LEDGER_TILES};
+use crate::table::LEDGER_TILES;
 use heads::Heads;
 use leaves::Placed;
 use queue::Queue;
@@ -134,17 +134,14 @@ impl Sequencer {
             self.heads.forget();
             self.known = Some(state.frontier.clone());
         }
-        let (mut placed, more) = self.place_next(state.size()).await?;
+        let (placed, more) = self.place_next(state.size()).await?;
         let mut turn = Turn { size: state.size(), taken: 0, held: placed.held.clone(), again: false };
         if placed.done.is_empty() {
             self.sign(&state).await?;
             return Ok(turn);
         }
-        let taken = placed.entries.len();
-        let recorded: Vec<Timestamp> = placed.entries.iter().map(|entry| entry.recorded_at).collect();
-        let last_entries = std::mem::take(&mut placed.last_entries);
         let frontier = grow(&state.frontier, &placed)?;
-        let steps = self.steps(&state, &frontier, placed, now).await?;
+        let steps = self.steps(&state, &frontier, &placed, now).await?;
         turn.again = more;
         match self.store.database().transact(steps).await? {
             // Another sequencer was faster: what it did is found in the next turn.
@@ -155,11 +152,11 @@ impl Sequencer {
             }
             Transacted::Committed => {}
         }
-        (turn.size, turn.taken) = (frontier.size(), taken);
-        for at in recorded {
-            self.tally.add(at);
+        (turn.size, turn.taken) = (frontier.size(), placed.entries.len());
+        for entry in &placed.entries {
+            self.tally.add(entry.recorded_at);
         }
-        for (stream, last) in last_entries {
+        for (stream, last) in placed.last_entries {
             self.heads.put(stream, last);
         }
         let signed = LedgerState { frontier, ..state };
@@ -219,10 +216,9 @@ impl Sequencer {
         &self,
         state: &LedgerState,
         frontier: &Frontier,
-        placed: Placed,
+        placed: &Placed,
         now: Timestamp,
     ) -> Result<Vec<Step>, LedgerError> {
-        let database = self.store.database();
         let moved = "UPDATE ledger_state SET size = $1, frontier = $2, sequenced_at = $3 \
                      WHERE size = $4 AND frontier = $5";
         let moved = Step::new(
@@ -235,14 +231,10 @@ impl Sequencer {
                 frontier_text(&state.frontier).into(),
             ],
         );
-        let taken = format!("DELETE FROM ledger_pending WHERE {}", database.any_of("pending_id", 1));
-        let done = json!(placed.done).to_string();
-        let taken = Step::new(taken, vec![done.into()]).changing(count(placed.done.len()));
-        let mut steps = vec![moved.changing(1), taken];
-        if !placed.entries.is_empty() {
-            let hashes = placed.entries.iter().map(|entry| entry.leaf_hash).collect();
-            let rows = placed.entries.into_iter().map(leaves::Entry::into_row).collect::<Result<_, _>>()?;
-            steps.push(Step::insert(&LEDGER_ENTRIES, rows));
+        let mut steps = vec![moved.changing(1)];
+        steps.extend(moving::steps(self.store.database(), &placed.entries, &placed.done)?);
+        let hashes: Vec<Hash> = placed.entries.iter().map(|entry| entry.leaf_hash).collect();
+        if !hashes.is_empty() {
             steps.extend(self.tiles_step(state.size(), frontier.size(), hashes).await?);
         }
         Ok(steps)
@@ -294,10 +286,6 @@ fn grow(frontier: &Frontier, placed: &Placed) -> Result<Frontier, LedgerError> {
         frontier.push(entry.leaf_hash)?;
     }
     Ok(frontier)
-}
-
-fn count(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

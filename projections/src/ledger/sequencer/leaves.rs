@@ -8,9 +8,8 @@ use super::batch::{Batch, Content, PendingRow, StreamKey};
 use super::heads::LastEntry;
 use super::{Held, HeldEvent};
 use crate::ledger::leaf::{EventColumns, Leaf, NoLeaf};
-use crate::ledger::store::{LedgerError, number};
-use crate::ledger::tree::{Hash, TreeError, leaf_hash};
-use crate::table::Value;
+use crate::ledger::store::LedgerError;
+use crate::ledger::tree::{Hash, leaf_hash};
 
 /// What became of a batch.
 #[derive(Default)]
@@ -26,27 +25,14 @@ pub(super) struct Placed {
 
 /// One new entry.
 pub(super) struct Entry {
-    position: u64,
-    stream: StreamKey,
-    sequence: u64,
-    leaf: String,
+    pub(super) pending_id: i64,
+    pub(super) position: u64,
+    pub(super) stream: StreamKey,
+    pub(super) sequence: u64,
+    /// Its leaf, if that was made here. Otherwise it is in the pending row.
+    pub(super) made: Option<String>,
     pub(super) leaf_hash: Hash,
     pub(super) recorded_at: Timestamp,
-}
-
-impl Entry {
-    /// As the table of entries lists its columns.
-    pub(super) fn into_row(self) -> Result<Vec<Value>, TreeError> {
-        let (stream_type, stream_id) = self.stream;
-        Ok(vec![
-            number(self.position)?,
-            stream_type.into(),
-            stream_id.into(),
-            number(self.sequence)?,
-            self.leaf.into(),
-            self.leaf_hash.to_base64().into(),
-        ])
-    }
 }
 
 /// Gives each event whose predecessor has a place the next one. Hashing takes a while, so it is done
@@ -95,7 +81,7 @@ enum Outcome {
     Held(HeldEvent),
 }
 
-fn place_one(mut row: PendingRow, position: u64, before: Option<LastEntry>) -> Outcome {
+fn place_one(row: PendingRow, position: u64, before: Option<LastEntry>) -> Outcome {
     let held = |row: &PendingRow, reason| Outcome::Held(HeldEvent { event: row.name(), reason });
     let expected = before.map_or(0, |(sequence, _)| sequence).saturating_add(1);
     if row.sequence < expected {
@@ -113,18 +99,23 @@ fn place_one(mut row: PendingRow, position: u64, before: Option<LastEntry>) -> O
         return held(&row, format!("event {expected} of its stream is missing"));
     }
     let prev = before.map(|(_, hash)| hash);
-    let leaf = match std::mem::replace(&mut row.content, Content::Gone) {
-        Content::Leaf(text) => checked(&row, &text, prev).map(|recorded_at| (recorded_at, text)),
-        Content::Event(event) => made(&event, prev).map_err(|error| error.to_string()),
+    let leaf = match &row.content {
+        Content::Leaf(text) => {
+            checked(&row, text, prev).map(|recorded_at| (recorded_at, leaf_hash(text.as_bytes()), None))
+        }
+        Content::Event(event) => made(event, prev)
+            .map(|text| (event.recorded_at, leaf_hash(text.as_bytes()), Some(text)))
+            .map_err(|error| error.to_string()),
         Content::Gone => Err("the event is gone, or does not read".to_owned()),
     };
     match leaf {
-        Ok((recorded_at, leaf)) => Outcome::Placed(Entry {
+        Ok((recorded_at, leaf_hash, made)) => Outcome::Placed(Entry {
+            pending_id: row.pending_id,
             position,
             stream: row.stream,
             sequence: row.sequence,
-            leaf_hash: leaf_hash(leaf.as_bytes()),
-            leaf,
+            made,
+            leaf_hash,
             recorded_at,
         }),
         Err(reason) => held(&row, reason),
@@ -145,6 +136,6 @@ fn checked(row: &PendingRow, text: &str, prev: Option<Hash>) -> Result<Timestamp
     Ok(leaf.recorded_at)
 }
 
-fn made(event: &EventColumns<'_>, prev: Option<Hash>) -> Result<(Timestamp, String), NoLeaf> {
-    Ok((event.recorded_at, Leaf::of_event(event, prev)?.to_text()?))
+fn made(event: &EventColumns<'_>, prev: Option<Hash>) -> Result<String, NoLeaf> {
+    Ok(Leaf::of_event(event, prev)?.to_text()?)
 }

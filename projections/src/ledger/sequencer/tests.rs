@@ -1,6 +1,7 @@
 mod tampered;
 mod with_leaf;
 
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::queue::FROM_FIRST_EVERY;

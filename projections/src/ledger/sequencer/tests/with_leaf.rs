@@ -103,3 +103,37 @@ async fn what_another_sequencer_placed_is_looked_up_again() {
         }
     }
 }
+
+/// Rows without a gap are moved in another way than those with one, and than leaves that are made.
+#[tokio::test]
+async fn each_leaf_gets_its_own_place_whatever_lies_between() {
+    for mut log in logs().await {
+        for stream in 1..=4 {
+            log.announce_with(stream, 1, &leaf_of(stream, 1, None).to_text().unwrap()).await;
+        }
+        assert_eq!(log.turn().await.taken, 4);
+        for stream in 11..=20 {
+            let leaf = leaf_of(stream, 1, None).to_text().unwrap();
+            match stream {
+                // One whose leaf is made, one whose number nobody has, one that is held.
+                13 => log.event(stream, 1).await,
+                16 => {
+                    log.announce_with(stream, 1, &leaf).await;
+                    let sql = "DELETE FROM ledger_pending WHERE aggregate_id = $1";
+                    log.database.write(sql, &[name(stream).into()]).await.unwrap();
+                }
+                18 => log.announce_with(stream, 2, &leaf).await,
+                _ => log.announce_with(stream, 1, &leaf).await,
+            }
+        }
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.count, log.pending().await), (8, 1, 1));
+        let streams = [1, 2, 3, 4, 11, 12, 13, 14, 15, 17, 19, 20];
+        let leaves = streams.map(|stream| leaf_of(stream, 1, None));
+        assert_eq!(log.entries().await, leaves);
+        let hashes = leaves.map(|leaf| leaf.hash().unwrap());
+        assert_eq!(log.store.leaf_hashes(0, 12).await.unwrap(), hashes);
+        log.turn().await;
+        assert_eq!(log.store.root(12, 12).await.unwrap(), log.signed().await.root);
+    }
+}
