@@ -158,7 +158,7 @@ impl Database {
                  FROM {characters} * CAST({place} AS integer) + 1 FOR {characters}), 'UTF8')"
             ),
             Engine::Sqlite(_) => format!(
-                "CAST(substr(CAST(${parameter} AS BLOB), {characters} * {place} + 1, {characters}) AS TEXT)"
+                "CAST(substr(CAST(${parameter} AS BLOB), {characters} * ({place}) + 1, {characters}) AS TEXT)"
             ),
         }
     }

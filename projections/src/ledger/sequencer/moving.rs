@@ -6,74 +6,79 @@ use serde_json::json;
 use super::leaves::Entry;
 use crate::database::{Database, Step};
 use crate::ledger::store::{LedgerError, number};
-use crate::table::{LEDGER_ENTRIES, Value};
+use crate::table::{LEDGER_ENTRIES, Value, integer, text};
 
 /// A hash in base64.
 const HASH_CHARACTERS: u8 = 44;
 
-/// Stores these entries, and takes the rows that are done with out of the queue.
+/// Stores these entries, and takes the rows that are done with out of the queue; all by ascending number.
 pub(super) fn steps(database: &Database, entries: &[Entry], done: &[i64]) -> Result<Vec<Step>, LedgerError> {
+    let (made, moved): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.made.is_some());
     let mut steps = Vec::new();
-    for run in entries.chunk_by(|one, next| one.made.is_some() == next.made.is_some()) {
-        steps.push(store(database, run)?);
+    if !moved.is_empty() {
+        steps.push(move_rows(database, &moved)?);
     }
-    let waited = Waited::rows(database, done, 1);
-    let sql = format!("DELETE FROM ledger_pending WHERE {}", waited.condition);
-    steps.push(Step::new(sql, waited.params).changing(count(done.len())));
+    if !made.is_empty() {
+        let rows = made.into_iter().map(row).collect::<Result<_, _>>()?;
+        steps.push(Step::insert(&LEDGER_ENTRIES, rows));
+    }
+    steps.push(remove(database, done));
     Ok(steps)
 }
 
-/// Entries whose leaves are all in the queue, or were all made here.
-fn store(database: &Database, run: &[Entry]) -> Result<Step, LedgerError> {
-    match run {
-        [first, ..] if first.made.is_none() => move_rows(database, first.position, run),
-        made => Ok(Step::insert(&LEDGER_ENTRIES, made.iter().map(row).collect::<Result<_, _>>()?)),
-    }
-}
-
-fn move_rows(database: &Database, position: u64, run: &[Entry]) -> Result<Step, LedgerError> {
-    let ids: Vec<i64> = run.iter().map(|entry| entry.pending_id).collect();
-    let hashes: String = run.iter().map(|entry| entry.leaf_hash.to_base64()).collect();
-    let Waited { condition, place, params } = Waited::rows(database, &ids, 3);
-    let sql = format!(
-        "INSERT INTO ledger_entries ({}) \
-         SELECT $1 + place, aggregate_type, aggregate_id, sequence, leaf, {} \
-         FROM (SELECT *, {place} AS place FROM ledger_pending WHERE {condition}) AS waited ORDER BY pending_id",
-        LEDGER_ENTRIES.column_names(),
-        database.piece(2, HASH_CHARACTERS, "place"),
-    );
-    let params = [number(position)?, hashes.into()].into_iter().chain(params).collect();
-    Ok(Step::new(sql, params).changing(count(run.len())))
-}
-
-/// Rows of the queue, which come in order.
-struct Waited {
-    /// Which they are.
-    condition: String,
-    /// The place of each among them, from zero.
-    place: String,
-    /// What the condition needs, from the parameter on that it was made for.
-    params: Vec<Value>,
-}
-
-impl Waited {
-    /// Where no number is left out nothing else can lie between them, and they are read and counted in one go.
-    fn rows(database: &Database, ids: &[i64], parameter: u8) -> Self {
-        let follows = |(id, next): (&i64, &i64)| id.checked_add(1) == Some(*next);
-        if let [first, .., last] = ids
-            && ids.iter().zip(ids.iter().skip(1)).all(follows)
-        {
-            return Self {
-                condition: format!("pending_id BETWEEN ${parameter} AND ${}", parameter + 1),
-                place: format!("pending_id - ${parameter}"),
-                params: vec![(*first).into(), (*last).into()],
-            };
+/// Entries whose leaves are in the queue.
+fn move_rows(database: &Database, moved: &[&Entry]) -> Result<Step, LedgerError> {
+    let ids: Vec<i64> = moved.iter().map(|entry| entry.pending_id).collect();
+    let step = match (moved.first(), without_gap(&ids)) {
+        (Some(entry), Some((first, last))) => {
+            let hashes: String = moved.iter().map(|entry| entry.leaf_hash.to_base64()).collect();
+            let sql = format!(
+                "INSERT INTO ledger_entries ({}) \
+                 SELECT $1 + pending_id - $3, aggregate_type, aggregate_id, sequence, leaf, {} \
+                 FROM ledger_pending WHERE pending_id BETWEEN $3 AND $4 ORDER BY pending_id",
+                LEDGER_ENTRIES.column_names(),
+                database.piece(2, HASH_CHARACTERS, "pending_id - $3"),
+            );
+            Step::new(sql, vec![number(entry.position)?, hashes.into(), first.into(), last.into()])
         }
-        Self {
-            condition: database.any_of("pending_id", parameter),
-            place: "row_number() OVER (ORDER BY pending_id) - 1".to_owned(),
-            params: vec![json!(ids).to_string().into()],
+        (Some(_) | None, _) => {
+            let rows = moved.iter().map(|entry| {
+                json!({
+                    "pending_id": entry.pending_id,
+                    "position": entry.position,
+                    "leaf_hash": entry.leaf_hash.to_base64(),
+                })
+            });
+            let columns = [integer("pending_id"), integer("position"), text("leaf_hash")];
+            let sql = format!(
+                "INSERT INTO ledger_entries ({}) \
+                 SELECT given.position, p.aggregate_type, p.aggregate_id, p.sequence, p.leaf, given.leaf_hash \
+                 FROM {} JOIN ledger_pending p ON p.pending_id = given.pending_id ORDER BY given.position",
+                LEDGER_ENTRIES.column_names(),
+                database.given(1, &columns),
+            );
+            Step::new(sql, vec![json!(rows.collect::<Vec<_>>()).to_string().into()])
         }
+    };
+    Ok(step.changing(count(moved.len())))
+}
+
+fn remove(database: &Database, done: &[i64]) -> Step {
+    let (condition, params) = match without_gap(done) {
+        Some((first, last)) => ("pending_id BETWEEN $1 AND $2".to_owned(), vec![first.into(), last.into()]),
+        None => (database.any_of("pending_id", 1), vec![json!(done).to_string().into()]),
+    };
+    Step::new(format!("DELETE FROM ledger_pending WHERE {condition}"), params).changing(count(done.len()))
+}
+
+/// First and last of these numbers, if none between them is left out. Then no other row can ever lie between them,
+/// a range finds just these, and their places follow from their numbers.
+fn without_gap(ids: &[i64]) -> Option<(i64, i64)> {
+    let follows = |(id, next): (&i64, &i64)| id.checked_add(1) == Some(*next);
+    if ids.iter().zip(ids.iter().skip(1)).all(follows) {
+        ids.first().copied().zip(ids.last().copied())
+    } else {
+        None
     }
 }
 

@@ -1,6 +1,8 @@
 //! Events that bring their leaf along.
 
+use super::super::leaves::Entry;
 use super::*;
+use crate::database::Row;
 use crate::ledger::leaf::EventColumns;
 
 /// The leaf of an event as [`Log::event`] stores it.
@@ -21,6 +23,27 @@ fn leaf_of(stream: u32, sequence: u64, prev: Option<Hash>) -> Leaf {
 }
 
 impl Log {
+    /// One after the other, with one number left out before that of this stream's successor.
+    async fn announce_all(&self, leaves: &[Leaf], gap: Option<u32>) {
+        let rows: Vec<_> = leaves
+            .iter()
+            .map(|leaf| json!({ "aggregate_id": leaf.stream_id, "leaf": leaf.to_text().unwrap() }))
+            .collect();
+        let (before, behind) = rows.split_at(gap.map_or(0, |stream| usize::try_from(stream - 1).unwrap()));
+        let given = self.database.given(1, &[text("aggregate_id"), text("leaf")]);
+        let sql = format!(
+            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
+             SELECT 'unused', 'user', aggregate_id, 1, leaf FROM {given}"
+        );
+        self.database.write(&sql, &[json!(before).to_string().into()]).await.unwrap();
+        if gap.is_some() {
+            self.announce(0, 1).await;
+            let sql = "DELETE FROM ledger_pending WHERE aggregate_id = $1";
+            self.database.write(sql, &[name(0).into()]).await.unwrap();
+        }
+        self.database.write(&sql, &[json!(behind).to_string().into()]).await.unwrap();
+    }
+
     async fn announce_with(&self, stream: u32, sequence: i64, leaf: &str) {
         let sql = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
                    VALUES ('unused', 'user', $1, $2, $3)";
@@ -104,7 +127,7 @@ async fn what_another_sequencer_placed_is_looked_up_again() {
     }
 }
 
-/// Rows without a gap are moved in another way than those with one, and than leaves that are made.
+/// Rows without a gap are moved in another way than those with one, and leaves that are made in a third.
 #[tokio::test]
 async fn each_leaf_gets_its_own_place_whatever_lies_between() {
     for mut log in logs().await {
@@ -135,5 +158,82 @@ async fn each_leaf_gets_its_own_place_whatever_lies_between() {
         assert_eq!(log.store.leaf_hashes(0, 12).await.unwrap(), hashes);
         log.turn().await;
         assert_eq!(log.store.root(12, 12).await.unwrap(), log.signed().await.root);
+    }
+}
+
+impl Log {
+    /// What a turn that read these three streams would store, of the first event of each.
+    async fn entries_of(&self, streams: [u32; 3]) -> Vec<Entry> {
+        for stream in streams {
+            self.announce_with(stream, 1, &leaf_of(stream, 1, None).to_text().unwrap()).await;
+        }
+        let sql = "SELECT pending_id FROM ledger_pending ORDER BY pending_id";
+        let rows = self.database.read(sql, &[]).await.unwrap();
+        let entry = |((row, stream), position): ((&Row, u32), u64)| Entry {
+            pending_id: row.get("pending_id").unwrap(),
+            position,
+            stream: ("user".to_owned(), name(stream)),
+            sequence: 1,
+            made: None,
+            leaf_hash: leaf_of(stream, 1, None).hash().unwrap(),
+            recorded_at: now(),
+        };
+        rows.iter().zip(streams).zip(0..).map(entry).collect()
+    }
+
+    async fn move_rows(&self, entries: &[Entry]) -> Transacted {
+        let done: Vec<i64> = entries.iter().map(|entry| entry.pending_id).collect();
+        self.database.transact(moving::steps(&self.database, entries, &done).unwrap()).await.unwrap()
+    }
+
+    async fn remove(&self, entry: &Entry) {
+        let sql = "DELETE FROM ledger_pending WHERE pending_id = $1";
+        self.database.write(sql, &[entry.pending_id.into()]).await.unwrap();
+    }
+}
+
+/// As where another node had drawn a number and commits it only now.
+#[tokio::test]
+async fn a_row_that_came_between_the_others_after_they_were_read_stays() {
+    for log in logs().await {
+        let mut entries = log.entries_of([1, 2, 3]).await;
+        entries.remove(1);
+        entries[1].position = 1;
+        assert_eq!(log.move_rows(&entries).await, Transacted::Committed);
+        assert_eq!(log.places().await, [(name(1), 1), (name(3), 1)]);
+        let left = log.database.read("SELECT aggregate_id FROM ledger_pending", &[]).await.unwrap();
+        assert_eq!(left.iter().map(|row| row.get("aggregate_id")).collect::<Vec<_>>(), [Ok(name(2))]);
+    }
+}
+
+/// As where an adoption takes what waits out of the queue and puts it in anew.
+#[tokio::test]
+async fn nothing_takes_effect_where_a_row_that_was_read_is_gone() {
+    for gap in [false, true] {
+        for log in logs().await {
+            let mut entries = log.entries_of([1, 2, 3]).await;
+            log.remove(&entries[2]).await;
+            if gap {
+                entries.remove(1);
+            }
+            assert_eq!(log.move_rows(&entries).await, Transacted::Undone);
+            assert_eq!((log.entries().await.len(), log.pending().await), (0, 2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_whole_turn_of_leaves_is_moved_with_a_gap_and_without() {
+    for gap in [None, Some(7)] {
+        for mut log in logs().await {
+            let streams = (1..).take(TURN_ROWS_MAX).filter(|stream| Some(*stream) != gap);
+            let leaves: Vec<Leaf> = streams.map(|stream| leaf_of(stream, 1, None)).collect();
+            log.announce_all(&leaves, gap).await;
+            assert_eq!(log.turn().await.taken, leaves.len());
+            assert_eq!(log.entries().await, leaves);
+            let hashes: Vec<Hash> = leaves.iter().map(|leaf| leaf.hash().unwrap()).collect();
+            let size = u64::try_from(leaves.len()).unwrap();
+            assert_eq!(log.store.leaf_hashes(0, size).await.unwrap(), hashes);
+        }
     }
 }
