@@ -1,9 +1,9 @@
 //! Gives events their place: what waits in `ledger_pending` becomes the ledger's next entries.
 //!
 //! A turn reads what waits, decides which place each event gets, and moves the rows into the ledger in one
-//! transaction, which begins by moving the ledger's size from where the turn found it. Two sequencers that take the same turn therefore
-//! cannot both succeed, and a turn that was cut short has changed nothing. Only what is committed is
-//! signed.
+//! transaction, which begins by moving the ledger's size from where the turn found it. Two sequencers that take
+//! the same turn therefore cannot both succeed, and a turn that was cut short has changed nothing. Only what is
+//! committed is signed.
 
 mod batch;
 mod heads;

@@ -29,38 +29,37 @@ pub(super) fn steps(database: &Database, entries: &[Entry], done: &[i64]) -> Res
 /// Entries whose leaves are in the queue.
 fn move_rows(database: &Database, moved: &[&Entry]) -> Result<Step, LedgerError> {
     let ids: Vec<i64> = moved.iter().map(|entry| entry.pending_id).collect();
-    let step = match (moved.first(), without_gap(&ids)) {
-        (Some(entry), Some((first, last))) => {
+    let (rows, params) = match (without_gap(&ids), moved) {
+        (Some((first, last)), [entry, ..]) => {
             let hashes: String = moved.iter().map(|entry| entry.leaf_hash.to_base64()).collect();
-            let sql = format!(
-                "INSERT INTO ledger_entries ({}) \
-                 SELECT $1 + pending_id - $3, aggregate_type, aggregate_id, sequence, leaf, {} \
-                 FROM ledger_pending WHERE pending_id BETWEEN $3 AND $4 ORDER BY pending_id",
-                LEDGER_ENTRIES.column_names(),
-                database.piece(2, HASH_CHARACTERS, "pending_id - $3"),
+            let hash = database.piece(2, HASH_CHARACTERS, "pending_id - $3");
+            let rows = format!(
+                "SELECT $1 + pending_id - $3, aggregate_type, aggregate_id, sequence, leaf, {hash} \
+                 FROM ledger_pending WHERE pending_id BETWEEN $3 AND $4 ORDER BY pending_id"
             );
-            Step::new(sql, vec![number(entry.position)?, hashes.into(), first.into(), last.into()])
+            (rows, vec![number(entry.position)?, hashes.into(), first.into(), last.into()])
         }
-        (Some(_) | None, _) => {
-            let rows = moved.iter().map(|entry| {
-                json!({
-                    "pending_id": entry.pending_id,
-                    "position": entry.position,
-                    "leaf_hash": entry.leaf_hash.to_base64(),
-                })
-            });
+        (_, listed) => {
             let columns = [integer("pending_id"), integer("position"), text("leaf_hash")];
-            let sql = format!(
-                "INSERT INTO ledger_entries ({}) \
-                 SELECT given.position, p.aggregate_type, p.aggregate_id, p.sequence, p.leaf, given.leaf_hash \
-                 FROM {} JOIN ledger_pending p ON p.pending_id = given.pending_id ORDER BY given.position",
-                LEDGER_ENTRIES.column_names(),
-                database.given(1, &columns),
+            let given = database.given(1, &columns);
+            let rows = format!(
+                "SELECT given.position, p.aggregate_type, p.aggregate_id, p.sequence, p.leaf, given.leaf_hash \
+                 FROM {given} JOIN ledger_pending p ON p.pending_id = given.pending_id ORDER BY given.position"
             );
-            Step::new(sql, vec![json!(rows.collect::<Vec<_>>()).to_string().into()])
+            let listed: Vec<_> = listed.iter().map(|entry| as_given(entry)).collect();
+            (rows, vec![json!(listed).to_string().into()])
         }
     };
-    Ok(step.changing(count(moved.len())))
+    let sql = format!("INSERT INTO ledger_entries ({}) {rows}", LEDGER_ENTRIES.column_names());
+    Ok(Step::new(sql, params).changing(count(moved.len())))
+}
+
+fn as_given(entry: &Entry) -> serde_json::Value {
+    json!({
+        "pending_id": entry.pending_id,
+        "position": entry.position,
+        "leaf_hash": entry.leaf_hash.to_base64(),
+    })
 }
 
 fn remove(database: &Database, done: &[i64]) -> Step {

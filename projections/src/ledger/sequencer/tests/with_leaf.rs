@@ -23,23 +23,23 @@ fn leaf_of(stream: u32, sequence: u64, prev: Option<Hash>) -> Leaf {
 }
 
 impl Log {
-    /// One after the other, with one number left out before that of this stream's successor.
-    async fn announce_all(&self, leaves: &[Leaf], gap: Option<u32>) {
+    /// The first events of these streams, one after the other; of the missing stream, its number is missing too.
+    async fn announce_all(&self, leaves: &[Leaf], missing: Option<u32>) {
         let rows: Vec<_> = leaves
             .iter()
             .map(|leaf| json!({ "aggregate_id": leaf.stream_id, "leaf": leaf.to_text().unwrap() }))
             .collect();
-        let (before, behind) = rows.split_at(gap.map_or(0, |stream| usize::try_from(stream - 1).unwrap()));
+        let (before, behind) =
+            rows.split_at(missing.map_or(0, |stream| usize::try_from(stream - 1).unwrap()));
         let given = self.database.given(1, &[text("aggregate_id"), text("leaf")]);
         let sql = format!(
             "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
              SELECT 'unused', 'user', aggregate_id, 1, leaf FROM {given}"
         );
         self.database.write(&sql, &[json!(before).to_string().into()]).await.unwrap();
-        if gap.is_some() {
+        if missing.is_some() {
             self.announce(0, 1).await;
-            let sql = "DELETE FROM ledger_pending WHERE aggregate_id = $1";
-            self.database.write(sql, &[name(0).into()]).await.unwrap();
+            self.take_back(0).await;
         }
         self.database.write(&sql, &[json!(behind).to_string().into()]).await.unwrap();
     }
@@ -48,6 +48,36 @@ impl Log {
         let sql = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
                    VALUES ('unused', 'user', $1, $2, $3)";
         self.database.write(sql, &[name(stream).into(), sequence.into(), leaf.into()]).await.unwrap();
+    }
+
+    /// Takes what was announced of this stream out of the queue again, as somebody else may.
+    async fn take_back(&self, stream: u32) {
+        let sql = "DELETE FROM ledger_pending WHERE aggregate_id = $1";
+        self.database.write(sql, &[name(stream).into()]).await.unwrap();
+    }
+
+    /// What a turn that read these three streams would store, of the first event of each.
+    async fn entries_of(&self, streams: [u32; 3]) -> Vec<Entry> {
+        for stream in streams {
+            self.announce_with(stream, 1, &leaf_of(stream, 1, None).to_text().unwrap()).await;
+        }
+        let sql = "SELECT pending_id FROM ledger_pending ORDER BY pending_id";
+        let rows = self.database.read(sql, &[]).await.unwrap();
+        let entry = |((row, stream), position): ((&Row, u32), u64)| Entry {
+            pending_id: row.get("pending_id").unwrap(),
+            position,
+            stream: ("user".to_owned(), name(stream)),
+            sequence: 1,
+            made: None,
+            leaf_hash: leaf_of(stream, 1, None).hash().unwrap(),
+            recorded_at: now(),
+        };
+        rows.iter().zip(streams).zip(0..).map(entry).collect()
+    }
+
+    async fn move_rows(&self, entries: &[Entry]) -> Transacted {
+        let done: Vec<i64> = entries.iter().map(|entry| entry.pending_id).collect();
+        self.database.transact(moving::steps(&self.database, entries, &done).unwrap()).await.unwrap()
     }
 }
 
@@ -142,8 +172,7 @@ async fn each_leaf_gets_its_own_place_whatever_lies_between() {
                 13 => log.event(stream, 1).await,
                 16 => {
                     log.announce_with(stream, 1, &leaf).await;
-                    let sql = "DELETE FROM ledger_pending WHERE aggregate_id = $1";
-                    log.database.write(sql, &[name(stream).into()]).await.unwrap();
+                    log.take_back(stream).await;
                 }
                 18 => log.announce_with(stream, 2, &leaf).await,
                 _ => log.announce_with(stream, 1, &leaf).await,
@@ -158,37 +187,6 @@ async fn each_leaf_gets_its_own_place_whatever_lies_between() {
         assert_eq!(log.store.leaf_hashes(0, 12).await.unwrap(), hashes);
         log.turn().await;
         assert_eq!(log.store.root(12, 12).await.unwrap(), log.signed().await.root);
-    }
-}
-
-impl Log {
-    /// What a turn that read these three streams would store, of the first event of each.
-    async fn entries_of(&self, streams: [u32; 3]) -> Vec<Entry> {
-        for stream in streams {
-            self.announce_with(stream, 1, &leaf_of(stream, 1, None).to_text().unwrap()).await;
-        }
-        let sql = "SELECT pending_id FROM ledger_pending ORDER BY pending_id";
-        let rows = self.database.read(sql, &[]).await.unwrap();
-        let entry = |((row, stream), position): ((&Row, u32), u64)| Entry {
-            pending_id: row.get("pending_id").unwrap(),
-            position,
-            stream: ("user".to_owned(), name(stream)),
-            sequence: 1,
-            made: None,
-            leaf_hash: leaf_of(stream, 1, None).hash().unwrap(),
-            recorded_at: now(),
-        };
-        rows.iter().zip(streams).zip(0..).map(entry).collect()
-    }
-
-    async fn move_rows(&self, entries: &[Entry]) -> Transacted {
-        let done: Vec<i64> = entries.iter().map(|entry| entry.pending_id).collect();
-        self.database.transact(moving::steps(&self.database, entries, &done).unwrap()).await.unwrap()
-    }
-
-    async fn remove(&self, entry: &Entry) {
-        let sql = "DELETE FROM ledger_pending WHERE pending_id = $1";
-        self.database.write(sql, &[entry.pending_id.into()]).await.unwrap();
     }
 }
 
@@ -212,7 +210,7 @@ async fn nothing_takes_effect_where_a_row_that_was_read_is_gone() {
     for gap in [false, true] {
         for log in logs().await {
             let mut entries = log.entries_of([1, 2, 3]).await;
-            log.remove(&entries[2]).await;
+            log.take_back(3).await;
             if gap {
                 entries.remove(1);
             }
