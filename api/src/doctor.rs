@@ -74,6 +74,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
         Engine::Sqlite(_) => "SQLite answers",
     };
     checks.push(Check::ok("database", kind));
+    checks.extend(collation(&database).await);
     let migrations = migrations(&database).await;
     let migrated = migrations.state == State::Ok;
     checks.push(migrations);
@@ -94,6 +95,43 @@ fn data_dir(config: &Config) -> Check {
         }
         Ok(_) => Check::ok("data directory", path.to_string()),
         Err(error) => Check::wrong("data directory", format!("{path}: {error}")),
+    }
+}
+
+/// Whether the order of keys is the program's own, or borrowed from libraries that change with the system.
+async fn collation(database: &Database) -> Option<Check> {
+    let Engine::Postgres(_) = database.engine() else { return None };
+    // What a server does not have yet is missing in the JSON, where a column would be an error.
+    let sql = "SELECT provider, CASE provider WHEN 'i' THEN coalesce(d ->> 'datlocale', d ->> 'daticulocale') \
+               ELSE d ->> 'datcollate' END AS collation \
+               FROM (SELECT d, coalesce(d ->> 'datlocprovider', 'c') AS provider FROM \
+               (SELECT to_jsonb(p) AS d FROM pg_database p WHERE datname = current_database()) found) named";
+    let rows = database.read(sql, &[]).await;
+    let found: Result<Option<(String, String)>, DatabaseError> = rows.and_then(|rows| {
+        let row = rows.first();
+        row.map(|row| Ok((row.get("provider")?, row.get("collation")?))).transpose()
+    });
+    Some(match found {
+        Ok(Some((provider, name))) if goes_by_code_points(&provider, &name) => Check::ok("collation", name),
+        Ok(found) => {
+            let name = found.map_or_else(|| "unknown".to_owned(), |(_, name)| name);
+            Check::warning(
+                "collation",
+                format!(
+                    "{name}: keys are compared by a library, and an upgrade of it can break indexes; see docs/operations.md"
+                ),
+            )
+        }
+        Err(error) => Check::wrong("collation", error.to_string()),
+    })
+}
+
+/// A database sorts by the C library (`c`), ICU (`i`), or from PostgreSQL 17 on by itself (`b`).
+fn goes_by_code_points(provider: &str, collation: &str) -> bool {
+    match provider {
+        "b" => true,
+        "c" => ["C", "POSIX", "C.UTF-8", "C.utf8"].contains(&collation),
+        _ => false,
     }
 }
 

@@ -49,7 +49,7 @@ impl Place {
         let url = match database {
             Database::Sqlite => format!("sqlite://{}", dir.path().join("data/countersign.db").display()),
             #[cfg(feature = "postgres")]
-            Database::Postgres => crate::postgres::create_database().await,
+            Database::Postgres => crate::postgres::create_database("").await,
         };
         Self::at(database, url, dir)
     }

@@ -54,13 +54,21 @@ pub(crate) fn restore(dump: &Path, url: &str) {
     assert!(restored.success(), "psql: {restored}");
 }
 
-/// Creates an empty database and returns its URL.
-pub(crate) async fn create_database() -> String {
-    create(None).await
+/// Creates an empty database with these options of `CREATE DATABASE`, and returns its URL.
+pub async fn create_database(options: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("test_{}_{number}", std::process::id());
+    let mut cluster = cluster().await;
+    // Only a run that was cut short on a cluster that outlived it left one behind.
+    run(&mut cluster, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+    run(&mut cluster, &format!("CREATE DATABASE {name} {options}")).await;
+    let (server, _) = cluster_url_parts();
+    format!("{server}/{name}")
 }
 
 /// Drops a database with whoever is still connected.
-pub(crate) async fn drop_database(url: &str) {
+pub async fn drop_database(url: &str) {
     let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", name_of(url));
     run(&mut cluster().await, &sql).await;
 }
@@ -91,7 +99,7 @@ pub async fn give_back(url: &str) {
 pub(crate) async fn copy_of_template() -> (String, TempDir) {
     static TEMPLATE: OnceCell<Template> = OnceCell::const_new();
     let template = TEMPLATE.get_or_init(Template::make).await;
-    let url = create(Some(&template.name)).await;
+    let url = create_database(&format!("TEMPLATE {}", template.name)).await;
     let dir = temporary_directory();
     let data_dir = dir.path().join("data");
     std::fs::create_dir(&data_dir).expect("a data directory");
@@ -113,7 +121,7 @@ struct Template {
 
 impl Template {
     async fn make() -> Self {
-        let url = create_database().await;
+        let url = create_database("").await;
         let dir = temporary_directory();
         let clock = TestClock::manual();
         let targets = product::WebhookTargets::default();
@@ -131,19 +139,6 @@ fn temporary_directory() -> TempDir {
     let mut builder = tempfile::Builder::new();
     let made = builder.prefix("countersign-test.").tempdir();
     made.expect("a directory for the test")
-}
-
-async fn create(template: Option<&str>) -> String {
-    static NUMBER: AtomicU32 = AtomicU32::new(1);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("test_{}_{number}", std::process::id());
-    let template = template.map_or_else(String::new, |template| format!(" TEMPLATE {template}"));
-    let mut cluster = cluster().await;
-    // Only a run that was cut short on a cluster that outlived it left one behind.
-    run(&mut cluster, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-    run(&mut cluster, &format!("CREATE DATABASE {name}{template}")).await;
-    let (server, _) = cluster_url_parts();
-    format!("{server}/{name}")
 }
 
 fn cluster_url_parts() -> (String, String) {

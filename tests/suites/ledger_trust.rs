@@ -374,6 +374,8 @@ async fn doctor_finds_nothing_on_a_sound_installation(place: Arc<Place>) {
     {
         assert!(examined.stdout.contains(name), "{name}: {}", examined.stdout);
     }
+    // A file has no collation.
+    assert_eq!(examined.stdout.contains("ok     collation"), place.database != Database::Sqlite);
     assert!(!examined.stdout.contains("WRONG"), "{}", examined.stdout);
     let checks: Value =
         serde_json::from_str(&place.run(&["doctor", "--json"]).exits(0).stdout).expect("JSON");
@@ -391,4 +393,19 @@ async fn doctor_says_what_is_wrong(place: Arc<Place>) {
     overwrite(&file(&place, "master.key"), b"nonsense");
     let examined = place.run(&["doctor"]).exits(1);
     assert!(examined.stdout.contains("WRONG  master key"), "{}", examined.stdout);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn doctor_notes_a_collation_that_upgrades_can_change() {
+    use countersign_tests::postgres::{create_database, drop_database};
+
+    countersign_tests::run_in_place(Database::Postgres, async |place: Arc<Place>| {
+        let other = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'";
+        let url = create_database(other).await;
+        // A new installation has no keys yet, which is wrong, but not what is looked at here.
+        let examined = countersign_tests::program::run(place.command_on(&url, &["doctor"])).exits(1);
+        assert!(examined.stdout.contains("note   collation       en-US"), "{}", examined.stdout);
+        drop_database(&url).await;
+    });
 }

@@ -184,6 +184,7 @@ impl From<DatabaseError> for Problem {
                 busy("Too many requests are waiting for the database; nothing was judged.")
             }
             DatabaseError::Constraint { .. }
+            | DatabaseError::Encoding { .. }
             | DatabaseError::Newer { .. }
             | DatabaseError::Migration { .. }
             | DatabaseError::Corrupt(_)

@@ -19,6 +19,14 @@ pub enum DatabaseError {
         /// The constraint, such as `email_claims_pkey`.
         name: String,
     },
+    /// It cannot hold every character.
+    #[error(
+        "the database has the encoding {found}, which cannot hold every name: make one with ENCODING 'UTF8'"
+    )]
+    Encoding {
+        /// The encoding that it has.
+        found: String,
+    },
     /// A newer program migrated the database; this one cannot know what that meant.
     #[error(
         "a newer program has migrated this database: it is at migration {found}, and this program knows none after {known}"

@@ -100,6 +100,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0006_coverage_reach.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0006_coverage_reach.sql"),
     },
+    Migration {
+        version: 7,
+        name: "queue_keeps_its_size",
+        postgres: include_str!("../../../migrations/postgres/0007_queue_keeps_its_size.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0007_queue_keeps_its_size.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (

@@ -57,6 +57,11 @@ impl Postgres {
             })
             .connect_with(options.clone())
             .await?;
+        let found: String =
+            sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&pool).await?;
+        if found != "UTF8" {
+            return Err(DatabaseError::Encoding { found });
+        }
         Ok(Postgres { pool, options: Arc::new(options) })
     }
 

@@ -8,13 +8,14 @@ use super::testing::{cut_short, empty_databases, empty_postgres, empty_sqlite, f
 use super::{Database, DatabaseError, Engine, StatementCounts, Step, Transacted};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
-const ALL_MIGRATIONS: [&str; 6] = [
+const ALL_MIGRATIONS: [&str; 7] = [
     "0001_foundation",
     "0002_ledger",
     "0003_leaf_with_event",
     "0004_coverage",
     "0005_coverage_v2",
     "0006_coverage_reach",
+    "0007_queue_keeps_its_size",
 ];
 
 const NOW: &str = "2026-01-02T03:04:05.678901Z";
@@ -63,7 +64,7 @@ async fn a_newer_database_is_refused() {
         let database = fresh.database;
         let newer = "INSERT INTO countersign_migrations VALUES (99, 'from_tomorrow', '00', $1)";
         database.write(newer, &[at(NOW).into()]).await.unwrap();
-        let refused = DatabaseError::Newer { found: 99, known: 6 };
+        let refused = DatabaseError::Newer { found: 99, known: 7 };
         assert_eq!(database.migrate(at(NOW)).await.unwrap_err(), refused);
         assert_eq!(database.pending_migrations().await.unwrap_err(), refused);
     }

@@ -91,7 +91,8 @@ impl From<DatabaseError> for AppendError {
             DatabaseError::Busy => AppendError::Busy,
             DatabaseError::Unavailable(reason) => AppendError::Unavailable(reason),
             DatabaseError::Constraint { name } => refused_by(name),
-            DatabaseError::Newer { .. }
+            DatabaseError::Encoding { .. }
+            | DatabaseError::Newer { .. }
             | DatabaseError::Migration { .. }
             | DatabaseError::Corrupt(_)
             | DatabaseError::Query(_) => AppendError::Database(error),

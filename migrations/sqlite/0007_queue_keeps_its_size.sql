@@ -1,0 +1,1 @@
+-- PostgreSQL's way of vacuuming the queue; SQLite needs nothing.
