@@ -3,11 +3,11 @@
 //! Hashing takes some 20 ms of one core and 19 MiB. It never runs on the threads that answer
 //! requests, and only as many at once as there are cores; a bounded number waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 use chrono::TimeDelta;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -36,9 +36,14 @@ pub struct Passwords {
     cores: Arc<Semaphore>,
     /// Who waits or hashes.
     places: Arc<Semaphore>,
+    /// What hashes that are done leave to those that wait: fresh memory has to be cleared first.
+    left: Arc<Mutex<Vec<Memory>>>,
     /// Judged in place of a hash that is not there, so that unknown users take as long as others.
     stand_in: String,
 }
+
+/// What a hash is worked out in, 19 MiB.
+type Memory = Vec<Block>;
 
 /// Hashing cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +69,12 @@ impl Passwords {
     /// [`PasswordError`] when Argon2 cannot be set up.
     pub fn new(length_min: usize) -> Result<Self, PasswordError> {
         let cores = available_parallelism().map_or(1, usize::from);
-        let stand_in = hash("nobody's password").map_err(|error| PasswordError(error.to_string()))?;
+        let stand_in = hash("nobody's password", &mut Memory::new())?;
         Ok(Self {
             length_min: length_min.max(8),
             cores: Arc::new(Semaphore::new(cores)),
             places: Arc::new(Semaphore::new(cores + WAITING_MAX)),
+            left: Arc::default(),
             stand_in,
         })
     }
@@ -115,7 +121,7 @@ impl Passwords {
     /// # Errors
     /// `busy` when too many wait.
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<Zeroizing<String>, Problem> {
-        let hashed = self.on_a_core(move || hash(&password)).await?;
+        let hashed = self.in_memory(move |memory| hash(&password, memory)).await?;
         hashed.map(Zeroizing::new).map_err(|error| Problem::internal(error.to_string()))
     }
 
@@ -131,9 +137,29 @@ impl Passwords {
     ) -> Result<PasswordVerdict, Problem> {
         let nobody = phc.is_none();
         let phc = phc.unwrap_or_else(|| Zeroizing::new(self.stand_in.clone()));
-        let judged = self.on_a_core(move || judge(&password, &phc)).await?;
+        let judged = self.in_memory(move |memory| judge(&password, &phc, memory)).await?;
         let verdict = judged.map_err(|error| Problem::internal(error.to_string()))?;
         Ok(if nobody { PasswordVerdict::Wrong } else { verdict })
+    }
+
+    async fn in_memory<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (places, left) = (Arc::clone(&self.places), Arc::clone(&self.left));
+        self.on_a_core(move || {
+            let left = || left.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = left().pop().unwrap_or_default();
+            let done = work(&mut memory);
+            let somebody_waits = places.available_permits() < WAITING_MAX;
+            if somebody_waits {
+                left().push(memory);
+            } else {
+                left().clear();
+            }
+            done
+        })
+        .await
     }
 
     async fn on_a_core<T: Send + 'static>(
@@ -159,33 +185,58 @@ fn estimated(password: &str) -> String {
     password.chars().take(ESTIMATED_CHARACTERS).map(plain).collect()
 }
 
-fn argon2() -> Result<Argon2<'static>, argon2::Error> {
-    let params = Params::new(MEMORY_KIB, ITERATIONS, PARALLELISM, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn hash(password: &str) -> Result<String, PasswordError> {
-    let failed = |error: &dyn std::fmt::Display| PasswordError(error.to_string());
-    let salt: [u8; SALT_BYTES] = entropy::bytes().map_err(|error| failed(&error))?;
-    let argon2 = argon2().map_err(|error| failed(&error))?;
-    let hash = argon2.hash_password_with_salt(password.as_bytes(), &salt).map_err(|error| failed(&error))?;
+fn hash(password: &str, memory: &mut Memory) -> Result<String, PasswordError> {
+    let salt: [u8; SALT_BYTES] = entropy::bytes().map_err(failed)?;
+    let params = Params::new(MEMORY_KIB, ITERATIONS, PARALLELISM, None).map_err(failed)?;
+    let described = ParamsString::try_from(&params).map_err(failed)?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: described,
+        salt: Some(Salt::new(&salt).map_err(failed)?),
+        hash: Some(output(&argon2, password, &salt, memory)?),
+    };
     Ok(hash.to_string())
 }
 
-fn judge(password: &str, phc: &str) -> Result<PasswordVerdict, PasswordError> {
-    let failed = |error: &dyn std::fmt::Display| PasswordError(error.to_string());
-    let hash = PasswordHash::new(phc).map_err(|error| failed(&error))?;
-    let argon2 = argon2().map_err(|error| failed(&error))?;
-    if argon2.verify_password(password.as_bytes(), &hash).is_err() {
-        return Ok(PasswordVerdict::Wrong);
-    }
-    let today = format!("m={MEMORY_KIB},t={ITERATIONS},p={PARALLELISM}");
-    let outdated = !(phc.starts_with("$argon2id$v=19$") && phc.contains(&format!("${today}$")));
-    Ok(PasswordVerdict::Right { outdated })
+fn judge(password: &str, phc: &str, memory: &mut Memory) -> Result<PasswordVerdict, PasswordError> {
+    let stored = PasswordHash::new(phc).map_err(failed)?;
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+        return Err(failed("a stored hash has no salt, or no output"));
+    };
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(failed)?;
+    let version = stored.version.map(Version::try_from).transpose().map_err(failed)?.unwrap_or_default();
+    let params = Params::try_from(&stored).map_err(failed)?;
+    let outdated = (algorithm, version) != (Algorithm::Argon2id, Version::V0x13)
+        || (params.m_cost(), params.t_cost(), params.p_cost()) != (MEMORY_KIB, ITERATIONS, PARALLELISM);
+    let found = output(&Argon2::new(algorithm, version, params), password, salt, memory)?;
+    // The library compares in constant time.
+    Ok(if found == *expected { PasswordVerdict::Right { outdated } } else { PasswordVerdict::Wrong })
+}
+
+/// What Argon2 makes of a password.
+fn output(
+    argon2: &Argon2<'_>,
+    password: &str,
+    salt: &[u8],
+    memory: &mut Memory,
+) -> Result<Output, PasswordError> {
+    let params = argon2.params();
+    memory.resize(params.block_count(), Block::new());
+    let mut bytes = vec![0; params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut bytes, memory).map_err(failed)?;
+    Output::new(&bytes).map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> PasswordError {
+    PasswordError(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::{PasswordHasher, PasswordVerifier};
+
     use super::*;
     use crate::problem::ProblemCode;
 
@@ -195,18 +246,63 @@ mod tests {
 
     #[test]
     fn s15_the_hash_is_argon2id_with_19_mib_two_passes_and_one_lane() {
-        let phc = hash("correct horse battery").unwrap();
+        let mut memory = Memory::new();
+        let phc = hash("correct horse battery", &mut memory).unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
-        assert_eq!(judge("correct horse battery", &phc).unwrap(), PasswordVerdict::Right { outdated: false });
-        assert_eq!(judge("correct horse batterx", &phc).unwrap(), PasswordVerdict::Wrong);
+        let mut judged = |password| judge(password, &phc, &mut memory).unwrap();
+        assert_eq!(judged("correct horse battery"), PasswordVerdict::Right { outdated: false });
+        assert_eq!(judged("correct horse batterx"), PasswordVerdict::Wrong);
+        assert_eq!(judged("correct horse battery"), PasswordVerdict::Right { outdated: false });
     }
 
     #[test]
-    fn s15_a_hash_with_other_parameters_is_outdated() {
-        let params = Params::new(8 * 1024, 1, 1, None).unwrap();
-        let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let phc = weaker.hash_password_with_salt(b"correct horse battery", &[7; 16]).unwrap().to_string();
-        assert_eq!(judge("correct horse battery", &phc).unwrap(), PasswordVerdict::Right { outdated: true });
+    fn s15_what_other_programs_hash_is_judged_and_what_is_hashed_here_they_can_judge() {
+        let (password, mut memory) = ("correct horse battery", Memory::new());
+        let ours = hash(password, &mut memory).unwrap();
+        Argon2::default().verify_password(password.as_bytes(), &PasswordHash::new(&ours).unwrap()).unwrap();
+        let others = [
+            (Algorithm::Argon2id, Version::V0x13, (8 * 1024, 1, 1)),
+            (Algorithm::Argon2id, Version::V0x13, (32 * 1024, 2, 2)),
+            (Algorithm::Argon2id, Version::V0x10, (MEMORY_KIB, ITERATIONS, PARALLELISM)),
+            (Algorithm::Argon2i, Version::V0x13, (MEMORY_KIB, ITERATIONS, PARALLELISM)),
+        ];
+        for (algorithm, version, (memory_kib, iterations, lanes)) in others {
+            let other =
+                Argon2::new(algorithm, version, Params::new(memory_kib, iterations, lanes, None).unwrap());
+            let phc = other.hash_password_with_salt(password.as_bytes(), &[7; 16]).unwrap().to_string();
+            let mut judged = |password| judge(password, &phc, &mut memory).unwrap();
+            assert_eq!(judged(password), PasswordVerdict::Right { outdated: true }, "{phc}");
+            assert_eq!(judged("correct horse batterx"), PasswordVerdict::Wrong, "{phc}");
+            let verdict = judge(password, &ours, &mut memory).unwrap();
+            assert_eq!(verdict, PasswordVerdict::Right { outdated: false }, "after {phc}");
+        }
+    }
+
+    #[test]
+    fn a_stored_hash_that_is_none_is_an_error_and_no_verdict() {
+        for stored in [
+            "",
+            "letters",
+            "$argon2id$v=19$m=19456,t=2,p=1",
+            "$argon2id$v=19$m=1,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g",
+        ] {
+            judge("correct horse battery", stored, &mut Memory::new()).unwrap_err();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn memory_is_left_only_while_somebody_waits() {
+        let passwords = Passwords::new(15).unwrap();
+        let blocks_left = || -> Vec<usize> { passwords.left.lock().unwrap().iter().map(Vec::len).collect() };
+        let all_but_one = u32::try_from(passwords.places.available_permits() - 1).unwrap();
+        let others = Arc::clone(&passwords.places).acquire_many_owned(all_but_one).await.unwrap();
+        for _ in 0..2 {
+            passwords.hash(secret("correct horse battery")).await.unwrap();
+            assert_eq!(blocks_left(), [MEMORY_KIB as usize]);
+        }
+        drop(others);
+        passwords.hash(secret("correct horse battery")).await.unwrap();
+        assert_eq!(blocks_left(), [0; 0]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
