@@ -48,9 +48,10 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     for beside in Beside::ALL {
         arms.push(Arm::set(bench, beside).await?);
     }
-    // Far longer than a turn rests, so that little of a round's work is left for after it.
-    let time = Duration::from_secs(bench.size(8, 1));
-    for round in 0..=bench.size(8, 2) {
+    // Far longer than a turn rests, so that little of a round's work is left for after it; and many rounds, since
+    // they scatter by more than the ledger costs.
+    let time = Duration::from_secs(bench.size(4, 1));
+    for round in 0..=bench.size(24, 2) {
         // Whatever comes after another then favours none.
         arms.rotate_left(1);
         if round % 3 == 0 {
