@@ -98,12 +98,12 @@ fn data_dir(config: &Config) -> Check {
     }
 }
 
-/// Whether the order of keys is the program's own, or borrowed from libraries that change with the system.
+/// Whether PostgreSQL orders keys by code points, or as libraries do that change with the system.
 async fn collation(database: &Database) -> Option<Check> {
     let Engine::Postgres(_) = database.engine() else { return None };
     // What a server does not have yet is missing in the JSON, where a column would be an error.
-    let sql = "SELECT provider, CASE provider WHEN 'i' THEN coalesce(d ->> 'datlocale', d ->> 'daticulocale') \
-               ELSE d ->> 'datcollate' END AS collation \
+    let sql = "SELECT provider, CASE provider WHEN 'c' THEN d ->> 'datcollate' \
+               ELSE coalesce(d ->> 'datlocale', d ->> 'daticulocale') END AS collation \
                FROM (SELECT d, coalesce(d ->> 'datlocprovider', 'c') AS provider FROM \
                (SELECT to_jsonb(p) AS d FROM pg_database p WHERE datname = current_database()) found) named";
     let rows = database.read(sql, &[]).await;

@@ -19,6 +19,8 @@ use crate::problem::refusals::busy;
 const MEMORY_KIB: u32 = 19 * 1024;
 const ITERATIONS: u32 = 2;
 const PARALLELISM: u32 = 1;
+/// Argon2's memory in blocks of 1 KiB.
+const BLOCKS: usize = MEMORY_KIB as usize;
 const SALT_BYTES: usize = 16;
 /// A password has at most so many bytes.
 pub const LENGTH_MAX_BYTES: usize = 1024;
@@ -36,7 +38,8 @@ pub struct Passwords {
     cores: Arc<Semaphore>,
     /// Who waits or hashes.
     places: Arc<Semaphore>,
-    /// What hashes that are done leave to those that wait: fresh memory has to be cleared first.
+    /// What hashes that are done leave to those that wait, since fresh memory has to be cleared first. What was
+    /// left to somebody who then did not wait any longer stays until the next work is done.
     left: Arc<Mutex<Vec<Memory>>>,
     /// Judged in place of a hash that is not there, so that unknown users take as long as others.
     stand_in: String,
@@ -102,7 +105,7 @@ impl Passwords {
         let known: Vec<String> =
             about_the_person.iter().copied().chain(["countersign"]).map(estimated).collect();
         let score = self
-            .on_a_core(move || {
+            .on_a_core(move |_| {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 zxcvbn::zxcvbn(&head, &known).score()
             })
@@ -121,7 +124,7 @@ impl Passwords {
     /// # Errors
     /// `busy` when too many wait.
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<Zeroizing<String>, Problem> {
-        let hashed = self.in_memory(move |memory| hash(&password, memory)).await?;
+        let hashed = self.on_a_core(move |memory| hash(&password, memory)).await?;
         hashed.map(Zeroizing::new).map_err(|error| Problem::internal(error.to_string()))
     }
 
@@ -137,43 +140,34 @@ impl Passwords {
     ) -> Result<PasswordVerdict, Problem> {
         let nobody = phc.is_none();
         let phc = phc.unwrap_or_else(|| Zeroizing::new(self.stand_in.clone()));
-        let judged = self.in_memory(move |memory| judge(&password, &phc, memory)).await?;
+        let judged = self.on_a_core(move |memory| judge(&password, &phc, memory)).await?;
         let verdict = judged.map_err(|error| Problem::internal(error.to_string()))?;
         Ok(if nobody { PasswordVerdict::Wrong } else { verdict })
     }
 
-    async fn in_memory<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let (places, left) = (Arc::clone(&self.places), Arc::clone(&self.left));
-        self.on_a_core(move || {
-            let left = || left.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut memory = left().pop().unwrap_or_default();
-            let done = work(&mut memory);
-            let somebody_waits = places.available_permits() < WAITING_MAX;
-            if somebody_waits {
-                left().push(memory);
-            } else {
-                left().clear();
-            }
-            done
-        })
-        .await
-    }
-
+    /// Work that may need memory to hash in.
     async fn on_a_core<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let full =
             || busy("Too many sign-ins at once; nothing was judged.").retry_after(TimeDelta::seconds(1));
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| full())?;
+        let (places, left) = (Arc::clone(&self.places), Arc::clone(&self.left));
         let done = tokio::task::spawn_blocking(move || {
             // Held until the work is done, also when nobody waits for it any more.
             let _held = (place, core);
-            work()
+            let left = || left.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = left().pop().unwrap_or_default();
+            let done = work(&mut memory);
+            let somebody_waits = places.available_permits() < WAITING_MAX;
+            if !somebody_waits {
+                left().clear();
+            } else if memory.capacity() == BLOCKS {
+                left().push(memory);
+            }
+            done
         });
         done.await.map_err(|error| Problem::internal(error.to_string()))
     }
@@ -200,17 +194,18 @@ fn hash(password: &str, memory: &mut Memory) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
+/// A stored hash that cannot be judged is an error, not a wrong password: its owner could never sign in.
 fn judge(password: &str, phc: &str, memory: &mut Memory) -> Result<PasswordVerdict, PasswordError> {
     let stored = PasswordHash::new(phc).map_err(failed)?;
     let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
         return Err(failed("a stored hash has no salt, or no output"));
     };
     let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(failed)?;
-    let version = stored.version.map(Version::try_from).transpose().map_err(failed)?.unwrap_or_default();
+    let version = stored.version.map(Version::try_from).transpose().map_err(failed)?;
     let params = Params::try_from(&stored).map_err(failed)?;
-    let outdated = (algorithm, version) != (Algorithm::Argon2id, Version::V0x13)
+    let outdated = (algorithm, version) != (Algorithm::Argon2id, Some(Version::V0x13))
         || (params.m_cost(), params.t_cost(), params.p_cost()) != (MEMORY_KIB, ITERATIONS, PARALLELISM);
-    let found = output(&Argon2::new(algorithm, version, params), password, salt, memory)?;
+    let found = output(&Argon2::new(algorithm, version.unwrap_or_default(), params), password, salt, memory)?;
     // The library compares in constant time.
     Ok(if found == *expected { PasswordVerdict::Right { outdated } } else { PasswordVerdict::Wrong })
 }
@@ -223,7 +218,9 @@ fn output(
     memory: &mut Memory,
 ) -> Result<Output, PasswordError> {
     let params = argon2.params();
-    memory.resize(params.block_count(), Block::new());
+    let blocks = params.block_count();
+    memory.try_reserve_exact(blocks.saturating_sub(memory.len())).map_err(failed)?;
+    memory.resize(blocks, Block::new());
     let mut bytes = vec![0; params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
     argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut bytes, memory).map_err(failed)?;
     Output::new(&bytes).map_err(failed)
@@ -279,29 +276,37 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_hash_that_is_none_is_an_error_and_no_verdict() {
-        for stored in [
-            "",
-            "letters",
-            "$argon2id$v=19$m=19456,t=2,p=1",
-            "$argon2id$v=19$m=1,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g",
-        ] {
+    fn s15_a_stored_hash_that_cannot_be_judged_is_an_error_and_no_verdict() {
+        let output = "A".repeat(43);
+        let judged = |start: &str| {
+            let stored = format!("${start}$c2FsdHNhbHQ${output}");
+            judge("correct horse battery", &stored, &mut Memory::new())
+        };
+        judged("argon2id$v=19$m=64,t=2,p=1").unwrap();
+        for start in ["scrypt$v=19$m=64,t=2,p=1", "argon2id$v=20$m=64,t=2,p=1", "argon2id$v=19$m=1,t=2,p=1"] {
+            judged(start).unwrap_err();
+        }
+        for stored in
+            ["", "letters", "$argon2id$v=19$m=64,t=2,p=1", "$argon2id$v=19$m=64,t=2,p=1$c2FsdHNhbHQ"]
+        {
             judge("correct horse battery", stored, &mut Memory::new()).unwrap_err();
         }
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn memory_is_left_only_while_somebody_waits() {
+    async fn s15_memory_is_left_only_while_somebody_waits() {
         let passwords = Passwords::new(15).unwrap();
         let blocks_left = || -> Vec<usize> { passwords.left.lock().unwrap().iter().map(Vec::len).collect() };
         let all_but_one = u32::try_from(passwords.places.available_permits() - 1).unwrap();
         let others = Arc::clone(&passwords.places).acquire_many_owned(all_but_one).await.unwrap();
         for _ in 0..2 {
             passwords.hash(secret("correct horse battery")).await.unwrap();
-            assert_eq!(blocks_left(), [MEMORY_KIB as usize]);
+            assert_eq!(blocks_left(), [BLOCKS]);
         }
+        passwords.check_new("password", "vapor-lantern-thirteen-oak", &[]).await.unwrap();
+        assert_eq!(blocks_left(), [BLOCKS]);
         drop(others);
-        passwords.hash(secret("correct horse battery")).await.unwrap();
+        passwords.check_new("password", "vapor-lantern-thirteen-oak", &[]).await.unwrap();
         assert_eq!(blocks_left(), [0; 0]);
     }
 

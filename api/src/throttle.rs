@@ -39,6 +39,12 @@ fn network(address: &str) -> String {
     }
 }
 
+/// How long an attempt waits after so many failures of the person in this window.
+fn slowed_by(failures: i64) -> Duration {
+    let beyond = u32::try_from((failures - SLOWED_FROM).max(0)).unwrap_or(u32::MAX);
+    SLOWED_BY.saturating_mul(beyond).min(SLOWED_MAX)
+}
+
 impl App {
     /// Counts an attempt, or refuses it before anything is hashed.
     ///
@@ -60,8 +66,9 @@ impl App {
                  ON CONFLICT (bucket) DO UPDATE SET \
                  attempts = CASE WHEN t.window_started_at <= $3 THEN 1 ELSE t.attempts + 1 END, \
                  window_started_at = CASE WHEN t.window_started_at <= $3 THEN $2 ELSE t.window_started_at END \
-                 RETURNING attempts, window_started_at",
-                &[pair.clone().into(), now.into(), (now - WINDOW).into()],
+                 RETURNING attempts, window_started_at, (SELECT p.attempts FROM throttle p \
+                 WHERE p.bucket = $4 AND p.window_started_at > $3) AS failures",
+                &[pair.clone().into(), now.into(), (now - WINDOW).into(), person.clone().into()],
             )
             .await?;
         let row = rows.first().ok_or_else(|| Problem::internal("an upsert returned no row"))?;
@@ -70,25 +77,12 @@ impl App {
             let detail = "Too many wrong passwords. Wait before you try again.";
             return Err(Problem::new(ProblemCode::Throttled, detail).retry_after(started_at + WINDOW - now));
         }
-        self.slow_down(&person, now).await?;
-        Ok(Attempt { pair, person })
-    }
-
-    async fn slow_down(&self, person: &str, now: Timestamp) -> Result<(), Problem> {
-        let rows = self
-            .database
-            .read(
-                "SELECT attempts FROM throttle WHERE bucket = $1 AND window_started_at > $2",
-                &[person.to_owned().into(), (now - WINDOW).into()],
-            )
-            .await?;
-        let failures: i64 = rows.first().map(|row| row.get("attempts")).transpose()?.unwrap_or_default();
-        let beyond = u32::try_from(failures - SLOWED_FROM).unwrap_or_default();
-        let wait = SLOWED_BY.saturating_mul(beyond).min(SLOWED_MAX);
+        let failures: Option<i64> = row.get("failures")?;
+        let wait = slowed_by(failures.unwrap_or_default());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        Ok(())
+        Ok(Attempt { pair, person })
     }
 
     /// The password was right: the pair starts anew.
@@ -141,7 +135,14 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use super::network;
+    use std::time::Instant;
+
+    use chrono::DateTime;
+    use countersign_projections::database::testing::empty_databases;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
 
     #[test]
     fn s05_an_ipv6_network_is_one_address_and_mapped_ipv4_is_ipv4() {
@@ -149,5 +150,35 @@ mod tests {
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
         assert_ne!(network("192.0.2.7"), network("192.0.2.8"));
+    }
+
+    #[test]
+    fn s05_beyond_a_hundred_failures_each_slows_by_20_ms_up_to_two_seconds() {
+        let milliseconds =
+            [0, 100, 101, 150, 200, 201, i64::MAX].map(|failures| slowed_by(failures).as_millis());
+        assert_eq!(milliseconds, [0, 0, 20, 1_000, 2_000, 2_000, 2_000]);
+    }
+
+    #[tokio::test]
+    async fn s05_whoever_was_tried_too_often_waits_wherever_the_attempt_comes_from() {
+        for fresh in empty_databases().await.unwrap() {
+            let directory = tempfile::tempdir().unwrap();
+            let config = Config::new(fresh.url, directory.path().to_owned());
+            let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
+            let app = App::open(config, clock).await.unwrap();
+            let attempt = app.count_password_attempt("somebody", Some("192.0.2.1")).await.unwrap();
+            app.password_was_wrong(&attempt).await.unwrap();
+            let tried = "UPDATE throttle SET attempts = 1000 WHERE bucket = $1";
+            app.database.write(tried, &[attempt.person.into()]).await.unwrap();
+            let waits = async |person| {
+                let begun = Instant::now();
+                app.count_password_attempt(person, Some("192.0.2.2")).await.unwrap();
+                begun.elapsed() >= SLOWED_MAX
+            };
+            assert!(waits("somebody").await);
+            assert!(!waits("somebody else").await);
+            app.clock.advance(WINDOW);
+            assert!(!waits("somebody").await);
+        }
     }
 }

@@ -28,6 +28,8 @@ mod ledger_trust;
 mod lock;
 mod login_check;
 #[cfg(feature = "postgres")]
+mod made_otherwise;
+#[cfg(feature = "postgres")]
 mod nodes;
 mod pages;
 mod pages_account;

@@ -92,20 +92,6 @@ async fn a_database_that_is_none_is_named(place: Arc<Place>) {
     place.cannot_serve_on(&url).refuses(&["database"]);
 }
 
-#[cfg(feature = "postgres")]
-#[test]
-fn a_database_that_cannot_hold_every_name_is_refused() {
-    use countersign_tests::postgres::{create_database, drop_database};
-
-    countersign_tests::run_in_place(Database::Postgres, async |place: Arc<Place>| {
-        for encoding in ["SQL_ASCII", "LATIN1"] {
-            let url = create_database(&format!("TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")).await;
-            place.cannot_serve_on(&url).refuses(&[&encoding.to_lowercase(), "utf8"]);
-            drop_database(&url).await;
-        }
-    });
-}
-
 async fn a_database_of_a_newer_version_is_refused(place: Arc<Place>) {
     served_once(&place);
     pretend_a_newer_version(&place).await;

@@ -19,9 +19,9 @@ pub enum DatabaseError {
         /// The constraint, such as `email_claims_pkey`.
         name: String,
     },
-    /// It cannot hold every character.
+    /// It cannot hold every character, or does not know what one is.
     #[error(
-        "the database has the encoding {found}, which cannot hold every name: make one with ENCODING 'UTF8'"
+        "the database has the encoding {found}, and names need UTF8: see \"Another encoding\" in docs/operations.md"
     )]
     Encoding {
         /// The encoding that it has.

@@ -61,7 +61,8 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         title: "Sign-ins with a password",
         text: format!(
             "`POST /v1/logins` by {people} people without two-factor, one after the other; each judges the password and starts a \
-             session. Beside it the same hash (19 MiB, two passes, one lane) and nothing else, on {threads} threads."
+             session. Beside it the same hash (19 MiB, two passes, one lane) and nothing else, on {threads} threads, by the call \
+             that takes fresh memory for each; the program hands memory on while somebody waits."
         ),
         series: vec![ours, bare],
         ratios: vec![ratio],
