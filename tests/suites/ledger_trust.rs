@@ -188,11 +188,11 @@ fn the_role_that_the_documents_give_the_program_serves_and_adopts() {
 async fn the_documented_role_serves_and_adopts(place: Arc<Place>) {
     lived(&place, &["Ada"]).await;
     let operations = include_str!("../../docs/operations.md");
-    let (_, grants) = operations.split_once("```sql\nCREATE ROLE").expect("the grants");
+    let (_, grants) = operations.split_once("```sql\nCREATE ROLE countersign_app").expect("the grants");
     let (grants, _) = grants.split_once("```").expect("their end");
     let (_, name) = place.url().rsplit_once('/').expect("a database");
     let role = format!("app_of_{name}");
-    place.tamper(&format!("CREATE ROLE{grants}").replace("countersign_app", &role)).await;
+    place.tamper(&format!("CREATE ROLE countersign_app{grants}").replace("countersign_app", &role)).await;
     place.create_api_key("unseen", &["login"]);
     place.tamper("DELETE FROM ledger_pending").await;
     // Every connection to this database is that role's from here on.

@@ -156,7 +156,7 @@ fn end_mark(name: &str) -> String {
 
 const HEAD: &str = "# Benchmarks\n\n\
     Written by `tests/bench/run`, which builds with `--profile dist`. Rates depend on the machine and on what else it does; what counts are the ratios, each \
-    taken within one round of one run against something else that did the same work. A goal is hit by the median. \
+    taken within one round of one run against something else. A goal is hit by the median. \
     Each section says when and where it was taken. What holds the missed ones back is said under \
     [scaling](scaling.md#what-holds-it-back).\n";
 

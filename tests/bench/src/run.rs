@@ -121,7 +121,7 @@ async fn machine(cluster: &Cluster) -> anyhow::Result<String> {
     let server = cluster.version().await?;
     Ok(format!(
         "{processors} processors ({model}), {memory_gib} GiB, {kernel}; PostgreSQL {server} with its default \
-         settings, fsync on; {rust}; countersign {} at {commit}",
+         settings but 300 connections and locale C, fsync on; {rust}; countersign {} at {commit}",
         env!("CARGO_PKG_VERSION")
     ))
 }

@@ -56,8 +56,8 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         title: "Searching the audit trail",
         text: format!(
             "`GET /v1/audit/entries?limit={PAGE}` with each filter, the first page, among {} entries; each entry is read with \
-             its event, names are opened with the key of whom they belong to, and that it was read is recorded, on disk, before \
-             the answer. Beside it pgbench selecting the rows of the same page and nothing else. No goal was set for the ratio.",
+             its event, and names are opened with the key of whom they belong to. That somebody read is recorded when a question is first \
+             asked, not when it is asked again within ten minutes, as here. Beside it pgbench selecting the rows of the same page and nothing else. No goal was set for the ratio.",
             history.entries
         ),
         series,

@@ -62,7 +62,8 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         text: format!(
             "`PUT /v1/agreements/{{id}}/enforcement` with an API key, on and off in turn for an administrator \
              agreement with {many} linked people, for one with {FEW} in the same installation, and for one with {FEW} in an \
-             installation where nobody else is. The answer counts everybody whom it affects. Everybody was registered and \
+             installation where nobody else is. The answer counts everybody whom it affects, which coverage has \
+             ready since nothing else is written meanwhile. Everybody was registered and \
              linked through the API, which took {prepared_s} s at {CLIENTS} clients."
         ),
         series: vec![large, among, alone],

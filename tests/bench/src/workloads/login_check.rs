@@ -47,7 +47,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         name: "login-check",
         title: "Login checks",
         text: format!(
-            "`POST /v1/login-checks` about each of {} people with two-factor in turn. Each is two reads: the API key and the \
+            "`POST /v1/login-checks` about each of {} people with two-factor, who belong to no agreement, in turn. Each is two reads: the API key and the \
              person with what requires two-factor of them; neither is kept in the program. Beside it pgbench reading one row of \
              400 bytes by its key, without HTTP, and the ceiling of HTTP.",
             ids.len()

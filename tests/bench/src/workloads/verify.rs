@@ -60,6 +60,8 @@ struct Stage<'b> {
     ours: Served,
     verifying: Verifying,
     base: Served,
+    /// Goes on from round to round: as many streams as people, so that none grows long.
+    base_work: Arc<dyn Work>,
     ceiling: Served,
     inserts: Script,
     selects: Script,
@@ -108,7 +110,19 @@ impl<'b> Stage<'b> {
         say("verify: preparing people");
         let verifying = Verifying::prepare(target, bench.size(20_000, 2_000)).await?;
         let cpu_us = Arm::ALL.map(|arm| (arm, arm.cpu_series())).into();
-        Ok(Self { bench, ours, verifying, base, ceiling, inserts, selects, own_sql, cpu_us, pending: 0 })
+        Ok(Self {
+            bench,
+            ours,
+            verifying,
+            base,
+            ceiling,
+            inserts,
+            selects,
+            own_sql,
+            cpu_us,
+            pending: 0,
+            base_work: base_work(),
+        })
     }
 
     async fn measure(&mut self, arm: Arm, clients: usize, series: &mut Series) -> anyhow::Result<()> {
@@ -127,7 +141,8 @@ impl<'b> Stage<'b> {
                 self.verifying.target.settle().await?;
                 series.push(&round)
             }
-            Arm::Base => series.push(&load::run(&[self.base.address], clients, time, base_work()).await?),
+            Arm::Base => series
+                .push(&load::run(&[self.base.address], clients, time, Arc::clone(&self.base_work)).await?),
             Arm::Ceiling => {
                 series.push(&load::run(&[self.ceiling.address], clients, time, ceiling_work()).await?)
             }
@@ -240,7 +255,6 @@ async fn own_statements(bench: &Bench) -> anyhow::Result<Script> {
 }
 
 fn base_work() -> Arc<dyn Work> {
-    // As many streams as people, so that none grows long.
     let make = |which: usize, into: &mut Vec<u8>| {
         request(into, &format!("POST /people/person-{which}/verify"), "", r#"{"code":"123456"}"#);
     };
