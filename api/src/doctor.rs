@@ -102,26 +102,22 @@ fn data_dir(config: &Config) -> Check {
 async fn collation(database: &Database) -> Option<Check> {
     let Engine::Postgres(_) = database.engine() else { return None };
     // What a server does not have yet is missing in the JSON, where a column would be an error.
-    let sql = "SELECT provider, CASE provider WHEN 'c' THEN d ->> 'datcollate' \
-               ELSE coalesce(d ->> 'datlocale', d ->> 'daticulocale') END AS collation \
-               FROM (SELECT d, coalesce(d ->> 'datlocprovider', 'c') AS provider FROM \
-               (SELECT to_jsonb(p) AS d FROM pg_database p WHERE datname = current_database()) found) named";
+    let sql = "SELECT coalesce(d ->> 'datlocprovider', 'c') AS provider, \
+               coalesce(d ->> 'datlocale', d ->> 'daticulocale', d ->> 'datcollate') AS collation \
+               FROM (SELECT to_jsonb(p) AS d FROM pg_database p WHERE datname = current_database()) found";
     let rows = database.read(sql, &[]).await;
-    let found: Result<Option<(String, String)>, DatabaseError> = rows.and_then(|rows| {
-        let row = rows.first();
-        row.map(|row| Ok((row.get("provider")?, row.get("collation")?))).transpose()
+    let found: Result<(String, String), DatabaseError> = rows.and_then(|rows| {
+        let row = rows.first().ok_or_else(|| DatabaseError::Corrupt("it does not list itself".to_owned()))?;
+        Ok((row.get("provider")?, row.get("collation")?))
     });
     Some(match found {
-        Ok(Some((provider, name))) if goes_by_code_points(&provider, &name) => Check::ok("collation", name),
-        Ok(found) => {
-            let name = found.map_or_else(|| "unknown".to_owned(), |(_, name)| name);
-            Check::warning(
-                "collation",
-                format!(
-                    "{name}: keys are compared by a library, and an upgrade of it can break indexes; see docs/operations.md"
-                ),
-            )
-        }
+        Ok((provider, name)) if goes_by_code_points(&provider, &name) => Check::ok("collation", name),
+        Ok((_, name)) => Check::warning(
+            "collation",
+            format!(
+                "{name}: keys are compared by a library, and an upgrade of it can break indexes; see docs/operations.md"
+            ),
+        ),
         Err(error) => Check::wrong("collation", error.to_string()),
     })
 }

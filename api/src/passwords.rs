@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chrono::TimeDelta;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -16,6 +16,8 @@ use crate::entropy;
 use crate::problem::Problem;
 use crate::problem::refusals::busy;
 
+const ALGORITHM: Algorithm = Algorithm::Argon2id;
+const VERSION: Version = Version::V0x13;
 const MEMORY_KIB: u32 = 19 * 1024;
 const ITERATIONS: u32 = 2;
 const PARALLELISM: u32 = 1;
@@ -183,10 +185,10 @@ fn hash(password: &str, memory: &mut Memory) -> Result<String, PasswordError> {
     let salt: [u8; SALT_BYTES] = entropy::bytes().map_err(failed)?;
     let params = Params::new(MEMORY_KIB, ITERATIONS, PARALLELISM, None).map_err(failed)?;
     let described = ParamsString::try_from(&params).map_err(failed)?;
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let argon2 = Argon2::new(ALGORITHM, VERSION, params);
     let hash = PasswordHash {
-        algorithm: ARGON2ID_IDENT,
-        version: Some(Version::V0x13.into()),
+        algorithm: ALGORITHM.ident(),
+        version: Some(VERSION.into()),
         params: described,
         salt: Some(Salt::new(&salt).map_err(failed)?),
         hash: Some(output(&argon2, password, &salt, memory)?),
@@ -203,7 +205,7 @@ fn judge(password: &str, phc: &str, memory: &mut Memory) -> Result<PasswordVerdi
     let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(failed)?;
     let version = stored.version.map(Version::try_from).transpose().map_err(failed)?;
     let params = Params::try_from(&stored).map_err(failed)?;
-    let outdated = (algorithm, version) != (Algorithm::Argon2id, Some(Version::V0x13))
+    let outdated = (algorithm, version) != (ALGORITHM, Some(VERSION))
         || (params.m_cost(), params.t_cost(), params.p_cost()) != (MEMORY_KIB, ITERATIONS, PARALLELISM);
     let found = output(&Argon2::new(algorithm, version.unwrap_or_default(), params), password, salt, memory)?;
     // The library compares in constant time.

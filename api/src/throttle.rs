@@ -137,12 +137,10 @@ impl App {
 mod tests {
     use std::time::Instant;
 
-    use chrono::DateTime;
     use countersign_projections::database::testing::empty_databases;
 
     use super::*;
-    use crate::clock::Clock;
-    use crate::config::Config;
+    use crate::testing::app_on;
 
     #[test]
     fn s05_an_ipv6_network_is_one_address_and_mapped_ipv4_is_ipv4() {
@@ -163,9 +161,7 @@ mod tests {
     async fn s05_whoever_was_tried_too_often_waits_wherever_the_attempt_comes_from() {
         for fresh in empty_databases().await.unwrap() {
             let directory = tempfile::tempdir().unwrap();
-            let config = Config::new(fresh.url, directory.path().to_owned());
-            let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
-            let app = App::open(config, clock).await.unwrap();
+            let app = app_on(fresh.url, directory.path()).await;
             let attempt = app.count_password_attempt("somebody", Some("192.0.2.1")).await.unwrap();
             app.password_was_wrong(&attempt).await.unwrap();
             let tried = "UPDATE throttle SET attempts = 1000 WHERE bucket = $1";
