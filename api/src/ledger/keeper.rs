@@ -18,8 +18,8 @@ use crate::app::App;
 
 /// After a turn that found something the next one waits, so that what comes meanwhile shares it.
 const PACE: Duration = Duration::from_millis(100);
-/// When much comes, larger turns cost less.
-const PACE_WHEN_BUSY: Duration = Duration::from_millis(250);
+/// When much comes, larger turns cost less: each commits and is signed by itself.
+const PACE_WHEN_BUSY: Duration = Duration::from_millis(400);
 const BUSY_ROWS: usize = 64;
 /// How soon what another node appended is noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -120,7 +120,7 @@ impl Keeping {
                 }
                 match found {
                     Found::Nothing => (POLL, true),
-                    Found::Little => (PACE, false),
+                    Found::LittleOrMore => (PACE, false),
                     Found::Much => (PACE_WHEN_BUSY, false),
                 }
             }
@@ -173,10 +173,10 @@ impl Keeping {
         let kept = self.keep_head_now_and_then().await;
         let looked = self.look_now_and_then().await;
         kept.and(looked)?;
-        Ok(match turn.taken {
-            0 if !turn.again => Found::Nothing,
-            0..BUSY_ROWS => Found::Little,
-            BUSY_ROWS.. => Found::Much,
+        Ok(match (turn.taken, turn.again) {
+            (0, false) => Found::Nothing,
+            (BUSY_ROWS.., false) => Found::Much,
+            (_, true) | (0..BUSY_ROWS, false) => Found::LittleOrMore,
         })
     }
 
@@ -239,7 +239,8 @@ impl Keeping {
 #[derive(Clone, Copy, Debug)]
 enum Found {
     Nothing,
-    Little,
+    /// Little, or not all that waits.
+    LittleOrMore,
     Much,
 }
 

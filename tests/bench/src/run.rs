@@ -119,9 +119,23 @@ async fn machine(cluster: &Cluster) -> anyhow::Result<String> {
     let (kernel, rust) = (said("uname", &["-sr"])?, said("rustc", &["--version"])?);
     let commit = said("git", &["rev-parse", "--short=10", "HEAD"])?;
     let server = cluster.version().await?;
+    let locked = include_str!("../../../Cargo.lock");
+    let crates = ["cqrs-es", "postgres-es", "sqlx", "axum", "tokio", "argon2"];
+    let crates = crates.map(|name| format!("{name} {}", locked_version(locked, name)));
     Ok(format!(
         "{processors} processors ({model}), {memory_gib} GiB, {kernel}; PostgreSQL {server} with its default \
-         settings but 300 connections and locale C, fsync on; {rust}; countersign {} at {commit}",
+         settings but 300 connections and locale C, fsync on; SQLite {}; {}; {rust}; countersign {} at {commit}",
+        rusqlite::version(),
+        crates.join(", "),
         env!("CARGO_PKG_VERSION")
     ))
+}
+
+/// The version of a crate that was built in, from the lock file.
+fn locked_version<'l>(locked: &'l str, name: &str) -> &'l str {
+    let package = format!("name = \"{name}\"\nversion = \"");
+    locked
+        .split_once(&package)
+        .and_then(|(_, rest)| rest.split('"').next())
+        .unwrap_or("of an unknown version")
 }
