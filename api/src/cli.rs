@@ -10,6 +10,7 @@ mod print;
 mod progress;
 mod replay;
 mod settings;
+mod trail;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -81,6 +82,8 @@ enum Command {
     Replay(replay::Replay),
     /// Writes a bundle for an auditor: the ledger, what is in it, and its proofs
     Export(ledger::Export),
+    /// Prints the audit trail, or what was recorded in a period, for other programs
+    Trail(trail::Trail),
     /// Prints an evidence report, signed; without a name, which reports there are
     Evidence(evidence::Evidence),
     /// What can be done with the ledger itself
@@ -192,6 +195,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         | Command::Verify(_)
         | Command::Replay(_)
         | Command::Export(_)
+        | Command::Trail(_)
         | Command::Evidence(_)
         | Command::Ledger(_)
         | Command::Doctor { .. } => settings::Serving::default(),
@@ -205,6 +209,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Demo { .. } => Ok(()),
         Command::Serve(_) => serve(config).await,
         Command::Export(export) => export.run(config).await,
+        Command::Trail(trail) => trail.run(config).await,
         Command::Ledger(command) => command.run(config).await,
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
         Command::User(User::ResetTwoFactor { id, reason }) => reset_two_factor(config, &id, &reason).await,

@@ -115,7 +115,7 @@ impl Typed {
                     matches.extend(
                         secret
                             .matched_step(code, moment.now)
-                            .map(|step| CodeMatch { authenticator_id: authenticator.id, step }),
+                            .map(|matched| CodeMatch { authenticator_id: authenticator.id, matched }),
                     );
                 }
                 Ok(Shown::Code { matches })

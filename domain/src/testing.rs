@@ -20,6 +20,7 @@ use crate::user::enrolment::Starter;
 use crate::user::judging::{CodeMatch, Shown};
 use crate::user::proof::{Asker, PasswordShown, Proof};
 use crate::user::session::NewSession;
+use crate::user::totp::MatchedStep;
 use crate::user::{Factor, FailureReason, PasswordJudge, User, UserCommand, UserEvent, UserRefusal};
 
 /// The time step that confirmed the enrolment of [`enrolled_user`].
@@ -283,7 +284,13 @@ pub(crate) fn session_with_second_factor(minute: i64) -> UserEvent {
 }
 
 pub(crate) fn code_at_step(step: u64) -> Shown {
-    Shown::Code { matches: vec![CodeMatch { authenticator_id: authenticator_id(1), step }] }
+    code_with_digits_of(step, step)
+}
+
+/// The code of a step that has the digits of an earlier one.
+pub(crate) fn code_with_digits_of(same_since: u64, step: u64) -> Shown {
+    let matched = MatchedStep { step, same_since };
+    Shown::Code { matches: vec![CodeMatch { authenticator_id: authenticator_id(1), matched }] }
 }
 
 pub(crate) const fn wrong_code() -> Shown {

@@ -64,7 +64,7 @@ async fn sixteen_writers_beside_an_open_transaction_miss_nothing(app: TestApp) {
     open.end().await;
 }
 
-/// A transaction that has written, and that nobody ends before the test does.
+/// A transaction that on PostgreSQL has an id, as one that writes, and that nobody ends before the test does.
 enum OpenTransaction {
     Sqlite(rusqlite::Connection),
     #[cfg(feature = "postgres")]

@@ -30,7 +30,7 @@ async fn write_until_killed(app: &TestApp, round: usize, first: &tokio::sync::No
 
 async fn s24_killed_at_any_moment_nothing_acknowledged_is_lost_and_the_ledger_goes_on(place: Arc<Place>) {
     let mut key = None;
-    let mut acknowledged = BTreeSet::new();
+    let (mut acknowledged, mut before) = (BTreeSet::new(), Vec::new());
     for round in 0..KILLS {
         let serving = place.serve();
         let key = key.get_or_insert_with(|| place.create_api_key("killed", &["agreements:write"])).clone();
@@ -38,7 +38,7 @@ async fn s24_killed_at_any_moment_nothing_acknowledged_is_lost_and_the_ledger_go
         let first = tokio::sync::Notify::new();
         let killed = async {
             // From the first answer on, at a moment that differs from round to round.
-            for _ in 0..=round {
+            for _ in 0..=8 * round {
                 first.notified().await;
             }
             Serving::kill(serving);
@@ -46,6 +46,9 @@ async fn s24_killed_at_any_moment_nothing_acknowledged_is_lost_and_the_ledger_go
         let (answered, ()) = tokio::join!(write_until_killed(&app, round, &first), killed);
         assert!(!answered.is_empty(), "nothing was answered before the kill");
         acknowledged.extend(answered);
+        let leaves = place.column("SELECT leaf FROM ledger_entries ORDER BY position").await;
+        assert!(leaves.starts_with(&before), "entries that had their place are others now");
+        before = leaves;
     }
     let serving = place.serve();
     serving.stop().exits(0);

@@ -27,6 +27,7 @@ program_on_both_databases![
     a_bundle_of_what_came_since_is_verified_from_the_auditors_checkpoint,
     a_tampered_bundle_does_not_hold,
     a_bundle_that_cannot_be_is_refused,
+    the_command_line_prints_the_trail_as_the_api_exports_it,
     doctor_finds_nothing_on_a_sound_installation,
     doctor_says_what_is_wrong,
 ];
@@ -281,6 +282,32 @@ async fn verify_without_a_ledger_says_so(place: Arc<Place>) {
     place.run(&["migrate"]).exits(0);
     place.run(&["verify"]).refuses(&["no ledger yet"]);
     place.run(&["verify", "--bundle", "somewhere"]).exits(2);
+}
+
+async fn the_command_line_prints_the_trail_as_the_api_exports_it(place: Arc<Place>) {
+    let key = place.create_api_key("exporting", &SCOPES);
+    let serving = place.serve();
+    let app = TestApp::of_program(&place, &serving, &key);
+    for name in ["Ada", "Grace"] {
+        app.register(name).await;
+    }
+    for format in ["ndjson", "csv", "ocsf", "cef"] {
+        app.wait_for_the_trail().await;
+        let exported = app.get(&format!("/v1/audit/export?format={format}"), &key).await.expect(200);
+        let printed = place.run(&["trail", "--format", format]).exits(0);
+        // More by what was recorded meanwhile, at least that the API exported it.
+        let more = printed.stdout.strip_prefix(&exported.text);
+        assert!(more.is_some_and(|more| more.lines().count() > 0), "{format}: {}", printed.stdout);
+        assert!(printed.stderr.contains(" entries of a ledger of "), "{}", printed.stderr);
+    }
+    serving.stop().exits(0);
+    let printed = place.run(&["trail"]).exits(0);
+    let last: Value = serde_json::from_str(printed.stdout.lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&last["event_type"], &last["actor"]["kind"]), (&"AuditExported".into(), &"operator".into()));
+    assert_eq!(place.run(&["trail", "--to", "2000-01-01T00:00:00Z"]).exits(0).stdout, "");
+    let period = ["trail", "--from", "2027-03-02T00:00:00Z", "--to", "2027-03-01T00:00:00Z"];
+    place.run(&period).refuses(&["from must not be after to"]);
+    place.run(&["trail", "--format", "xml"]).exits(2);
 }
 
 /// Exports a bundle, and the policy that an auditor keeps by another way.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use countersign_projections::ledger::sequencer::{Held, HeldEvent, Sequencer, Trust};
+use countersign_projections::ledger::sequencer::{Held, HeldEvent, Looked, Sequencer, Trust};
 use countersign_projections::ledger::store::LedgerError;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -18,8 +18,8 @@ use crate::app::App;
 
 /// After a turn that found something the next one waits, so that what comes meanwhile shares it.
 const PACE: Duration = Duration::from_millis(100);
-/// When much comes, larger turns cost less: each commits and is signed by itself.
-const PACE_WHEN_BUSY: Duration = Duration::from_millis(400);
+/// When much comes, fewer and larger turns cost less for each event.
+const PACE_WHEN_BUSY: Duration = Duration::from_millis(250);
 const BUSY_ROWS: usize = 64;
 /// How soon what another node appended is noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -29,6 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const HEAD_EVERY: Duration = Duration::from_millis(250);
 /// How often events are looked for that nobody announced.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// So many pages of events are gone through in one round: a node that begins to lead has an hour of them before it,
+/// while more are appended.
+const LOOK_PAGES: usize = 4;
 /// An event may take so long to its place before it is looked for.
 const LOOK_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// So long a node that stops takes to finish.
@@ -118,11 +121,7 @@ impl Keeping {
                 if noticed.failure.take().is_some() {
                     tracing::info!("the ledger is kept again");
                 }
-                match found {
-                    Found::Nothing => (POLL, true),
-                    Found::LittleOrMore => (PACE, false),
-                    Found::Much => (PACE_WHEN_BUSY, false),
-                }
+                found.pause()
             }
             Err(Failed { stage, reason }) => {
                 if stage == Stage::Sign {
@@ -173,11 +172,7 @@ impl Keeping {
         let kept = self.keep_head_now_and_then().await;
         let looked = self.look_now_and_then().await;
         kept.and(looked)?;
-        Ok(match (turn.taken, turn.again) {
-            (0, false) => Found::Nothing,
-            (BUSY_ROWS.., false) => Found::Much,
-            (_, true) | (0..BUSY_ROWS, false) => Found::LittleOrMore,
-        })
+        Ok(Found::by(turn.taken, turn.again))
     }
 
     fn tell_follower(&self, size: Option<u64>) {
@@ -198,7 +193,13 @@ impl Keeping {
             return Ok(());
         }
         let until = self.app.clock.now() - LOOK_AFTER;
-        let looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look))?;
+        let mut looked = Looked::default();
+        for _ in 0..LOOK_PAGES {
+            looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look))?;
+            if looked.at_the_end {
+                break;
+            }
+        }
         // Where there is more to look at, the next round goes on.
         self.looked = looked.at_the_end.then(Instant::now);
         let mut noticed = self.app.ledger.health.lock();
@@ -240,8 +241,28 @@ impl Keeping {
 enum Found {
     Nothing,
     /// Little, or not all that waits.
-    LittleOrMore,
+    LittleOrNotAll,
     Much,
+}
+
+impl Found {
+    /// By how many events a turn took, and whether another would find something.
+    const fn by(taken: usize, again: bool) -> Self {
+        match (taken, again) {
+            (0, false) => Self::Nothing,
+            (BUSY_ROWS.., false) => Self::Much,
+            (_, true) | (0..BUSY_ROWS, false) => Self::LittleOrNotAll,
+        }
+    }
+
+    /// How long to wait for the next round, and whether an append may shorten that.
+    const fn pause(self) -> (Duration, bool) {
+        match self {
+            Self::Nothing => (POLL, true),
+            Self::LittleOrNotAll => (PACE, false),
+            Self::Much => (PACE_WHEN_BUSY, false),
+        }
+    }
 }
 
 /// What a round failed at.
@@ -253,4 +274,24 @@ struct Failed {
 
 fn at<E: std::fmt::Display>(stage: Stage) -> impl FnOnce(E) -> Failed {
     move |error| Failed { stage, reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_turn_that_found_nothing_lets_an_append_begin_the_next_one() {
+        assert_eq!(Found::by(0, false).pause(), (POLL, true));
+        for (taken, again) in [(0, true), (1, false), (BUSY_ROWS, false), (BUSY_ROWS, true)] {
+            assert!(!Found::by(taken, again).pause().1, "{taken}, {again}");
+        }
+    }
+
+    #[test]
+    fn a_turn_that_left_some_is_followed_soon_however_much_it_took() {
+        assert_eq!(Found::by(BUSY_ROWS - 1, false).pause().0, PACE);
+        assert_eq!(Found::by(BUSY_ROWS, false).pause().0, PACE_WHEN_BUSY);
+        assert_eq!(Found::by(4_096, true).pause().0, PACE);
+    }
 }

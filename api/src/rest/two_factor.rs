@@ -280,7 +280,7 @@ impl App {
                 let command = ConfirmEnrolment {
                     enrolment_id,
                     started_by: started_by.clone(),
-                    matched_step: secret.matched_step(&code, moment.now),
+                    matched_step: secret.matched_step(&code, moment.now).map(|matched| matched.step),
                     recovery_code_id: fresh.id,
                     session: session.clone(),
                     at: moment.at,

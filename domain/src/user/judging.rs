@@ -3,6 +3,7 @@
 
 use crate::Timestamp;
 use crate::ids::{AuthenticatorId, RecoveryCodeId};
+use crate::user::totp::MatchedStep;
 use crate::user::two_factor::TwoFactor;
 use crate::user::{Factor, FailureReason, LoginMethod, UserEvent, UserRefusal};
 
@@ -39,7 +40,7 @@ pub struct CodeMatch {
     /// For which authenticator.
     pub authenticator_id: AuthenticatorId,
     /// At which time step.
-    pub step: u64,
+    pub matched: MatchedStep,
 }
 
 /// What an accepted proof spends: a time step, an emergency code (which another replaces), or
@@ -93,15 +94,16 @@ impl TwoFactor {
     }
 
     fn judge_code(&self, matches: &[CodeMatch], at: Timestamp) -> Judged {
-        let fresh = matches.iter().find(|matched| {
+        let fresh = matches.iter().find(|right| {
             self.authenticators.iter().any(|authenticator| {
-                authenticator.id == matched.authenticator_id
+                authenticator.id == right.authenticator_id
                     && !authenticator.disabled
-                    && authenticator.last_step < matched.step
+                    // A later step that has spent digits too does not make them fresh again.
+                    && authenticator.last_step < right.matched.same_since
             })
         });
         match fresh {
-            Some(CodeMatch { authenticator_id, step }) => {
+            Some(CodeMatch { authenticator_id, matched: MatchedStep { step, .. } }) => {
                 let (authenticator_id, step) = (*authenticator_id, *step);
                 let spent = vec![UserEvent::SecondFactorPassed { authenticator_id, step, at }];
                 Judged::Passed(Spent { spent, replacement: Vec::new() }, LoginMethod::Totp)
@@ -162,6 +164,20 @@ mod tests {
                 .when(disable(proof_with(code_at_step(step))))
                 .then([failed_code(FailureReason::AlreadyUsed, 100)]);
         }
+    }
+
+    #[test]
+    fn s01_spent_digits_stay_spent_where_a_later_step_has_them_too() {
+        let repeated = disable(proof_with(code_with_digits_of(200, 202)));
+        for spent in [200, 201, 202] {
+            given(enrolled_user().into_iter().chain([second_factor_passed(spent, 100)]))
+                .when(repeated.clone())
+                .then([failed_code(FailureReason::AlreadyUsed, 100)]);
+        }
+        let earlier = enrolled_user().into_iter().chain([second_factor_passed(199, 100)]);
+        given(earlier)
+            .when(repeated)
+            .then([second_factor_passed(202, 100), UserEvent::TwoFactorDisabled { at: at_minute(100) }]);
     }
 
     #[test]

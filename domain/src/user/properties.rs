@@ -11,6 +11,7 @@ use super::password::ChangePassword;
 use super::proof::{PasswordShown, Proof, ProvePresence, RecordPasswordFailure};
 use super::role::{GrantRole, RevokeRole};
 use super::sign_in::{SignIn, SignInAttempt, VerifySecondFactor};
+use super::totp::MatchedStep;
 use super::two_factor::{DisableTwoFactor, IssueRecoveryCode, RemoveAuthenticator, ResetTwoFactor};
 use super::*;
 use crate::ids::RecoveryCodeId;
@@ -144,7 +145,8 @@ impl History {
     /// A code that is right for every authenticator at once.
     fn code_at(&self, step: u64) -> Shown {
         let ids = self.user.two_factor().authenticators().iter().map(|authenticator| authenticator.id);
-        Shown::Code { matches: ids.map(|authenticator_id| CodeMatch { authenticator_id, step }).collect() }
+        let matched = MatchedStep { step, same_since: step };
+        Shown::Code { matches: ids.map(|authenticator_id| CodeMatch { authenticator_id, matched }).collect() }
     }
 
     fn password(&self) -> PasswordId {

@@ -13,6 +13,19 @@ pub const SECRET_BYTES: usize = 20;
 /// Seconds in a time step.
 pub const STEP_S: u64 = 30;
 
+/// A code is right so many steps before and after its own.
+const SKEW_STEPS: u16 = 1;
+
+/// The time step for which a code is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MatchedStep {
+    /// It.
+    pub step: u64,
+    /// An earlier one that has the same digits, while these may still be accepted for it; or the step itself. Two given
+    /// steps share their digits once in a million times.
+    pub same_since: u64,
+}
+
 /// The secret that the server shares with one authenticator.
 pub struct TotpSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
@@ -41,11 +54,16 @@ impl TotpSecret {
         Zeroizing::new(base32::encode(base32::Alphabet::Rfc4648 { padding: false }, self.expose()))
     }
 
-    /// The time step for which this code is right, within one step of `now`.
+    /// The time step for which this code is right, within one step of `now`; the first, should there be several.
     #[must_use]
-    pub fn matched_step(&self, code: &Code, now: Timestamp) -> Option<u64> {
+    pub fn matched_step(&self, code: &Code, now: Timestamp) -> Option<MatchedStep> {
         let now_s = u64::try_from(now.timestamp()).ok()?;
-        self.totp("", "").check(&code.0, now_s)
+        let totp = self.totp("", "");
+        let step = totp.check(&code.0, now_s)?;
+        let digits = |step: u64| totp.generate(step * STEP_S);
+        let mut before = step.saturating_sub(2 * u64::from(SKEW_STEPS))..step;
+        let same_since = before.find(|earlier| digits(*earlier) == digits(step)).unwrap_or(step);
+        Some(MatchedStep { step, same_since })
     }
 
     /// The `otpauth://` address that the QR code shows.
@@ -63,6 +81,7 @@ impl TotpSecret {
         Builder::new()
             .with_secret(Secret::from(self.expose()))
             .with_step_duration(STEP_S)
+            .with_skew(SKEW_STEPS)
             .with_issuer((!issuer.is_empty()).then_some(issuer))
             .with_account_name(account)
             .build_noncompliant()
@@ -113,8 +132,14 @@ mod tests {
         DateTime::from_timestamp(second, 0).unwrap()
     }
 
-    fn matched(code: &str, second: i64) -> Option<u64> {
+    fn matched_step(code: &str, second: i64) -> Option<MatchedStep> {
         TotpSecret::from_bytes(*RFC_SECRET).matched_step(&code.parse().unwrap(), at_second(second))
+    }
+
+    fn matched(code: &str, second: i64) -> Option<u64> {
+        let MatchedStep { step, same_since } = matched_step(code, second)?;
+        assert_eq!(same_since, step);
+        Some(step)
     }
 
     /// RFC 6238 appendix B gives eight digits; the last six are the six-digit code.
@@ -153,6 +178,25 @@ mod tests {
         assert_eq!(matched(step_1, 0), Some(1), "one step early");
         assert_eq!(matched(step_1, 89), Some(1), "one step late");
         assert_eq!(matched(step_1, 90), None, "two steps late");
+    }
+
+    /// The steps 910,737 and 910,738 share their digits, and so do 153,567 and 153,569.
+    #[test]
+    fn s01_a_step_tells_the_earlier_one_with_the_same_digits() {
+        for (code, now, told) in [
+            ("911617", 910_735, None),
+            ("911617", 910_736, Some((910_737, 910_737))),
+            ("911617", 910_738, Some((910_737, 910_737))),
+            ("911617", 910_739, Some((910_738, 910_737))),
+            ("911617", 910_740, None),
+            ("468457", 153_568, Some((153_567, 153_567))),
+            ("468457", 153_569, Some((153_569, 153_567))),
+            ("468457", 153_570, Some((153_569, 153_567))),
+        ] {
+            let told = told.map(|(step, same_since)| MatchedStep { step, same_since });
+            let second = i64::try_from(now * STEP_S).unwrap();
+            assert_eq!(matched_step(code, second), told, "{code} at step {now}");
+        }
     }
 
     #[test]

@@ -106,6 +106,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0007_queue_keeps_its_size.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0007_queue_keeps_its_size.sql"),
     },
+    Migration {
+        version: 8,
+        name: "queue_without_statistics",
+        postgres: include_str!("../../../migrations/postgres/0008_queue_without_statistics.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0008_queue_without_statistics.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (

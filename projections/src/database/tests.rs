@@ -16,6 +16,7 @@ const ALL_MIGRATIONS: [&str; 7] = [
     "0005_coverage_v2",
     "0006_coverage_reach",
     "0007_queue_keeps_its_size",
+    "0008_queue_without_statistics",
 ];
 
 const NOW: &str = "2026-01-02T03:04:05.678901Z";

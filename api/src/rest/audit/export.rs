@@ -17,6 +17,8 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+use countersign_domain::Timestamp;
 use countersign_domain::instance::{ExportFormat, RecordAuditExport};
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up;
@@ -63,19 +65,9 @@ pub async fn export(
     request: Request,
     Params(Export { format, from, to }): Params<Export>,
 ) -> Result<Response, Problem> {
-    check_period(from, to)?;
     let place = Arc::clone(&app.listeners).try_acquire_owned();
     let place = place.map_err(|_| busy("Too many exports and streams are under way on this node."))?;
-    let size = catch_up::position::<AuditTrail>(&app.database).await?;
-    let recorded = format.recorded();
-    app.record_audit_export(&request, |at| RecordAuditExport {
-        format: recorded,
-        from,
-        to,
-        entries_below: size,
-        at,
-    })
-    .await?;
+    let exporting = app.begin_export(&request, format, from, to).await?;
     let name = format!("attachment; filename=\"audit-trail.{}\"", format.file_extension());
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
@@ -83,42 +75,81 @@ pub async fn export(
             header::CONTENT_DISPOSITION,
             HeaderValue::from_str(&name).map_err(|_| Problem::internal("a file name"))?,
         ),
-        (HeaderName::from_static("countersign-ledger-size"), HeaderValue::from(size)),
+        (HeaderName::from_static("countersign-ledger-size"), HeaderValue::from(exporting.size)),
     ];
-    let body = Body::from_stream(pages(app, format, Reading::of(from, to, size), place));
-    Ok((headers, body).into_response())
+    Ok((headers, Body::from_stream(pieces(app, exporting, place))).into_response())
 }
 
-/// The export in pieces, each a page of entries.
-fn pages(
+/// The pieces of an export, as long as it has its place among those of this node.
+fn pieces(
     app: Arc<App>,
-    format: Format,
-    reading: Reading,
+    exporting: Exporting,
     place: OwnedSemaphorePermit,
 ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
-    let head = stream::iter([Ok(Bytes::from_static(format.head()))]);
-    let pages = stream::try_unfold((app, reading, place), move |(app, mut reading, place)| async move {
-        let page = app.next_page(&mut reading).await.map_err(|problem| broken(&problem.for_operator()))?;
-        if page.is_empty() {
-            return Ok(None);
-        }
-        let mut piece = Vec::new();
-        for entry in &page {
-            format.write(entry, &mut piece).map_err(|error| broken(&error.to_string()))?;
-        }
-        Ok(Some((Bytes::from(piece), (app, reading, place))))
-    });
-    futures::StreamExt::chain(head, pages)
+    stream::try_unfold((app, exporting, place), |(app, mut exporting, place)| async move {
+        let piece = exporting.next_piece(&app).await.map_err(|error| broken(&error))?;
+        Ok(piece.map(|piece| (Bytes::from(piece), (app, exporting, place))))
+    })
 }
 
 /// The connection is cut, which is how whoever reads learns that the rest is missing.
-fn broken(reason: &str) -> std::io::Error {
-    tracing::error!(reason, "an export broke off");
+fn broken(reason: &ExportError) -> std::io::Error {
+    tracing::error!(%reason, "an export broke off");
     std::io::Error::other("the export broke off")
 }
 
+/// An export under way.
+#[derive(Debug)]
+pub(crate) struct Exporting {
+    format: Format,
+    reading: Reading,
+    /// What comes before the first entry, until it is written.
+    head: &'static [u8],
+    /// It covers the entries below this position.
+    pub(crate) size: u64,
+    /// So many entries are written.
+    pub(crate) written: u64,
+}
+
+impl App {
+    /// Records that the trail is handed out, and begins to write it.
+    pub(crate) async fn begin_export(
+        &self,
+        request: &Request,
+        format: Format,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Result<Exporting, Problem> {
+        check_period(from, to)?;
+        let size = catch_up::position::<AuditTrail>(&self.database).await?;
+        let export = |at| RecordAuditExport { format: format.recorded(), from, to, entries_below: size, at };
+        self.record_audit_export(request, export).await?;
+        let reading = Reading::of(from, to, size);
+        Ok(Exporting { format, reading, head: format.head(), size, written: 0 })
+    }
+}
+
+impl Exporting {
+    /// The next lines; none at the end.
+    pub(crate) async fn next_piece(&mut self, app: &App) -> Result<Option<Vec<u8>>, ExportError> {
+        let mut piece = std::mem::take(&mut self.head).to_vec();
+        for entry in app.next_page(&mut self.reading).await.map_err(ExportError::Read)? {
+            self.format.write(&entry, &mut piece)?;
+            self.written += 1;
+        }
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// How many entries are yet to be written.
+    pub(crate) async fn left(&self, app: &App) -> Result<u64, Problem> {
+        app.count_entries(&self.reading).await
+    }
+}
+
 /// How exported entries are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, EnumIter, EnumString, IntoStaticStr, ToSchema)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Deserialize, EnumIter, EnumString, IntoStaticStr, ToSchema, ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Format {
@@ -132,9 +163,12 @@ pub enum Format {
     Cef,
 }
 
-/// An entry that could not be written.
+/// Why an export breaks off.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ExportError {
+pub(crate) enum ExportError {
+    /// The trail does not read.
+    #[error("{}", .0.for_operator())]
+    Read(Problem),
     /// What it says is no JSON.
     #[error("an entry does not write as JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -73,6 +73,18 @@ impl App {
         Ok(stored)
     }
 
+    /// How many entries a reading has from where it is to its end.
+    pub(super) async fn count_entries(&self, reading: &Reading) -> Result<u64, Problem> {
+        let Conditions { mut texts, params, types, .. } = reading.conditions();
+        if !types.is_empty() {
+            texts.push(format!("t.event_type IN ({})", types.join(", ")));
+        }
+        let sql = format!("SELECT count(*) AS entries FROM {AUDIT_TRAIL} t WHERE {}", texts.join(" AND "));
+        let rows = self.database.read_bulk(&sql, &params).await?;
+        let entries: Option<i64> = rows.first().map(|row| row.get("entries")).transpose()?;
+        Ok(entries.unwrap_or_default().unsigned_abs())
+    }
+
     /// The first entries from one position to before another, in the ledger's order. The trail must have
     /// taken in all of these positions.
     pub(super) async fn entries_from(&self, from: u64, to: u64) -> Result<Vec<EntryView>, Problem> {

@@ -23,10 +23,6 @@ impl Source for Bundled {
         let Report { origin, size, root, streams, grown_from, source: Bundled { from, proofs }, .. } = report;
         let mut proved =
             vec![format!("The log {origin} signed a ledger of {size} entries with the root {root}.")];
-        if *size == 0 {
-            proved.push("The ledger is empty.".to_owned());
-            return proved;
-        }
         let entries = size - from;
         if *from > 0 {
             proved.push(format!(

@@ -352,3 +352,32 @@ async fn remove_event(database: &Database, sequence: i64) {
     database.write(open, &[]).await.unwrap();
     database.write("DELETE FROM events WHERE sequence = $1", &[sequence.into()]).await.unwrap();
 }
+
+/// After its busiest time, when its file is large and holds next to nothing.
+#[tokio::test]
+async fn what_waits_is_read_through_the_index() {
+    for log in logs().await {
+        let Engine::Postgres(_) = log.database.engine() else { continue };
+        let run = async |sql: &str| log.database.write(sql, &[]).await.unwrap();
+        run("INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
+             SELECT 'e', 'user', CAST(n AS text), 1, repeat('x', 500) FROM generate_series(1, 20000) AS n")
+        .await;
+        run("ANALYZE ledger_pending").await;
+        run("DELETE FROM ledger_pending WHERE pending_id < (SELECT max(pending_id) FROM ledger_pending)")
+            .await;
+        run("VACUUM ledger_pending").await;
+        for only in
+            ["", "WHERE pending_id > (SELECT 0)", "WHERE pending_id BETWEEN (SELECT 0) AND (SELECT 9)"]
+        {
+            let sql = format!("EXPLAIN SELECT * FROM ledger_pending {only} ORDER BY pending_id LIMIT 4096");
+            let rows = log.database.read(&sql, &[]).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("QUERY PLAN").unwrap()).collect();
+            let plan = plan.join("\n");
+            assert!(plan.contains("Index Scan using ledger_pending_pkey"), "{only}: {plan}");
+            // Going through the index is known to be little work, however large the file is.
+            let cost =
+                plan.split_once("..").and_then(|(_, rest)| rest.split(' ').next()).map(str::parse::<f64>);
+            assert!(matches!(cost, Some(Ok(0.0..100.0))), "{only}: {plan}");
+        }
+    }
+}

@@ -43,10 +43,10 @@ pub trait Source: Serialize + Sized {
 }
 
 impl<S: Source> Report<S> {
-    /// Whether everything is as it was recorded and signed.
+    /// Whether everything is as it was recorded and signed. Of no entries nothing can be said.
     #[must_use]
     pub const fn holds(&self) -> bool {
-        self.findings_total == 0
+        self.findings_total == 0 && self.size > 0
     }
 
     /// What was proved, a sentence each. Nothing counts as proved beside a finding.
@@ -66,6 +66,9 @@ impl<S: Source> Report<S> {
 impl<S: Source> fmt::Display for Report<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, total) = (S::SUBJECT, self.findings_total);
+        if self.size == 0 && total == 0 {
+            return writeln!(f, "{subject} has no entries: there is nothing to verify.");
+        }
         if !self.holds() {
             let noun = if total == 1 { "finding" } else { "findings" };
             writeln!(f, "{subject} does NOT hold: {total} {noun}.")?;

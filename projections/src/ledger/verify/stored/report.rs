@@ -22,9 +22,6 @@ impl Source for Stored {
     fn proved(report: &Report<Self>) -> Vec<String> {
         let Report { origin, size, root, streams, grown_from, source: Stored { signed_size, .. }, .. } =
             report;
-        if *size == 0 {
-            return vec![format!("The ledger {origin} is empty.")];
-        }
         let mut proved = vec![
             format!("All {size} entries of the ledger {origin} lead to the root {root}."),
             format!("Its key has signed the first {signed_size} of them."),

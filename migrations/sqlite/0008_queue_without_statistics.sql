@@ -1,0 +1,1 @@
+-- How PostgreSQL plans reading the queue; SQLite needs nothing.
