@@ -8,7 +8,7 @@ use super::testing::{cut_short, empty_databases, empty_postgres, empty_sqlite, f
 use super::{Database, DatabaseError, Engine, StatementCounts, Step, Transacted};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
-const ALL_MIGRATIONS: [&str; 7] = [
+const ALL_MIGRATIONS: [&str; 8] = [
     "0001_foundation",
     "0002_ledger",
     "0003_leaf_with_event",
