@@ -65,7 +65,7 @@ async fn a_newer_database_is_refused() {
         let database = fresh.database;
         let newer = "INSERT INTO countersign_migrations VALUES (99, 'from_tomorrow', '00', $1)";
         database.write(newer, &[at(NOW).into()]).await.unwrap();
-        let refused = DatabaseError::Newer { found: 99, known: 7 };
+        let refused = DatabaseError::Newer { found: 99, known: 8 };
         assert_eq!(database.migrate(at(NOW)).await.unwrap_err(), refused);
         assert_eq!(database.pending_migrations().await.unwrap_err(), refused);
     }
