@@ -303,7 +303,7 @@ async fn the_command_line_prints_the_trail_as_the_api_exports_it(place: Arc<Plac
     serving.stop().exits(0);
     let printed = place.run(&["trail"]).exits(0);
     let last: Value = serde_json::from_str(printed.stdout.lines().last().expect("a line")).expect("JSON");
-    assert_eq!((&last["event_type"], &last["actor"]["kind"]), (&"AuditExported".into(), &"operator".into()));
+    assert_eq!((&last["type"], &last["actor"]["kind"]), (&"AuditExported".into(), &"operator".into()));
     assert_eq!(place.run(&["trail", "--to", "2000-01-01T00:00:00Z"]).exits(0).stdout, "");
     let period = ["trail", "--from", "2027-03-02T00:00:00Z", "--to", "2027-03-01T00:00:00Z"];
     place.run(&period).refuses(&["from must not be after to"]);
