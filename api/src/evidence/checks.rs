@@ -42,7 +42,7 @@ impl App {
         let summary = if report.holds() {
             format!("All {} entries of the ledger are as they were recorded and signed.", report.size)
         } else if report.findings_total == 0 {
-            "The ledger has no entries: there is nothing to verify.".to_owned()
+            report.to_string().trim_end().to_owned()
         } else {
             let total = usize::try_from(report.findings_total).unwrap_or(usize::MAX);
             let said = counted(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use countersign_projections::ledger::sequencer::{Held, HeldEvent, Looked, Sequencer, Trust};
+use countersign_projections::ledger::sequencer::{Held, HeldEvent, Sequencer, Trust};
 use countersign_projections::ledger::store::LedgerError;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -29,9 +29,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const HEAD_EVERY: Duration = Duration::from_millis(250);
 /// How often events are looked for that nobody announced.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// So many pages of events are gone through in one round: a node that begins to lead has an hour of them before it,
-/// while more are appended.
-const LOOK_PAGES: usize = 4;
 /// An event may take so long to its place before it is looked for.
 const LOOK_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// So long a node that stops takes to finish.
@@ -193,13 +190,7 @@ impl Keeping {
             return Ok(());
         }
         let until = self.app.clock.now() - LOOK_AFTER;
-        let mut looked = Looked::default();
-        for _ in 0..LOOK_PAGES {
-            looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look))?;
-            if looked.at_the_end {
-                break;
-            }
-        }
+        let looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look))?;
         // Where there is more to look at, the next round goes on.
         self.looked = looked.at_the_end.then(Instant::now);
         let mut noticed = self.app.ledger.health.lock();

@@ -61,8 +61,8 @@ impl TotpSecret {
         let totp = self.totp("", "");
         let step = totp.check(&code.0, now_s)?;
         let digits = |step: u64| totp.generate(step * STEP_S);
-        let mut before = step.saturating_sub(2 * u64::from(SKEW_STEPS))..step;
-        let same_since = before.find(|earlier| digits(*earlier) == digits(step)).unwrap_or(step);
+        let (shown, mut before) = (digits(step), step.saturating_sub(2 * u64::from(SKEW_STEPS))..step);
+        let same_since = before.find(|earlier| digits(*earlier) == shown).unwrap_or(step);
         Some(MatchedStep { step, same_since })
     }
 

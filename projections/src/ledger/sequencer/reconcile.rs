@@ -37,8 +37,9 @@ const LOOK_BACK: TimeDelta = TimeDelta::hours(1);
 /// Looks overlap, since an event may be committed a moment after it was recorded.
 const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 
-/// So many events are looked at in one round.
-const LOOK_MAX: i64 = 2_000;
+/// So many events are looked at in one round: a sequencer that begins has an hour of them before it, while more are
+/// appended.
+const LOOK_MAX: i64 = 8_000;
 
 /// So many missing events are named.
 const MISSING_NAMED_MAX: usize = 100;
