@@ -75,6 +75,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
     };
     checks.push(Check::ok("database", kind));
     checks.extend(collation(&database).await);
+    checks.extend(settings(&database).await);
     let migrations = migrations(&database).await;
     let migrated = migrations.state == State::Ok;
     checks.push(migrations);
@@ -129,6 +130,73 @@ fn goes_by_code_points(provider: &str, collation: &str) -> bool {
         "c" => ["C", "POSIX", "C.UTF-8", "C.utf8"].contains(&collation),
         _ => false,
     }
+}
+
+/// How PostgreSQL is set, as far as it matters here.
+#[derive(Clone, Debug)]
+struct Settings {
+    fsync: bool,
+    synchronous_commit: bool,
+    full_page_writes: bool,
+    shared_buffers_bytes: i64,
+    max_wal_bytes: i64,
+    database_bytes: i64,
+}
+
+const READ_SETTINGS: &str = "SELECT current_setting('fsync') <> 'off' AS fsync, \
+    current_setting('synchronous_commit') <> 'off' AS synchronous_commit, \
+    current_setting('full_page_writes') <> 'off' AS full_page_writes, \
+    pg_size_bytes(current_setting('shared_buffers')) AS shared_buffers_bytes, \
+    pg_size_bytes(current_setting('max_wal_size')) AS max_wal_bytes, \
+    pg_database_size(current_database()) AS database_bytes";
+
+/// A database below this is well served by a server as it comes.
+const SMALL_DATABASE_BYTES: i64 = 1 << 30;
+const SHARED_BUFFERS_AS_IT_COMES: i64 = 128 << 20;
+const MAX_WAL_AS_IT_COMES: i64 = 1 << 30;
+
+/// Whether what was answered is still there after a crash, and whether the server is set up for its size.
+async fn settings(database: &Database) -> Option<Check> {
+    let Engine::Postgres(_) = database.engine() else { return None };
+    let found = database.read(READ_SETTINGS, &[]).await.and_then(|rows| {
+        let row =
+            rows.first().ok_or_else(|| DatabaseError::Corrupt("it does not say its settings".to_owned()))?;
+        Ok(Settings {
+            fsync: row.get("fsync")?,
+            synchronous_commit: row.get("synchronous_commit")?,
+            full_page_writes: row.get("full_page_writes")?,
+            shared_buffers_bytes: row.get("shared_buffers_bytes")?,
+            max_wal_bytes: row.get("max_wal_bytes")?,
+            database_bytes: row.get("database_bytes")?,
+        })
+    });
+    Some(found.map_or_else(|error| Check::wrong("settings", error.to_string()), |found| judge(&found)))
+}
+
+fn judge(found: &Settings) -> Check {
+    const NAME: &str = "settings";
+    for (name, on) in [("fsync", found.fsync), ("synchronous_commit", found.synchronous_commit)] {
+        if !on {
+            return Check::wrong(NAME, format!("{name} is off: what was answered can be gone after a crash"));
+        }
+    }
+    if !found.full_page_writes {
+        let says = "full_page_writes is off: right only where the file system never leaves half a page";
+        return Check::warning(NAME, says);
+    }
+    let is_small = found.database_bytes < SMALL_DATABASE_BYTES;
+    let as_it_comes = [
+        ("shared_buffers", found.shared_buffers_bytes <= SHARED_BUFFERS_AS_IT_COMES),
+        ("max_wal_size", found.max_wal_bytes <= MAX_WAL_AS_IT_COMES),
+    ];
+    let names: Vec<&str> = as_it_comes.into_iter().filter_map(|(name, low)| low.then_some(name)).collect();
+    if is_small || names.is_empty() {
+        return Check::ok(NAME, "what was answered outlives a crash");
+    }
+    Check::warning(
+        NAME,
+        format!("a database of this size gains by a larger {}; see docs/operations.md", names.join(" and ")),
+    )
 }
 
 async fn migrations(database: &Database) -> Check {
@@ -238,4 +306,49 @@ async fn grants(database: &Database) -> Option<Check> {
 #[must_use]
 pub fn is_well(checks: &[Check]) -> bool {
     checks.iter().all(|check| check.state != State::Wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: Settings = Settings {
+        fsync: true,
+        synchronous_commit: true,
+        full_page_writes: true,
+        shared_buffers_bytes: 6 << 30,
+        max_wal_bytes: 8 << 30,
+        database_bytes: 100 << 30,
+    };
+
+    #[track_caller]
+    fn judged(found: &Settings, state: State, says: &str) {
+        let check = judge(found);
+        assert_eq!(check.state, state, "{check:?}");
+        assert!(check.says.contains(says), "{check:?}");
+    }
+
+    #[test]
+    fn settings_that_lose_what_was_answered_are_wrong() {
+        judged(&SOUND, State::Ok, "outlives");
+        judged(&Settings { fsync: false, ..SOUND }, State::Wrong, "fsync is off");
+        judged(&Settings { synchronous_commit: false, ..SOUND }, State::Wrong, "synchronous_commit is off");
+        judged(&Settings { full_page_writes: false, ..SOUND }, State::Warning, "full_page_writes");
+    }
+
+    #[test]
+    fn settings_as_they_come_are_noted_once_the_database_has_grown() {
+        let as_it_comes = Settings {
+            shared_buffers_bytes: SHARED_BUFFERS_AS_IT_COMES,
+            max_wal_bytes: MAX_WAL_AS_IT_COMES,
+            ..SOUND
+        };
+        judged(&as_it_comes, State::Warning, "a larger shared_buffers and max_wal_size;");
+        judged(
+            &Settings { max_wal_bytes: 8 << 30, ..as_it_comes },
+            State::Warning,
+            "a larger shared_buffers;",
+        );
+        judged(&Settings { database_bytes: SMALL_DATABASE_BYTES - 1, ..as_it_comes }, State::Ok, "outlives");
+    }
 }

@@ -1,6 +1,6 @@
 //! The order of all events: dense, without loss or inversion, whoever writes and whatever is open beside.
 
-use countersign_tests::{Client, NOBODY, TestApp, on_both_databases};
+use countersign_tests::{Client, Database, NOBODY, TestApp, on_both_databases};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -8,6 +8,7 @@ on_both_databases![
     sixteen_writers_beside_an_open_transaction_miss_nothing,
     the_same_position_tells_the_same_event_ever_after,
     an_event_that_nobody_announced_is_an_alarm,
+    a_ledger_that_is_rolled_back_under_a_running_node_is_not_signed_on,
     an_event_that_waits_for_ten_seconds_makes_the_node_unready,
 ];
 
@@ -60,11 +61,15 @@ async fn sixteen_writers_beside_an_open_transaction_miss_nothing(app: TestApp) {
     sequenced(&app).await;
     let events = in_order(&app).await;
     assert!(events >= 16 * 21, "{events}");
-    // Still open: it was so all the time.
+    // Still open: it was so all the time. What it has written comes late, and is not missed.
     open.end().await;
+    sequenced(&app).await;
+    let late = in_order(&app).await - events;
+    assert_eq!(late, i64::from(app.place.database != Database::Sqlite));
 }
 
-/// A transaction that on PostgreSQL has an id, as one that writes, and that nobody ends before the test does.
+/// A transaction that on PostgreSQL writes, an event too where there is a table for it, and that nobody ends before
+/// the test does.
 enum OpenTransaction {
     Sqlite(rusqlite::Connection),
     #[cfg(feature = "postgres")]
@@ -86,8 +91,15 @@ impl OpenTransaction {
         #[cfg(feature = "postgres")]
         {
             let mut connection = countersign_tests::postgres::connect(url).await;
-            // With an id of its own, which is what holds others up that wait for ids to end.
-            countersign_tests::postgres::run(&mut connection, "BEGIN; SELECT pg_current_xact_id()").await;
+            // With an id of its own, which is what holds others up that wait for ids to end, and with a number in
+            // the queue before those of all who come meanwhile.
+            let announced = format!(
+                "DO $$ BEGIN IF to_regclass('events') IS NOT NULL THEN {}; {}; END IF; END $$",
+                forged_event(1),
+                announcement(1)
+            );
+            let sql = format!("BEGIN; SELECT pg_current_xact_id(); {announced}");
+            countersign_tests::postgres::run(&mut connection, &sql).await;
             Self::Postgres(Box::new(connection))
         }
         #[cfg(not(feature = "postgres"))]
@@ -120,15 +132,26 @@ async fn the_same_position_tells_the_same_event_ever_after(app: TestApp) {
 
 const FORGED_STREAM: &str = "00000000-0000-4000-8000-000000000001";
 
-/// An event of a stream of its own that no command brought about.
-async fn put_past_the_program(app: &TestApp, sequence: u32) {
-    let sql = format!(
+/// Stores an event of a stream of its own that no command brought about.
+fn forged_event(sequence: u32) -> String {
+    format!(
         "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
          event_id, recorded_at) SELECT aggregate_type, '{FORGED_STREAM}', {sequence}, event_type, \
          event_version, payload, metadata, '00000000-0000-4000-8000-000000000002', recorded_at \
          FROM events WHERE sequence = 1 AND aggregate_type = 'instance'"
-    );
-    app.place.tamper(&sql).await;
+    )
+}
+
+/// Announces it.
+fn announcement(sequence: u32) -> String {
+    format!(
+        "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+         VALUES ('unused', 'instance', '{FORGED_STREAM}', {sequence})"
+    )
+}
+
+async fn put_past_the_program(app: &TestApp, sequence: u32) {
+    app.place.tamper(&forged_event(sequence)).await;
 }
 
 async fn an_event_that_nobody_announced_is_an_alarm(app: TestApp) {
@@ -145,16 +168,48 @@ async fn an_event_that_nobody_announced_is_an_alarm(app: TestApp) {
     assert!(metrics.text.contains("countersign_ledger_unsequenced_events 1"), "{}", metrics.text);
 }
 
+async fn a_ledger_that_is_rolled_back_under_a_running_node_is_not_signed_on(app: TestApp) {
+    sequenced(&app).await;
+    let columns = ["CAST(size AS text)", "frontier", "checkpoint", "CAST(signed_size AS text)"];
+    let mut before = Vec::new();
+    for column in columns {
+        before.extend(app.place.column(&format!("SELECT {column} FROM ledger_state")).await);
+    }
+    let [size, frontier, checkpoint, signed_size] = before.as_slice() else { panic!("{before:?}") };
+    app.register("Ada").await;
+    sequenced(&app).await;
+    app.place.tamper(&format!("DELETE FROM ledger_entries WHERE position >= {size}")).await;
+    app.place
+        .tamper(&format!(
+            "UPDATE ledger_state SET size = {size}, frontier = '{frontier}', checkpoint = '{checkpoint}', \
+             signed_size = {signed_size}"
+        ))
+        .await;
+    let alarms = async || {
+        let ready = app.get("/readyz", NOBODY).await.expect(200);
+        ready["alarms"].as_array().cloned().unwrap_or_default()
+    };
+    let not_signed = json!("The ledger is not signed.");
+    app.eventually("the alarm is there", async || alarms().await.contains(&not_signed)).await;
+    // Sign-ins go on, and what they record gets no place in a second history.
+    app.register("Grace").await;
+    app.eventually("the next turn has failed as well", async || {
+        let metrics = app.get("/metrics", NOBODY).await.expect(200);
+        let failed = "countersign_ledger_failed_signatures_total ";
+        let count = metrics.text.lines().find_map(|line| line.strip_prefix(failed)?.parse::<u32>().ok());
+        count.is_some_and(|count| count > 1)
+    })
+    .await;
+    assert_eq!(app.place.column("SELECT checkpoint FROM ledger_state").await, [checkpoint.as_str()]);
+    assert!(app.place.number("SELECT count(*) FROM ledger_pending").await > 0);
+    assert!(alarms().await.contains(&not_signed));
+}
+
 async fn an_event_that_waits_for_ten_seconds_makes_the_node_unready(app: TestApp) {
     sequenced(&app).await;
     // The queue names an event that is not the next of its stream.
     put_past_the_program(&app, 2).await;
-    app.place
-        .tamper(&format!(
-            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
-             VALUES ('unused', 'instance', '{FORGED_STREAM}', 2)"
-        ))
-        .await;
+    app.place.tamper(&announcement(2)).await;
     let waits = app.get("/readyz", NOBODY).await.expect(200);
     assert_eq!(waits["sequencer_lag_ms"], 0);
     app.advance_s(10);

@@ -155,6 +155,12 @@ async fn a_database_that_was_forked_is_refused(place: Arc<Place>) {
     place.cannot_serve().refuses(&["forked", "ledger.head"]);
     let verified = place.run(&["verify"]).exits(1);
     assert!(verified.stdout.contains("fork"), "{}", verified.stdout);
+    // Whoever has looked into it and decides to go on does so on the record.
+    let adopted = place.run(&["ledger", "adopt", "--reason", "the other node's disk was lost"]).exits(0);
+    assert!(adopted.stdout.contains("goes on in place of one of"), "{}", adopted.stdout);
+    place.run(&["verify"]).exits(0);
+    lived(&place, &["Frances"]).await;
+    place.run(&["verify"]).exits(0);
 }
 
 async fn a_ledger_that_has_grown_needs_no_adopting(place: Arc<Place>) {
@@ -298,7 +304,7 @@ async fn the_command_line_prints_the_trail_as_the_api_exports_it(place: Arc<Plac
         // More by what was recorded meanwhile, at least that the API exported it.
         let more = printed.stdout.strip_prefix(&exported.text);
         assert!(more.is_some_and(|more| more.lines().count() > 0), "{format}: {}", printed.stdout);
-        assert!(printed.stderr.contains(" entries of a ledger of "), "{}", printed.stderr);
+        assert!(printed.stderr.contains(" of the ledger's "), "{}", printed.stderr);
     }
     serving.stop().exits(0);
     let printed = place.run(&["trail"]).exits(0);

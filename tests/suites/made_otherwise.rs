@@ -1,8 +1,8 @@
-//! PostgreSQL databases that somebody made with another encoding or collation than the documents say.
+//! PostgreSQL databases that somebody made with another encoding, collation or setting than the documents say.
 
 use std::sync::Arc;
 
-use countersign_tests::postgres::{create_database, drop_database};
+use countersign_tests::postgres::{cluster, create_database, drop_database, run};
 use countersign_tests::{Database, Place, program, run_in_place};
 
 #[test]
@@ -26,6 +26,25 @@ fn a_collation_that_upgrades_can_change_is_noted() {
         program::run(place.command_on(&url, &["migrate"])).exits(0);
         let examined = program::run(place.command_on(&url, &["doctor"]));
         assert!(examined.stdout.contains("note   collation       en-US"), "{}", examined.stdout);
+        drop_database(&url).await;
+    });
+}
+
+#[test]
+fn a_database_that_may_lose_what_was_answered_is_called_wrong() {
+    run_in_place(Database::Postgres, async |place: Arc<Place>| {
+        let url = create_database("TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'").await;
+        program::run(place.command_on(&url, &["migrate"])).exits(0);
+        // The keys are missing too, so the exit status alone would say nothing.
+        let says = async || program::run(place.command_on(&url, &["doctor"])).stdout;
+        assert!(says().await.contains("ok     settings        what was answered outlives a crash"));
+        let name = url.rsplit('/').next().expect("an address names its database");
+        run(&mut cluster().await, &format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
+        let said = says().await;
+        assert!(
+            said.contains("WRONG  settings        synchronous_commit is off: what was answered"),
+            "{said}"
+        );
         drop_database(&url).await;
     });
 }

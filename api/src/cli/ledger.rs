@@ -126,7 +126,7 @@ impl Export {
             print::result(&json.to_string())?;
         } else {
             let (entries, size) = (written.entries, written.size);
-            print::result(&format!("{}: {entries} entries of a ledger of {size}", self.out.display()))?;
+            print::result(&format!("{}: {entries} of the ledger's {size} entries", self.out.display()))?;
             print::note(&format!(
                 "Give the auditor the verifier key by another way than this directory:\n{}",
                 app.ledger.verifier()

@@ -40,7 +40,7 @@ impl Trail {
             progress.tell(exporting.written, total);
         }
         progress.end();
-        print::note(&format!("{} entries of a ledger of {}", exporting.written, exporting.size));
+        print::note(&format!("{} of the ledger's {} entries", exporting.written, exporting.size));
         Ok(())
     }
 }

@@ -56,6 +56,15 @@ impl Cluster {
         Ok(server.fetch_one("SHOW server_version").await?.try_get(0)?)
     }
 
+    /// What it is told beyond how it comes, and what a crash may take.
+    pub(crate) async fn settings(&self) -> anyhow::Result<String> {
+        let sql = "SELECT string_agg(name || ' ' || current_setting(name), ', ' ORDER BY name) FROM pg_settings \
+                   WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size', \
+                   'wal_compression', 'max_connections')";
+        let mut server = PgConnection::connect(&self.url).await?;
+        Ok(server.fetch_one(sql).await?.try_get(0)?)
+    }
+
     /// Processor time that the server has used for everybody, in seconds.
     pub(crate) fn cpu_s(&self) -> anyhow::Result<f64> {
         let file = self.log.with_file_name("postmaster.pid");

@@ -118,13 +118,13 @@ async fn machine(cluster: &Cluster) -> anyhow::Result<String> {
     let memory_gib = kib.div_ceil(1024 * 1024);
     let (kernel, rust) = (said("uname", &["-sr"])?, said("rustc", &["--version"])?);
     let commit = said("git", &["rev-parse", "--short=10", "HEAD"])?;
-    let server = cluster.version().await?;
+    let (server, settings) = (cluster.version().await?, cluster.settings().await?);
     let locked = include_str!("../../../Cargo.lock");
     let crates = ["cqrs-es", "postgres-es", "sqlx", "axum", "tokio", "argon2"];
     let crates = crates.map(|name| format!("{name} {}", locked_version(locked, name)));
     Ok(format!(
-        "{processors} processors ({model}), {memory_gib} GiB, {kernel}; PostgreSQL {server} with its default \
-         settings but 300 connections and locale C, fsync on; SQLite {}; {}; {rust}; countersign {} at {commit}",
+        "{processors} processors ({model}), {memory_gib} GiB, {kernel}; PostgreSQL {server}, as it comes but locale C \
+         and {settings}; SQLite {}; {}; {rust}; countersign {} at {commit}",
         rusqlite::version(),
         crates.join(", "),
         env!("CARGO_PKG_VERSION")

@@ -39,7 +39,7 @@ const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 
 /// So many events are looked at in one round: a sequencer that begins has an hour of them before it, while more are
 /// appended.
-const LOOK_MAX: i64 = 8_000;
+pub(super) const LOOK_MAX: i64 = 8_000;
 
 /// So many missing events are named.
 const MISSING_NAMED_MAX: usize = 100;

@@ -5,6 +5,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::queue::FROM_FIRST_EVERY;
+use super::reconcile::LOOK_MAX;
 use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{CaughtUp, catch_up};

@@ -50,6 +50,36 @@ async fn an_event_that_nobody_announced_is_found() {
 }
 
 #[tokio::test]
+async fn a_look_that_takes_several_rounds_finds_what_is_at_its_end() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        let (first, last) = (2, LOOK_MAX + 1);
+        let copies = format!(
+            "WITH RECURSIVE n (sequence) AS (SELECT {first} UNION ALL SELECT sequence + 1 FROM n WHERE sequence < {last})"
+        );
+        let events = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
+                      metadata, event_id, recorded_at) SELECT e.aggregate_type, e.aggregate_id, n.sequence, \
+                      e.event_type, e.event_version, e.payload, e.metadata, '00000000-0000-7000-8000-' || \
+                      substr(CAST(1000000000000 + n.sequence AS text), 2), e.recorded_at FROM n CROSS JOIN events e WHERE e.sequence = 1";
+        log.database.write(&format!("{copies} {events}"), &[]).await.unwrap();
+        let announced = format!(
+            "{copies} INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+             SELECT 'unused', 'user', '{}', sequence FROM n",
+            name(1)
+        );
+        log.database.write(&announced, &[]).await.unwrap();
+        while log.turn().await.again {}
+        // Behind all the others, however these are read.
+        log.event_without_notice(999_999, 1).await;
+        let later = now() + TimeDelta::seconds(10);
+        let looked = log.sequencer.look_for_missing(later).await.unwrap();
+        assert_eq!(looked, Looked { missing: Vec::new(), at_the_end: false });
+        let looked = log.sequencer.look_for_missing(later).await.unwrap();
+        assert_eq!(looked, Looked { missing: vec![format!("user/{}/1", name(999_999))], at_the_end: true });
+    }
+}
+
+#[tokio::test]
 async fn a_forged_tile_does_not_get_a_larger_tree_signed() {
     for mut log in logs().await {
         for sequence in 1..=300 {
