@@ -175,28 +175,30 @@ async fn settings(database: &Database) -> Option<Check> {
 
 fn judge(found: &Settings) -> Check {
     const NAME: &str = "settings";
-    for (name, on) in [("fsync", found.fsync), ("synchronous_commit", found.synchronous_commit)] {
-        if !on {
-            return Check::wrong(NAME, format!("{name} is off: what was answered can be gone after a crash"));
-        }
+    let off = [("fsync", found.fsync), ("synchronous_commit", found.synchronous_commit)];
+    let off: Vec<&str> = off.into_iter().filter_map(|(name, on)| (!on).then_some(name)).collect();
+    if !off.is_empty() {
+        let says = format!("{} off: what was answered can be gone after a crash", off.join(" and "));
+        return Check::wrong(NAME, says);
     }
+    let mut notes = Vec::new();
     if !found.full_page_writes {
-        let says = "full_page_writes is off: right only where the file system never leaves half a page";
-        return Check::warning(NAME, says);
+        notes.push("full_page_writes off: right only where the storage never keeps half a page".to_owned());
     }
-    let is_small = found.database_bytes < SMALL_DATABASE_BYTES;
     let as_it_comes = [
         ("shared_buffers", found.shared_buffers_bytes <= SHARED_BUFFERS_AS_IT_COMES),
         ("max_wal_size", found.max_wal_bytes <= MAX_WAL_AS_IT_COMES),
     ];
-    let names: Vec<&str> = as_it_comes.into_iter().filter_map(|(name, low)| low.then_some(name)).collect();
-    if is_small || names.is_empty() {
-        return Check::ok(NAME, "what was answered outlives a crash");
+    let low: Vec<&str> = as_it_comes.into_iter().filter_map(|(name, low)| low.then_some(name)).collect();
+    if found.database_bytes >= SMALL_DATABASE_BYTES && !low.is_empty() {
+        let low = low.join(" and ");
+        notes.push(format!("a database of this size gains by more {low}; see docs/operations.md"));
     }
-    Check::warning(
-        NAME,
-        format!("a database of this size gains by a larger {}; see docs/operations.md", names.join(" and ")),
-    )
+    if notes.is_empty() {
+        Check::ok(NAME, "what was answered outlives a crash")
+    } else {
+        Check::warning(NAME, notes.join("; "))
+    }
 }
 
 async fn migrations(database: &Database) -> Check {
@@ -331,9 +333,9 @@ mod tests {
     #[test]
     fn settings_that_lose_what_was_answered_are_wrong() {
         judged(&SOUND, State::Ok, "outlives");
-        judged(&Settings { fsync: false, ..SOUND }, State::Wrong, "fsync is off");
-        judged(&Settings { synchronous_commit: false, ..SOUND }, State::Wrong, "synchronous_commit is off");
-        judged(&Settings { full_page_writes: false, ..SOUND }, State::Warning, "full_page_writes");
+        judged(&Settings { fsync: false, ..SOUND }, State::Wrong, "fsync off");
+        let both = Settings { fsync: false, synchronous_commit: false, ..SOUND };
+        judged(&both, State::Wrong, "fsync and synchronous_commit off");
     }
 
     #[test]
@@ -343,12 +345,11 @@ mod tests {
             max_wal_bytes: MAX_WAL_AS_IT_COMES,
             ..SOUND
         };
-        judged(&as_it_comes, State::Warning, "a larger shared_buffers and max_wal_size;");
-        judged(
-            &Settings { max_wal_bytes: 8 << 30, ..as_it_comes },
-            State::Warning,
-            "a larger shared_buffers;",
-        );
+        judged(&as_it_comes, State::Warning, "more shared_buffers and max_wal_size;");
+        let more_log = Settings { max_wal_bytes: 8 << 30, ..as_it_comes };
+        judged(&more_log, State::Warning, "more shared_buffers;");
+        let half_pages = Settings { full_page_writes: false, ..more_log };
+        judged(&half_pages, State::Warning, "half a page; a database of this size");
         judged(&Settings { database_bytes: SMALL_DATABASE_BYTES - 1, ..as_it_comes }, State::Ok, "outlives");
     }
 }

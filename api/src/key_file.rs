@@ -89,7 +89,8 @@ pub fn create(path: &Path) -> Result<KeyBytes, KeyFileError> {
         file.write_all(b"\n")?;
         file.sync_all()?;
         fs::hard_link(&draft, path)?;
-        sync_directory_of(path)
+        // Only then does a file keep its name when the machine stops.
+        directory_of(path)?.sync_all()
     };
     let written = write();
     let removed = fs::remove_file(&draft);
@@ -102,8 +103,8 @@ pub fn create(path: &Path) -> Result<KeyBytes, KeyFileError> {
     read(path)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))
 }
 
-/// Only then does a file keep its name when the machine stops.
-pub(crate) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
+/// The directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> std::io::Result<fs::File> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    fs::File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+    fs::File::open(directory.unwrap_or_else(|| Path::new(".")))
 }

@@ -185,24 +185,22 @@ async fn a_ledger_that_is_rolled_back_under_a_running_node_is_not_signed_on(app:
              signed_size = {signed_size}"
         ))
         .await;
-    let alarms = async || {
+    // By the turn, or by the head if that was compared first.
+    let refusals = [
+        json!("The ledger is not signed."),
+        json!("The ledger has not grown from its head, or the head cannot be kept."),
+    ];
+    app.eventually("the alarm is there", async || {
         let ready = app.get("/readyz", NOBODY).await.expect(200);
-        ready["alarms"].as_array().cloned().unwrap_or_default()
-    };
-    let not_signed = json!("The ledger is not signed.");
-    app.eventually("the alarm is there", async || alarms().await.contains(&not_signed)).await;
-    // Sign-ins go on, and what they record gets no place in a second history.
-    app.register("Grace").await;
-    app.eventually("the next turn has failed as well", async || {
-        let metrics = app.get("/metrics", NOBODY).await.expect(200);
-        let failed = "countersign_ledger_failed_signatures_total ";
-        let count = metrics.text.lines().find_map(|line| line.strip_prefix(failed)?.parse::<u32>().ok());
-        count.is_some_and(|count| count > 1)
+        ready["alarms"].as_array().is_some_and(|alarms| alarms.iter().any(|alarm| refusals.contains(alarm)))
     })
     .await;
+    // Sign-ins go on, and what they record gets no place in a second history, not by the last turn either, which a
+    // node takes before it stops.
+    app.register("Grace").await;
+    app.stop().await;
     assert_eq!(app.place.column("SELECT checkpoint FROM ledger_state").await, [checkpoint.as_str()]);
     assert!(app.place.number("SELECT count(*) FROM ledger_pending").await > 0);
-    assert!(alarms().await.contains(&not_signed));
 }
 
 async fn an_event_that_waits_for_ten_seconds_makes_the_node_unready(app: TestApp) {

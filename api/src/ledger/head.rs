@@ -11,7 +11,7 @@ use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, V
 use countersign_projections::ledger::store::{LedgerError, LedgerState, LedgerStore};
 use countersign_projections::ledger::tree::Hash;
 
-use crate::key_file::sync_directory_of;
+use crate::key_file::directory_of;
 
 /// The head and where it is kept.
 pub struct Head {
@@ -115,7 +115,7 @@ impl Head {
         if checkpoint.size == known && self.written.load(Ordering::Relaxed) {
             Ok(())
         } else {
-            self.replace(note, checkpoint).await
+            self.write(note, checkpoint, Replacing::Older).await
         }
     }
 
@@ -134,10 +134,19 @@ impl Head {
     /// Takes a checkpoint as the head whatever it was before. It counts from now on, even if the file
     /// cannot be written.
     pub(super) async fn replace(&self, note: &str, checkpoint: Checkpoint) -> Result<(), HeadError> {
+        self.write(note, checkpoint, Replacing::Any).await
+    }
+
+    async fn write(&self, note: &str, checkpoint: Checkpoint, over: Replacing) -> Result<(), HeadError> {
+        let (verifier, size) = (self.verifier.clone(), checkpoint.size);
+        let is_newer = move |found: &[u8]| match over {
+            Replacing::Older => verifier.verify(found).is_ok_and(|found| found.size > size),
+            Replacing::Any => false,
+        };
         *self.trusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
         self.written.store(false, Ordering::Relaxed);
         let (path, text) = (self.path.clone(), note.to_owned());
-        let written = tokio::task::spawn_blocking(move || write(&path, &text)).await;
+        let written = tokio::task::spawn_blocking(move || write(&path, &text, is_newer)).await;
         let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         written.map_err(|reason| HeadError::Unreadable { path: self.path.clone(), reason })?;
         self.written.store(true, Ordering::Relaxed);
@@ -145,12 +154,62 @@ impl Head {
     }
 }
 
+/// Of which files a head may take the place.
+#[derive(Clone, Copy)]
+enum Replacing {
+    /// Not of one that signs more. A command beside the server, which saw less, may come last.
+    Older,
+    /// Of each.
+    Any,
+}
+
 /// The file is whole at every moment, whenever the machine stops.
-fn write(path: &Path, note: &str) -> std::io::Result<()> {
+fn write(path: &Path, note: &str, is_newer: impl Fn(&[u8]) -> bool) -> std::io::Result<()> {
+    let directory = directory_of(path)?;
+    // For as long as it is open. Not every file system has locks; there, nothing keeps two processes apart.
+    drop(directory.lock());
+    if fs::read(path).is_ok_and(|found| is_newer(&found)) {
+        return Ok(());
+    }
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(note.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
-    sync_directory_of(path)
+    directory.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_projections::ledger::checkpoint::Signer;
+    use countersign_projections::ledger::tree::leaf_hash;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_does_not_take_the_place_of_a_newer_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.head");
+        let signer = Signer::from_seed("audit.example.com/log1".parse().unwrap(), &Zeroizing::new([7; 32]));
+        let checkpoint_of = |size| {
+            let note = signer.sign(size, leaf_hash(b"leaf"));
+            let checkpoint = signer.verifier().verify(note.as_bytes()).unwrap();
+            (note, checkpoint)
+        };
+        let open = || Head::open(path.clone(), signer.verifier().clone()).unwrap();
+        let (server, command) = (open(), open());
+        let (old, new) = (checkpoint_of(5), checkpoint_of(9));
+        server.write(&new.0, new.1, Replacing::Older).await.unwrap();
+        command.write(&old.0, old.1.clone(), Replacing::Older).await.unwrap();
+        assert_eq!(open().trusted().map(|head| head.size), Some(9));
+        // Adopting is for going back.
+        command.replace(&old.0, old.1).await.unwrap();
+        assert_eq!(open().trusted().map(|head| head.size), Some(5));
+        // What is no head protects nothing.
+        fs::write(&path, "torn").unwrap();
+        let newest = checkpoint_of(10);
+        server.write(&newest.0, newest.1, Replacing::Older).await.unwrap();
+        assert_eq!(open().trusted().map(|head| head.size), Some(10));
+    }
 }

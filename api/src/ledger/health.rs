@@ -7,7 +7,7 @@ use countersign_domain::Timestamp;
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up;
 use countersign_projections::coverage::Coverage;
-use countersign_projections::ledger::sequencer::Held;
+use countersign_projections::ledger::sequencer::{Held, Looked};
 use countersign_projections::ledger::store::LedgerError;
 
 use super::Ledger;
@@ -43,6 +43,24 @@ pub struct Leading {
     pub held: Held,
     /// Events that were recorded a while ago and never came to the sequencer.
     pub unsequenced: Vec<String>,
+}
+
+impl Leading {
+    /// Takes in what a look found to be missing; which of it is new.
+    pub(super) fn notice_missing(&mut self, looked: Looked) -> Vec<String> {
+        // What is held was announced.
+        let is_held = |event: &String| self.held.first.iter().any(|held| held.event == *event);
+        let missing: Vec<String> = looked.missing.into_iter().filter(|event| !is_held(event)).collect();
+        let new: Vec<String> =
+            missing.iter().filter(|event| !self.unsequenced.contains(event)).cloned().collect();
+        if looked.at_the_end {
+            self.unsequenced = missing;
+        } else {
+            // Where this look has not come to yet, what the one before found may still be missing.
+            self.unsequenced.extend_from_slice(&new);
+        }
+        new
+    }
 }
 
 /// How a read model fares that follows the ledger.
@@ -178,5 +196,37 @@ impl Ledger {
             trail_size: catch_up::position::<AuditTrail>(database).await?,
             coverage_size: catch_up::position::<Coverage>(database).await?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_projections::ledger::sequencer::HeldEvent;
+
+    use super::*;
+
+    fn looked(missing: &[&str], at_the_end: bool) -> Looked {
+        Looked { missing: missing.iter().map(ToString::to_string).collect(), at_the_end }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_once_and_stays_until_a_whole_look_does_not_find_it() {
+        let mut leading = Leading::default();
+        assert_eq!(leading.notice_missing(looked(&["user/a/1"], true)), ["user/a/1"]);
+        // The next look has not come as far yet.
+        assert_eq!(leading.notice_missing(looked(&[], false)), [""; 0]);
+        assert_eq!(leading.notice_missing(looked(&["user/b/1"], false)), ["user/b/1"]);
+        assert_eq!(leading.unsequenced, ["user/a/1", "user/b/1"]);
+        assert_eq!(leading.notice_missing(looked(&["user/b/1"], true)), [""; 0]);
+        assert_eq!(leading.unsequenced, ["user/b/1"]);
+    }
+
+    #[test]
+    fn what_is_held_is_not_missing() {
+        let event = HeldEvent { event: "user/a/2".to_owned(), reason: "event 1 is missing".to_owned() };
+        let held = Held { count: 1, first: vec![event] };
+        let mut leading = Leading { held, unsequenced: Vec::new() };
+        assert_eq!(leading.notice_missing(looked(&["user/a/2"], true)), [""; 0]);
+        assert_eq!(leading.unsequenced, [""; 0]);
     }
 }

@@ -193,15 +193,10 @@ impl Keeping {
         let looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look))?;
         // Where there is more to look at, the next round goes on.
         self.looked = looked.at_the_end.then(Instant::now);
-        let mut noticed = self.app.ledger.health.lock();
-        let Leading { held, unsequenced, .. } = &mut noticed.leading;
-        // What is held was announced.
-        let is_held = |event: &String| held.first.iter().any(|held| held.event == *event);
-        let missing: Vec<String> = looked.missing.into_iter().filter(|event| !is_held(event)).collect();
-        for event in missing.iter().filter(|event| !unsequenced.contains(event)) {
+        let missing = self.app.ledger.health.lock().leading.notice_missing(looked);
+        for event in missing {
             tracing::error!(event, "an event never came to the ledger; run `countersign verify`");
         }
-        *unsequenced = missing;
         Ok(())
     }
 

@@ -60,12 +60,20 @@ impl Sequencer {
     pub(super) async fn place_next(&mut self, size: u64) -> Result<(Placed, bool), LedgerError> {
         let mut held = Held::default();
         for _ in 0..PAGES_MAX {
+            let may_pass_a_late_one = self.queue.may_pass_a_late_one();
             let batch = self.read_page(self.queue.start_after(), size).await?;
             let more = batch.more;
             let ends = batch.rows.first().zip(batch.rows.last());
             let ends = ends.map(|(first, last)| (first.pending_id, last.pending_id));
             self.queue.note_page(ends);
             let mut placed = leaves::place(size, batch).await?;
+            if placed.held.count > 0 {
+                self.queue.begin_with_first();
+                // What these wait for may have come late, before all that was read: they are held only if not.
+                if may_pass_a_late_one {
+                    continue;
+                }
+            }
             held.add(std::mem::take(&mut placed.held));
             if let Some((_, last)) = ends
                 && more

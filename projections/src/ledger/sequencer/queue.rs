@@ -42,6 +42,16 @@ impl Queue {
         }
     }
 
+    /// Whether the next page may begin behind a row that was numbered early and committed late.
+    pub(super) const fn may_pass_a_late_one(&self) -> bool {
+        self.passed.is_none() && !self.is_from_first()
+    }
+
+    /// Begins with the very first row next.
+    pub(super) const fn begin_with_first(&mut self) {
+        self.turns_since = FROM_FIRST_EVERY;
+    }
+
     /// Goes on behind this row: up to there all are held.
     pub(super) const fn pass_over(&mut self, last: i64) {
         self.passed = Some(last);

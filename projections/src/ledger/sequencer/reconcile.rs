@@ -46,13 +46,14 @@ const MISSING_NAMED_MAX: usize = 100;
 
 const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
 
-/// The queue has no index by event, so the whole of it is joined with the page.
+/// The queue has no index by event, so the whole of it is joined with the page. How far the ledger goes is read with
+/// it: what moves from the queue into the ledger in between would be in neither.
 const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, e.event_id, \
     CAST(CASE WHEN l.position IS NULL AND p.pending_id IS NULL THEN 0 ELSE 1 END AS bigint) AS known \
     FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at, event_id FROM events \
     WHERE (recorded_at, event_id) > ($1, $2) AND recorded_at < $3 ORDER BY recorded_at, event_id LIMIT $4) AS e \
     LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-    AND l.sequence = e.sequence AND l.position < $5 \
+    AND l.sequence = e.sequence AND l.position < (SELECT size FROM ledger_state) \
     LEFT JOIN ledger_pending p ON p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id \
     AND p.sequence = e.sequence ORDER BY e.recorded_at, e.event_id";
 
@@ -91,7 +92,7 @@ impl Sequencer {
         }
         let (from, after) = self.search.at.clone().unwrap_or((begin, String::new()));
         let database = self.store.database();
-        let params = [from.into(), after.into(), until.into(), LOOK_MAX.into(), number(state.size())?];
+        let params = [from.into(), after.into(), until.into(), LOOK_MAX.into()];
         let rows = database.read_bulk(LOOK, &params).await?;
         for row in &rows {
             if row.get::<i64>("known")? == 0 {

@@ -72,6 +72,19 @@ impl Log {
         self.database.write(sql, &[name(stream).into(), sequence.into()]).await.unwrap();
     }
 
+    /// Announces the first event of a stream by a number before all others.
+    async fn announce_late(&self, stream: u32) {
+        let given = match self.database.engine() {
+            Engine::Postgres(_) => "OVERRIDING SYSTEM VALUE",
+            Engine::Sqlite(_) => "",
+        };
+        let sql = format!(
+            "INSERT INTO ledger_pending (pending_id, event_id, aggregate_type, aggregate_id, sequence) {given} \
+             VALUES (-1, 'unused', 'user', $1, 1)"
+        );
+        self.database.write(&sql, &[name(stream).into()]).await.unwrap();
+    }
+
     async fn turn(&mut self) -> Turn {
         self.sequencer.turn(Trust::Head(None), now()).await.unwrap()
     }
@@ -144,20 +157,34 @@ async fn an_event_whose_number_is_long_past_gets_its_place() {
             assert_eq!(log.turn().await.taken, 1);
         }
         log.event_without_notice(2, 1).await;
-        let late = match log.database.engine() {
-            Engine::Postgres(_) => "OVERRIDING SYSTEM VALUE",
-            Engine::Sqlite(_) => "",
-        };
-        let late = format!(
-            "INSERT INTO ledger_pending (pending_id, event_id, aggregate_type, aggregate_id, sequence) {late} \
-             VALUES (-1, 'unused', 'user', $1, 1)"
-        );
-        log.database.write(&late, &[name(2).into()]).await.unwrap();
+        log.announce_late(2).await;
         let mut taken = 0;
         for _ in 0..FROM_FIRST_EVERY {
             taken += log.turn().await.taken;
         }
         assert_eq!((taken, log.pending().await), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_follows_a_late_one_is_not_held() {
+    for mut log in logs().await {
+        for sequence in 1..=i64::from(2 * FROM_FIRST_EVERY) + 1 {
+            log.event(1, sequence).await;
+            log.turn().await;
+        }
+        // This turn would begin behind what is late.
+        assert!(log.sequencer.queue.may_pass_a_late_one());
+        log.event_without_notice(2, 1).await;
+        log.announce_late(2).await;
+        log.event(2, 2).await;
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held), (2, Held::default()));
+        // What is missing is held in every turn.
+        log.event(3, 2).await;
+        for _ in 0..2 * FROM_FIRST_EVERY {
+            assert_eq!(log.turn().await.held.count, 1);
+        }
     }
 }
 

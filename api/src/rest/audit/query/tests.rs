@@ -104,6 +104,33 @@ async fn every_filter_is_served_by_an_index() {
     }
 }
 
+/// Which index serves two filters best depends on how much each of them leaves.
+#[tokio::test]
+async fn no_two_filters_together_walk_through_everything() {
+    let filters = [
+        format!("user={USER}"),
+        format!("agreement={USER}"),
+        format!("actor={USER}"),
+        "type=TwoFactorEnabled".to_owned(),
+        "type=UserRegistered&type=TwoFactorEnabled".to_owned(),
+        "from=2030-03-17T18:00:00Z".to_owned(),
+    ];
+    for fresh in fresh_databases().await.unwrap() {
+        fill(&fresh.database).await;
+        for (place, one) in filters.iter().enumerate() {
+            for other in filters.iter().skip(place + 1) {
+                // Types are one filter, however many there are.
+                if one.starts_with("type") && other.starts_with("type") {
+                    continue;
+                }
+                let query = format!("{one}&{other}");
+                let plan = plan(&fresh.database, Reader::Auditor, &query).await;
+                assert!(!walks(&plan), "{query:?} walks through everything:\n{plan}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_a_person_may_see_is_found_through_indexes() {
     for fresh in fresh_databases().await.unwrap() {
