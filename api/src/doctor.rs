@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use chrono::TimeDelta;
 use countersign_domain::Timestamp;
-use countersign_projections::database::{Database, DatabaseError, Engine};
+use countersign_projections::database::{Database, DatabaseError, Engine, Row};
 use serde::Serialize;
 
 use crate::app::existing_master_key;
@@ -69,13 +69,14 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
             return checks;
         }
     };
-    let kind = match database.engine() {
-        Engine::Postgres(_) => "PostgreSQL answers",
-        Engine::Sqlite(_) => "SQLite answers",
+    let (kind, is_a_server) = match database.engine() {
+        Engine::Postgres(_) => ("PostgreSQL answers", true),
+        Engine::Sqlite(_) => ("SQLite answers", false),
     };
     checks.push(Check::ok("database", kind));
-    checks.extend(collation(&database).await);
-    checks.extend(settings(&database).await);
+    if is_a_server {
+        checks.extend([collation(&database).await, settings(&database).await]);
+    }
     let migrations = migrations(&database).await;
     let migrated = migrations.state == State::Ok;
     checks.push(migrations);
@@ -83,7 +84,9 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
     if migrated {
         checks.push(master_key(config, &database).await);
         checks.extend(ledger(config, &database, clock.now()).await);
-        checks.extend(grants(&database).await);
+        if is_a_server {
+            checks.push(grants(&database).await);
+        }
     }
     checks
 }
@@ -99,28 +102,37 @@ fn data_dir(config: &Config) -> Check {
     }
 }
 
+/// Judges the one row that a statement answers with.
+async fn of_row(
+    database: &Database,
+    name: &'static str,
+    sql: &str,
+    judge: impl FnOnce(&Row) -> Result<Check, DatabaseError>,
+) -> Check {
+    let judged = database.read(sql, &[]).await.and_then(|rows| match rows.first() {
+        Some(row) => judge(row),
+        None => Err(DatabaseError::Corrupt("it answers with no row".to_owned())),
+    });
+    judged.unwrap_or_else(|error| Check::wrong(name, error.to_string()))
+}
+
 /// Whether PostgreSQL orders keys by code points, or as libraries do that change with the system.
-async fn collation(database: &Database) -> Option<Check> {
-    let Engine::Postgres(_) = database.engine() else { return None };
+async fn collation(database: &Database) -> Check {
+    const NAME: &str = "collation";
     // What a server does not have yet is missing in the JSON, where a column would be an error.
     let sql = "SELECT coalesce(d ->> 'datlocprovider', 'c') AS provider, \
                coalesce(d ->> 'datlocale', d ->> 'daticulocale', d ->> 'datcollate') AS collation \
                FROM (SELECT to_jsonb(p) AS d FROM pg_database p WHERE datname = current_database()) found";
-    let rows = database.read(sql, &[]).await;
-    let found: Result<(String, String), DatabaseError> = rows.and_then(|rows| {
-        let row = rows.first().ok_or_else(|| DatabaseError::Corrupt("it does not list itself".to_owned()))?;
-        Ok((row.get("provider")?, row.get("collation")?))
-    });
-    Some(match found {
-        Ok((provider, name)) if goes_by_code_points(&provider, &name) => Check::ok("collation", name),
-        Ok((_, name)) => Check::warning(
-            "collation",
-            format!(
-                "{name}: keys are compared by a library, and an upgrade of it can break indexes; see docs/operations.md"
-            ),
-        ),
-        Err(error) => Check::wrong("collation", error.to_string()),
-    })
+    let judge = |row: &Row| {
+        let (provider, collation): (String, String) = (row.get("provider")?, row.get("collation")?);
+        if goes_by_code_points(&provider, &collation) {
+            return Ok(Check::ok(NAME, collation));
+        }
+        let says =
+            "keys are compared by a library, and an upgrade of it can break indexes; see docs/operations.md";
+        Ok(Check::warning(NAME, format!("{collation}: {says}")))
+    };
+    of_row(database, NAME, sql, judge).await
 }
 
 /// A database sorts by the C library (`c`), ICU (`i`), or from PostgreSQL 17 on by itself (`b`).
@@ -143,6 +155,8 @@ struct Settings {
     database_bytes: i64,
 }
 
+const SETTINGS: &str = "settings";
+
 const READ_SETTINGS: &str = "SELECT current_setting('fsync') <> 'off' AS fsync, \
     current_setting('synchronous_commit') <> 'off' AS synchronous_commit, \
     current_setting('full_page_writes') <> 'off' AS full_page_writes, \
@@ -155,13 +169,9 @@ const SMALL_DATABASE_BYTES: i64 = 1 << 30;
 const SHARED_BUFFERS_AS_IT_COMES: i64 = 128 << 20;
 const MAX_WAL_AS_IT_COMES: i64 = 1 << 30;
 
-/// Whether what was answered is still there after a crash, and whether the server is set up for its size.
-async fn settings(database: &Database) -> Option<Check> {
-    let Engine::Postgres(_) = database.engine() else { return None };
-    let found = database.read(READ_SETTINGS, &[]).await.and_then(|rows| {
-        let row =
-            rows.first().ok_or_else(|| DatabaseError::Corrupt("it does not say its settings".to_owned()))?;
-        Ok(Settings {
+impl Settings {
+    fn read(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
             fsync: row.get("fsync")?,
             synchronous_commit: row.get("synchronous_commit")?,
             full_page_writes: row.get("full_page_writes")?,
@@ -169,17 +179,20 @@ async fn settings(database: &Database) -> Option<Check> {
             max_wal_bytes: row.get("max_wal_bytes")?,
             database_bytes: row.get("database_bytes")?,
         })
-    });
-    Some(found.map_or_else(|error| Check::wrong("settings", error.to_string()), |found| judge(&found)))
+    }
+}
+
+/// Whether what was answered is still there after a crash, and whether the server is set up for its size.
+async fn settings(database: &Database) -> Check {
+    of_row(database, SETTINGS, READ_SETTINGS, |row| Ok(judge(&Settings::read(row)?))).await
 }
 
 fn judge(found: &Settings) -> Check {
-    const NAME: &str = "settings";
     let off = [("fsync", found.fsync), ("synchronous_commit", found.synchronous_commit)];
     let off: Vec<&str> = off.into_iter().filter_map(|(name, on)| (!on).then_some(name)).collect();
     if !off.is_empty() {
         let says = format!("{} off: what was answered can be gone after a crash", off.join(" and "));
-        return Check::wrong(NAME, says);
+        return Check::wrong(SETTINGS, says);
     }
     let mut notes = Vec::new();
     if !found.full_page_writes {
@@ -195,9 +208,9 @@ fn judge(found: &Settings) -> Check {
         notes.push(format!("a database of this size gains by more {low}; see docs/operations.md"));
     }
     if notes.is_empty() {
-        Check::ok(NAME, "what was answered outlives a crash")
+        Check::ok(SETTINGS, "what was answered outlives a crash")
     } else {
-        Check::warning(NAME, notes.join("; "))
+        Check::warning(SETTINGS, notes.join("; "))
     }
 }
 
@@ -213,25 +226,25 @@ async fn migrations(database: &Database) -> Check {
 }
 
 async fn time(database: &Database, now: Timestamp) -> Check {
-    let asked = match database.engine() {
+    const NAME: &str = "clock";
+    let sql = match database.engine() {
         Engine::Postgres(_) => "SELECT now() AS at",
         // The database has no clock of its own; its latest event was recorded by one like this.
         Engine::Sqlite(_) => "SELECT max(recorded_at) AS at FROM events",
     };
-    let at: Result<Option<Timestamp>, DatabaseError> =
-        database.read(asked, &[]).await.and_then(|rows| rows.first().map_or(Ok(None), |row| row.get("at")));
-    let at = match at {
-        Ok(at) => at.unwrap_or(now),
-        Err(error) => return Check::wrong("clock", error.to_string()),
+    let judge = |row: &Row| {
+        let at = row.get::<Option<Timestamp>>("at")?.unwrap_or(now);
+        let (off, says) = match database.engine() {
+            Engine::Postgres(_) => ((at - now).abs(), "this machine's clock differs from the database's by"),
+            Engine::Sqlite(_) => (at - now, "the latest event was recorded in the future, by"),
+        };
+        Ok(if off > CLOCK_OFF_MAX {
+            Check::wrong(NAME, format!("{says} {} s", off.num_seconds()))
+        } else {
+            Check::ok(NAME, now.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+        })
     };
-    let (off, says) = match database.engine() {
-        Engine::Postgres(_) => ((at - now).abs(), "this machine's clock differs from the database's by"),
-        Engine::Sqlite(_) => (at - now, "the latest event was recorded in the future, by"),
-    };
-    if off > CLOCK_OFF_MAX {
-        return Check::wrong("clock", format!("{says} {} s", off.num_seconds()));
-    }
-    Check::ok("clock", now.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+    of_row(database, NAME, sql, judge).await
 }
 
 async fn master_key(config: &Config, database: &Database) -> Check {
@@ -288,20 +301,21 @@ async fn ledger(config: &Config, database: &Database, now: Timestamp) -> Vec<Che
 }
 
 /// Whether only a trigger stands between the program's role and the history.
-async fn grants(database: &Database) -> Option<Check> {
-    let Engine::Postgres(_) = database.engine() else { return None };
+async fn grants(database: &Database) -> Check {
+    const NAME: &str = "grants";
     let sql = "SELECT has_table_privilege('events', 'UPDATE, DELETE, TRUNCATE') \
                OR has_table_privilege('ledger_entries', 'UPDATE, DELETE, TRUNCATE') AS may_change";
-    let rows = database.read(sql, &[]).await;
-    let may_change = rows.and_then(|rows| rows.first().map_or(Ok(false), |row| row.get("may_change")));
-    Some(match may_change {
-        Ok(false) => Check::ok("grants", "the program's role may only add to the history"),
-        Ok(true) => Check::warning(
-            "grants",
-            "the program's role may change the history, and only a trigger refuses it; see docs/operations.md",
-        ),
-        Err(error) => Check::wrong("grants", error.to_string()),
-    })
+    let judge = |row: &Row| {
+        Ok(if row.get("may_change")? {
+            Check::warning(
+                NAME,
+                "the program's role may change the history, and only a trigger refuses it; see docs/operations.md",
+            )
+        } else {
+            Check::ok(NAME, "the program's role may only add to the history")
+        })
+    };
+    of_row(database, NAME, sql, judge).await
 }
 
 /// Whether anything is wrong.

@@ -147,7 +147,8 @@ fn cluster_url_parts() -> (String, String) {
     (server.to_owned(), name.to_owned())
 }
 
-fn name_of(url: &str) -> &str {
+/// The database that a URL names.
+pub fn name_of(url: &str) -> &str {
     url.rsplit_once('/').map_or(url, |(_, name)| name)
 }
 

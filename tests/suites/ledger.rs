@@ -56,7 +56,9 @@ async fn write(nodes: Vec<Client>, key: &str, writers: usize, each: usize) {
 }
 
 async fn sixteen_writers_beside_an_open_transaction_miss_nothing(app: TestApp) {
-    let open = OpenTransaction::begin(app.place.url()).await;
+    // An event of its own has a number in the queue before those of all who come meanwhile.
+    let event = format!("{}; {}", forged_event(1), announcement(1));
+    let open = OpenTransaction::begin(app.place.url(), &event).await;
     write(vec![Client::clone(&app)], &app.key, 16, 20).await;
     sequenced(&app).await;
     let events = in_order(&app).await;
@@ -68,8 +70,7 @@ async fn sixteen_writers_beside_an_open_transaction_miss_nothing(app: TestApp) {
     assert_eq!(late, i64::from(app.place.database != Database::Sqlite));
 }
 
-/// A transaction that on PostgreSQL writes, an event too where there is a table for it, and that nobody ends before
-/// the test does.
+/// A transaction that on PostgreSQL has an id, as one that writes, and that nobody ends before the test does.
 enum OpenTransaction {
     Sqlite(rusqlite::Connection),
     #[cfg(feature = "postgres")]
@@ -78,7 +79,8 @@ enum OpenTransaction {
 
 impl OpenTransaction {
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "only PostgreSQL waits"))]
-    async fn begin(url: &str) -> Self {
+    /// What it writes, it writes on PostgreSQL only.
+    async fn begin(url: &str, writes: &str) -> Self {
         if let Some(file) = url.strip_prefix("sqlite://") {
             // SQLite has one writer, so a transaction that stays open beside it can only read.
             let connection = rusqlite::Connection::open(file).expect("the database");
@@ -91,19 +93,13 @@ impl OpenTransaction {
         #[cfg(feature = "postgres")]
         {
             let mut connection = countersign_tests::postgres::connect(url).await;
-            // With an id of its own, which is what holds others up that wait for ids to end, and with a number in
-            // the queue before those of all who come meanwhile.
-            let announced = format!(
-                "DO $$ BEGIN IF to_regclass('events') IS NOT NULL THEN {}; {}; END IF; END $$",
-                forged_event(1),
-                announcement(1)
-            );
-            let sql = format!("BEGIN; SELECT pg_current_xact_id(); {announced}");
+            // With an id of its own, which is what holds others up that wait for ids to end.
+            let sql = format!("BEGIN; SELECT pg_current_xact_id(); {writes}");
             countersign_tests::postgres::run(&mut connection, &sql).await;
             Self::Postgres(Box::new(connection))
         }
         #[cfg(not(feature = "postgres"))]
-        panic!("{url} is on PostgreSQL")
+        panic!("{url} is on PostgreSQL: {writes}")
     }
 
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "only PostgreSQL waits"))]
@@ -235,7 +231,7 @@ mod together {
     ];
 
     async fn a_transaction_open_in_another_database_of_the_cluster_holds_nothing_up(app: TestApp) {
-        let open = OpenTransaction::begin(&countersign_tests::postgres::cluster_url()).await;
+        let open = OpenTransaction::begin(&countersign_tests::postgres::cluster_url(), "").await;
         write(vec![Client::clone(&app)], &app.key, 16, 20).await;
         sequenced(&app).await;
         in_order(&app).await;

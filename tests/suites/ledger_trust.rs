@@ -197,7 +197,7 @@ async fn the_documented_role_serves_and_adopts(place: Arc<Place>) {
     let operations = include_str!("../../docs/operations.md");
     let (_, grants) = operations.split_once("```sql\nCREATE ROLE countersign_app").expect("the grants");
     let (grants, _) = grants.split_once("```").expect("their end");
-    let (_, name) = place.url().rsplit_once('/').expect("a database");
+    let name = countersign_tests::postgres::name_of(place.url());
     let role = format!("app_of_{name}");
     place.tamper(&format!("CREATE ROLE countersign_app{grants}").replace("countersign_app", &role)).await;
     place.create_api_key("unseen", &["login"]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_tests::postgres::{cluster, create_database, drop_database, run};
+use countersign_tests::postgres::{cluster, create_database, drop_database, name_of, run};
 use countersign_tests::{Database, Place, program, run_in_place};
 
 #[test]
@@ -39,8 +39,8 @@ fn a_database_that_may_lose_what_was_answered_is_called_wrong() {
         let says = async || program::run(place.command_on(&url, &["doctor"])).stdout;
         let said = says().await;
         assert!(said.contains("ok     settings        what was answered outlives a crash"), "{said}");
-        let name = url.rsplit('/').next().expect("an address names its database");
-        run(&mut cluster().await, &format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
+        let off = format!("ALTER DATABASE {} SET synchronous_commit = off", name_of(&url));
+        run(&mut cluster().await, &off).await;
         let said = says().await;
         assert!(said.contains("WRONG  settings        synchronous_commit off: what was answered"), "{said}");
         drop_database(&url).await;

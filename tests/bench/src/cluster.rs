@@ -56,7 +56,7 @@ impl Cluster {
         Ok(server.fetch_one("SHOW server_version").await?.try_get(0)?)
     }
 
-    /// What it is told beyond how it comes, and what a crash may take.
+    /// Its settings, as far as they decide about figures or about what a crash may take.
     pub(crate) async fn settings(&self) -> anyhow::Result<String> {
         let sql = "SELECT string_agg(name || ' ' || current_setting(name), ', ' ORDER BY name) FROM pg_settings \
                    WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size', \

@@ -123,8 +123,8 @@ async fn machine(cluster: &Cluster) -> anyhow::Result<String> {
     let crates = ["cqrs-es", "postgres-es", "sqlx", "axum", "tokio", "argon2"];
     let crates = crates.map(|name| format!("{name} {}", locked_version(locked, name)));
     Ok(format!(
-        "{processors} processors ({model}), {memory_gib} GiB, {kernel}; PostgreSQL {server}, as it comes but locale C \
-         and {settings}; SQLite {}; {}; {rust}; countersign {} at {commit}",
+        "{processors} processors ({model}), {memory_gib} GiB, {kernel}; PostgreSQL {server} with locale C, \
+         {settings}; SQLite {}; {}; {rust}; countersign {} at {commit}",
         rusqlite::version(),
         crates.join(", "),
         env!("CARGO_PKG_VERSION")

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::heads::LastEntry;
 use super::leaves::{self, Placed};
-use super::{Held, Sequencer, TURN_ROWS_MAX};
+use super::{Sequencer, TURN_ROWS_MAX};
 use crate::database::Row;
 use crate::ledger::leaf::EventColumns;
 use crate::ledger::store::{LedgerError, natural, number};
@@ -58,7 +58,6 @@ const PAGES_MAX: usize = 16;
 impl Sequencer {
     /// Gives places to what waits, past the pages of which every row is held; whether more may wait.
     pub(super) async fn place_next(&mut self, size: u64) -> Result<(Placed, bool), LedgerError> {
-        let mut held = Held::default();
         for _ in 0..PAGES_MAX {
             let may_pass_a_late_one = self.queue.may_pass_a_late_one();
             let batch = self.read_page(self.queue.start_after(), size).await?;
@@ -74,22 +73,23 @@ impl Sequencer {
                     continue;
                 }
             }
-            held.add(std::mem::take(&mut placed.held));
             if let Some((_, last)) = ends
                 && more
                 && placed.done.is_empty()
             {
-                self.queue.pass_over(last);
+                self.queue.pass_over(last, placed.held);
                 continue;
             }
+            let mut held = self.queue.passed_over();
+            held.add(placed.held);
+            placed.held = held;
             if !more {
                 // What was missing may be there by then.
                 self.queue.begin_anew();
             }
-            placed.held = held;
             return Ok((placed, more));
         }
-        Ok((Placed { held, ..Placed::default() }, false))
+        Ok((Placed { held: self.queue.passed_over(), ..Placed::default() }, false))
     }
 
     async fn read_page(&self, after: i64, size: u64) -> Result<Batch, LedgerError> {

@@ -4,6 +4,8 @@
 //! more than the turn. So most turns begin where something may still wait. What was numbered before that and is
 //! committed late is found by the turns that begin with the very first row.
 
+use super::Held;
+
 /// One turn in so many begins with the very first row.
 pub(super) const FROM_FIRST_EVERY: u32 = 8;
 
@@ -16,8 +18,13 @@ pub(super) struct Queue {
     /// What that was then: whatever was numbered by then has had all turns since to be committed.
     seen_then: i64,
     turns_since: u32,
-    /// Behind that, rows up to here were all held when they were last looked at.
-    passed: Option<i64>,
+    passed: Option<Passed>,
+}
+
+/// Rows of which all were held when they were last looked at.
+struct Passed {
+    last: i64,
+    held: Held,
 }
 
 impl Default for Queue {
@@ -35,8 +42,8 @@ impl Default for Queue {
 impl Queue {
     /// The row behind which the next page begins.
     pub(super) const fn start_after(&self) -> i64 {
-        match self.passed {
-            Some(passed) => passed,
+        match &self.passed {
+            Some(passed) => passed.last,
             None if self.is_from_first() => i64::MIN,
             None => self.done_to,
         }
@@ -53,12 +60,19 @@ impl Queue {
     }
 
     /// Goes on behind this row: up to there all are held.
-    pub(super) const fn pass_over(&mut self, last: i64) {
-        self.passed = Some(last);
+    pub(super) fn pass_over(&mut self, last: i64, held: Held) {
+        let passed = self.passed.get_or_insert_with(|| Passed { last, held: Held::default() });
+        passed.last = last;
+        passed.held.add(held);
     }
 
-    /// Does so no more.
-    pub(super) const fn begin_anew(&mut self) {
+    /// What was passed over.
+    pub(super) fn passed_over(&self) -> Held {
+        self.passed.as_ref().map(|passed| passed.held.clone()).unwrap_or_default()
+    }
+
+    /// Passes over nothing any more.
+    pub(super) fn begin_anew(&mut self) {
         self.passed = None;
     }
 
@@ -131,7 +145,7 @@ mod tests {
     fn pages_that_are_all_held_are_passed_over_until_the_queue_ends() {
         let mut queue = Queue::default();
         queue.note_page(Some((5, 10)));
-        queue.pass_over(10);
+        queue.pass_over(10, Held::default());
         for page in [Some((11, 20)), None] {
             assert_eq!(queue.start_after(), 10);
             queue.note_page(page);

@@ -72,6 +72,40 @@ impl Log {
         self.database.write(sql, &[name(stream).into(), sequence.into()]).await.unwrap();
     }
 
+    /// More events of a stream that has its first one, up to this sequence, and their announcements.
+    async fn events_up_to(&self, stream: u32, last: i64) {
+        let sequences = format!(
+            "WITH RECURSIVE n (sequence) AS (SELECT 2 UNION ALL SELECT sequence + 1 FROM n WHERE sequence < {last})"
+        );
+        let id = name(stream);
+        let events = format!(
+            "{sequences} INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, \
+             payload, metadata, event_id, recorded_at) SELECT e.aggregate_type, e.aggregate_id, n.sequence, \
+             e.event_type, e.event_version, e.payload, e.metadata, '00000000-0000-7000-8000-' || \
+             substr(CAST(1000000000000 + n.sequence AS text), 2), e.recorded_at FROM n CROSS JOIN events e \
+             WHERE e.aggregate_id = '{id}' AND e.sequence = 1"
+        );
+        let announcements = format!(
+            "{sequences} INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+             SELECT 'unused', 'user', '{id}', sequence FROM n"
+        );
+        for sql in [events, announcements] {
+            self.database.write(&sql, &[]).await.unwrap();
+        }
+    }
+
+    /// As many as a turn looks at, none of which can be placed.
+    async fn announce_a_turn_of_held(&self, sequence: u64, leaf: &str) {
+        let rows: Vec<_> =
+            (0..TURN_ROWS_MAX).map(|number| json!({ "aggregate_id": format!("held-{number}") })).collect();
+        let given = self.database.given(1, &[text("aggregate_id")]);
+        let sql = format!(
+            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
+             SELECT 'unused', 'user', aggregate_id, {sequence}, {leaf} FROM {given}"
+        );
+        self.database.write(&sql, &[json!(rows).to_string().into()]).await.unwrap();
+    }
+
     /// Announces the first event of a stream by a number before all others.
     async fn announce_late(&self, stream: u32) {
         let given = match self.database.engine() {
@@ -355,20 +389,25 @@ async fn what_is_held_hides_nothing_for_ever() {
 
 async fn hides_nothing(sequence: u64, leaf: &str) {
     for mut log in logs().await {
-        // More than a turn looks at, and none of them can be placed.
-        let rows: Vec<_> =
-            (0..TURN_ROWS_MAX).map(|number| json!({ "aggregate_id": format!("held-{number}") })).collect();
-        let given = log.database.given(1, &[text("aggregate_id")]);
-        let sql = format!(
-            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
-             SELECT 'unused', 'user', aggregate_id, {sequence}, {leaf} FROM {given}"
-        );
-        log.database.write(&sql, &[json!(rows).to_string().into()]).await.unwrap();
+        log.announce_a_turn_of_held(sequence, leaf).await;
         log.event(1, 1).await;
         let turn = log.turn().await;
         assert_eq!((turn.taken, turn.held.count), (1, TURN_ROWS_MAX));
         let idle = log.turn().await;
         assert_eq!((idle.taken, idle.again, idle.held.count), (0, false, TURN_ROWS_MAX));
+    }
+}
+
+#[tokio::test]
+async fn what_was_passed_over_is_held_while_more_is_behind_it() {
+    for mut log in logs().await {
+        log.announce_a_turn_of_held(2, "NULL").await;
+        log.event(1, 1).await;
+        log.events_up_to(1, i64::try_from(TURN_ROWS_MAX).unwrap() + 10).await;
+        for (taken, again) in [(TURN_ROWS_MAX, true), (10, false), (0, false)] {
+            let turn = log.turn().await;
+            assert_eq!((turn.taken, turn.again, turn.held.count), (taken, again, TURN_ROWS_MAX));
+        }
     }
 }
 

@@ -53,22 +53,7 @@ async fn an_event_that_nobody_announced_is_found() {
 async fn a_look_that_takes_several_rounds_finds_what_is_at_its_end() {
     for mut log in logs().await {
         log.event(1, 1).await;
-        let (first, last) = (2, LOOK_MAX + 1);
-        let copies = format!(
-            "WITH RECURSIVE n (sequence) AS \
-             (SELECT {first} UNION ALL SELECT sequence + 1 FROM n WHERE sequence < {last})"
-        );
-        let events = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, \
-                      payload, metadata, event_id, recorded_at) SELECT e.aggregate_type, e.aggregate_id, n.sequence, \
-                      e.event_type, e.event_version, e.payload, e.metadata, '00000000-0000-7000-8000-' || \
-                      substr(CAST(1000000000000 + n.sequence AS text), 2), e.recorded_at FROM n CROSS JOIN events e WHERE e.sequence = 1";
-        log.database.write(&format!("{copies} {events}"), &[]).await.unwrap();
-        let announced = format!(
-            "{copies} INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
-             SELECT 'unused', 'user', '{}', sequence FROM n",
-            name(1)
-        );
-        log.database.write(&announced, &[]).await.unwrap();
+        log.events_up_to(1, LOOK_MAX + 1).await;
         while log.turn().await.again {}
         // Behind all the others, however these are read.
         log.event_without_notice(999_999, 1).await;
