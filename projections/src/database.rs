@@ -60,6 +60,11 @@ const SCAN_TIME: Duration = Duration::from_secs(9);
 /// So many searches run at once on one node.
 const SCANS_MAX: usize = 3;
 
+/// Before PostgreSQL 17 only a table's owner may vacuum it, and whoever else tries is warned and passed over.
+const MAY_SWEEP: &str = "SELECT CASE WHEN CAST(current_setting('server_version_num') AS integer) >= 170000 \
+    THEN has_table_privilege(oid, 'MAINTAIN') ELSE pg_has_role(relowner, 'USAGE') END AS may_sweep \
+    FROM pg_class WHERE oid = to_regclass($1)";
+
 impl Database {
     /// Opens the database at `postgres://…`, `postgresql://…`, `sqlite:PATH` or `sqlite://PATH`.
     ///
@@ -184,6 +189,27 @@ impl Database {
                     }
                 }
                 Ok(None)
+            }
+        }
+    }
+
+    /// Lets new rows of a table take the room of those that are gone, now and not when the database comes round to
+    /// it; whether this connection's role may do that.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database cannot be reached.
+    pub async fn sweep(&self, table: &'static str) -> Result<bool, DatabaseError> {
+        match &self.engine {
+            // It does that by itself, at once.
+            Engine::Sqlite(_) => Ok(true),
+            Engine::Postgres(_) => {
+                let may = self.read(MAY_SWEEP, &[table.into()]).await?;
+                let may = may.first().map_or(Ok(false), |row| row.get("may_sweep"))?;
+                if may {
+                    // Where autovacuum has it in hand already, nothing is waited for.
+                    self.write(&format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {table}"), &[]).await?;
+                }
+                Ok(may)
             }
         }
     }

@@ -11,6 +11,7 @@ mod leaves;
 mod moving;
 mod queue;
 mod reconcile;
+mod sweeping;
 mod tally;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use leaves::Placed;
 use queue::Queue;
 pub use reconcile::Looked;
 use reconcile::Search;
+use sweeping::Sweeping;
 use tally::Tally;
 
 /// So many pending rows are taken in one turn.
@@ -45,6 +47,7 @@ pub struct Sequencer {
     search: Search,
     tally: Tally,
     heads: Heads,
+    sweeping: Sweeping,
 }
 
 /// What a turn did.
@@ -119,6 +122,7 @@ impl Sequencer {
             search: Search::default(),
             tally: Tally::default(),
             heads: Heads::default(),
+            sweeping: Sweeping::default(),
         }
     }
 
@@ -153,6 +157,7 @@ impl Sequencer {
             Transacted::Committed => {}
         }
         (turn.size, turn.taken) = (frontier.size(), placed.entries.len());
+        self.sweeping.note(placed.done.len(), self.store.database());
         for entry in &placed.entries {
             self.tally.add(entry.recorded_at);
         }

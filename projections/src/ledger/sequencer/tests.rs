@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::queue::FROM_FIRST_EVERY;
 use super::reconcile::LOOK_MAX;
+use super::sweeping::SWEEP_ROWS;
 use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{CaughtUp, catch_up};
@@ -445,6 +446,28 @@ async fn what_waits_is_read_through_the_index() {
             let cost =
                 plan.split_once("..").and_then(|(_, rest)| rest.split(' ').next()).map(str::parse::<f64>);
             assert!(matches!(cost, Some(Ok(0.0..100.0))), "{only}: {plan}");
+        }
+    }
+}
+
+/// How often the queue was vacuumed by hand, and how many rows that are gone still take room in it.
+async fn swept(database: &Database) -> (i64, i64) {
+    let sql = "SELECT vacuum_count, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'ledger_pending'";
+    let rows = database.read(sql, &[]).await.unwrap();
+    (rows[0].get("vacuum_count").unwrap(), rows[0].get("n_dead_tup").unwrap())
+}
+
+#[tokio::test]
+async fn the_queue_is_swept_once_much_has_left_it() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.events_up_to(1, i64::try_from(SWEEP_ROWS).unwrap()).await;
+        assert_eq!(log.turn().await.taken, TURN_ROWS_MAX);
+        assert!(log.sequencer.sweeping.under_way.is_none(), "not for every turn");
+        while log.turn().await.taken > 0 {}
+        log.sequencer.sweeping.under_way.take().unwrap().await.unwrap();
+        if let Engine::Postgres(_) = log.database.engine() {
+            assert_eq!(swept(&log.database).await, (1, 0));
         }
     }
 }
