@@ -96,7 +96,7 @@ impl Role {
 pub struct Enforcement {
     /// Whether it is ticked.
     pub enforced: bool,
-    /// Since when it is as it is; none while it was never touched.
+    /// Since when it is ticked, or is not; none while it was never touched.
     pub since: Option<Timestamp>,
     /// Who ticked or unticked it.
     pub by: Option<Actor>,
@@ -174,9 +174,11 @@ impl Agreement {
                 self.superusers.remove(user_id);
             }
             AgreementEvent::EnforcementToggled { enforced, deadline, reason, by, at } => {
+                // A tick that stands, with another deadline or reason, is as old as it was.
+                let since = self.enforcement.since.filter(|_| self.enforcement.enforced && *enforced);
                 self.enforcement = Enforcement {
                     enforced: *enforced,
-                    since: Some(*at),
+                    since: since.or(Some(*at)),
                     by: Some(by.clone()),
                     deadline: *deadline,
                     reason: reason.clone(),

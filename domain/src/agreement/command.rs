@@ -385,4 +385,26 @@ mod tests {
         given_agreement(open.clone()).when(toggle()).then([toggled.clone()]);
         given_agreement(open.into_iter().chain([toggled])).when(toggle()).then([]);
     }
+
+    #[test]
+    fn a_tick_that_stands_is_as_old_as_it_was_whatever_else_is_said_of_it() {
+        let toggled = |enforced, deadline, at| AgreementEvent::EnforcementToggled {
+            enforced,
+            deadline,
+            reason: None,
+            by: Actor::operator(),
+            at: at_minute(at),
+        };
+        let mut agreement = Agreement::default();
+        agreement.apply(&opened(AgreementKind::Standard));
+        for (event, since) in [
+            (toggled(true, None, 10), 10),
+            (toggled(true, Some(at_minute(90)), 20), 10),
+            (toggled(false, None, 30), 30),
+            (toggled(true, None, 40), 40),
+        ] {
+            agreement.apply(&event);
+            assert_eq!(agreement.enforcement().since, Some(at_minute(since)));
+        }
+    }
 }
