@@ -82,6 +82,11 @@ impl Committer {
                 Err(Failure::Refused(_) | Failure::Collided(_)) if group.appends.len() > 1 => {
                     groups.extend(group.one_by_one());
                 }
+                // Of the second try; the first may still be under way, or have taken place.
+                Err(Failure::Refused(error) | Failure::Collided(error)) if group.again => {
+                    let error = DatabaseError::Unavailable(error.to_string());
+                    groups.extend(self.settle(group, error).await);
+                }
                 Err(Failure::Refused(error)) => group.fail(&error.into()),
                 Err(Failure::Collided(_)) => group.fail(&AppendError::Conflict),
                 Err(Failure::Lost(error)) => groups.extend(self.settle(group, error).await),
