@@ -1,5 +1,7 @@
 //! Enforcement: one tick, and every user of every agreement it reaches must have two-factor.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -18,11 +20,12 @@ use zeroize::Zeroizing;
 use super::proof::ProofBody;
 use super::{Body, OneId, Params, Problems, Shared, Written, next_cursor, page_size, path_id};
 use crate::app::App;
-use crate::execute::Plan;
+use crate::execute::{Done, Plan};
 use crate::problem::Problem;
 use crate::request::{Caller, Request};
 use crate::rest::people::Person;
 use crate::text::one_line_field;
+use crate::to_the_end::to_the_end;
 
 const REASON_CHARACTERS_MAX: usize = 500;
 
@@ -92,6 +95,14 @@ pub struct EnforcementChange {
     /// The emergency code, instead of a six-digit code.
     #[schema(value_type = Option<String>)]
     pub(crate) recovery_code: Option<Zeroizing<String>>,
+}
+
+/// What enforcement of an agreement is to be.
+struct Toggle {
+    id: AgreementId,
+    enforced: bool,
+    deadline: Option<DateTime<Utc>>,
+    reason: Option<String>,
 }
 
 /// Enforcement as it is now, and whom it reaches.
@@ -205,7 +216,7 @@ const REACHED_USERS: &str = concat!(
 impl App {
     /// Ticks or unticks enforcement.
     pub(crate) async fn enforce(
-        &self,
+        self: &Arc<Self>,
         request: &Request,
         id: AgreementId,
         body: EnforcementChange,
@@ -216,13 +227,13 @@ impl App {
         }
         let reason = body.reason.as_deref();
         let reason = reason.map(|reason| one_line_field("reason", reason, REASON_CHARACTERS_MAX));
-        let reason = reason.transpose()?;
+        let change = Toggle { id, enforced: body.enforced, deadline, reason: reason.transpose()? };
         let proof = ProofBody { password: body.password, code: body.code, recovery_code: body.recovery_code };
-        let recovery_code = match &request.caller {
+        let person = match &request.caller {
             Caller::Session { user_id, .. } => {
                 // What is refused whatever is shown is refused before a code is judged and spent.
                 self.can_be_changed(id).await?;
-                self.prove_presence(request, *user_id, &proof).await?
+                Some((*user_id, proof))
             }
             Caller::Nobody
             | Caller::Operator
@@ -230,30 +241,45 @@ impl App {
             | Caller::ApiKey { .. }
             | Caller::Enrolment { .. } => None,
         };
-        let by = request.actor()?;
-        let changed = async {
-            let done = self
-                .execute_on_agreement(request, id, None, None, |_, at| {
-                    AgreementCommand::ToggleEnforcement(ToggleEnforcement {
-                        enforced: body.enforced,
-                        deadline,
-                        reason: reason.clone(),
-                        by: by.clone(),
-                        at,
-                    })
-                })
-                .await?;
-            Ok((done, self.reach(id).await?))
-        };
-        // The proof stands, so the emergency code that replaced it must reach its owner whatever follows.
-        let keep_code = |problem: Problem| match &recovery_code {
-            Some(code) => problem.with_member("recovery_code", code.as_str().into()),
-            None => problem,
-        };
-        let (done, (affected_users, without_two_factor)) = changed.await.map_err(keep_code)?;
+        // Whom it reaches does not hang on the tick. Counting can take a while and fail, so it comes first.
+        let (affected_users, without_two_factor) = self.reach(id).await?;
+        let (app, request) = (Arc::clone(self), request.clone());
+        let (done, recovery_code) =
+            to_the_end(async move { app.prove_and_toggle(&request, person, change).await }).await?;
         let enforcement = EnforcementView::of(done.state.enforcement());
         let answer = EnforcementAnswer { enforcement, affected_users, without_two_factor, recovery_code };
         Ok(Written { written: done.written, answer })
+    }
+
+    /// The proof and the tick stand in two streams.
+    async fn prove_and_toggle(
+        &self,
+        request: &Request,
+        person: Option<(UserId, ProofBody)>,
+        Toggle { id, enforced, deadline, reason }: Toggle,
+    ) -> Result<(Done<Agreement>, Option<String>), Problem> {
+        let by = request.actor()?;
+        let recovery_code = match person {
+            Some((user_id, proof)) => self.prove_presence(request, user_id, &proof).await?,
+            None => None,
+        };
+        let toggled = self
+            .execute_on_agreement(request, id, None, None, |_, at| {
+                AgreementCommand::ToggleEnforcement(ToggleEnforcement {
+                    enforced,
+                    deadline,
+                    reason: reason.clone(),
+                    by: by.clone(),
+                    at,
+                })
+            })
+            .await;
+        match (toggled, recovery_code) {
+            (Ok(done), recovery_code) => Ok((done, recovery_code)),
+            // The proof stands, so the emergency code that replaced it must reach its owner whatever follows.
+            (Err(problem), Some(code)) => Err(problem.with_member("recovery_code", code.into())),
+            (Err(problem), None) => Err(problem),
+        }
     }
 
     /// Whom enforcement would reach, a page of them.
