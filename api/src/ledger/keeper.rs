@@ -140,20 +140,20 @@ impl Keeping {
 
     async fn round(&mut self) -> Result<Found, Failed> {
         let leads = self.leadership.held().await.map_err(at(Stage::Lead));
-        if leads.is_err() {
-            self.tell_follower(None);
-        }
-        let leads = leads?;
+        // Whoever does not know whether it leads does not.
+        let does_lead = matches!(leads, Ok(true));
         {
             let mut noticed = self.app.ledger.health.lock();
-            noticed.leads = leads;
-            if !leads {
+            noticed.leads = does_lead;
+            if !does_lead {
                 // The node that leads now sees it, or that it is over.
                 noticed.leading = Leading::default();
             }
         }
-        if !leads {
+        if !does_lead {
             self.tell_follower(None);
+        }
+        if !leads? {
             return self.keep_head_now_and_then().await.map(|()| Found::Nothing);
         }
         // What was forked or rolled back is not signed on.
@@ -190,9 +190,11 @@ impl Keeping {
             return Ok(());
         }
         let until = self.app.clock.now() - LOOK_AFTER;
-        let looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look))?;
-        // Where there is more to look at, the next round goes on.
-        self.looked = looked.at_the_end.then(Instant::now);
+        let looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look));
+        // Where there is more to look at, the next round goes on; a look that failed does not keep turns waiting.
+        let goes_on = matches!(&looked, Ok(looked) if !looked.at_the_end);
+        self.looked = (!goes_on).then(Instant::now);
+        let looked = looked?;
         let missing = self.app.ledger.health.lock().leading.notice_missing(looked);
         for event in missing {
             tracing::error!(event, "an event never came to the ledger; run `countersign verify`");

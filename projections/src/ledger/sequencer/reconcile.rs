@@ -2,12 +2,14 @@
 
 use chrono::TimeDelta;
 use countersign_domain::Timestamp;
+use serde_json::json;
 
 use super::Sequencer;
 use super::batch::StreamKey;
 use super::tally::whole_second;
 use crate::database::{Row, Step};
 use crate::ledger::store::{LedgerError, natural, number};
+use crate::table::{integer, text};
 
 /// What a look at the events came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,8 +29,18 @@ pub(super) struct Search {
     looked_to: Option<Timestamp>,
     /// Where the look that is under way is.
     at: Option<(Timestamp, String)>,
-    missing: Vec<String>,
-    oldest_missing: Option<Timestamp>,
+    /// What was missing when it was last looked for, the oldest first.
+    missing: Vec<Missing>,
+    /// When the first was recorded of those that are too many to be kept: the next look begins with it.
+    too_many: Option<Timestamp>,
+}
+
+/// An event without a place.
+#[derive(PartialEq, Eq)]
+struct Missing {
+    stream: StreamKey,
+    sequence: i64,
+    recorded_at: Timestamp,
 }
 
 /// A sequencer that begins looks back so far, or to where another ended.
@@ -41,8 +53,8 @@ const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 /// appended.
 pub(super) const LOOK_MAX: i64 = 8_000;
 
-/// So many missing events are named.
-const MISSING_NAMED_MAX: usize = 100;
+/// So many missing events are named, and looked for again one by one.
+const MISSING_KEPT_MAX: usize = 100;
 
 const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
 
@@ -76,38 +88,76 @@ const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, agg
 
 impl Sequencer {
     /// Looks at events that were recorded before the second of `until`: counts them, and unless this sequencer
-    /// placed as many, goes through some more of them, the oldest first. The next look begins at the oldest
-    /// event that is missing, so that it is found again until it has its place.
+    /// placed as many, goes through some more of them, the oldest first. What is missing is looked for again each
+    /// time until it has its place, and nothing else that was looked at is.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn look_for_missing(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
-        let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
         let until = whole_second(until);
-        let begin = self.search.looked_to.unwrap_or(state.reconciled_to.min(until - LOOK_BACK)) - OVERLAP;
-        let begin = whole_second(begin);
-        if self.search.at.is_none() && self.none_is_missing(begin, until).await? {
-            self.looked_to(until).await?;
-            return Ok(Looked { missing: Vec::new(), at_the_end: true });
+        if self.search.at.is_none() {
+            self.look_again().await?;
+            if let Some(begin) = self.search.looked_to
+                && self.none_is_missing(whole_second(begin - OVERLAP), until).await?
+            {
+                return self.looked_to(until).await;
+            }
         }
-        let (from, after) = self.search.at.clone().unwrap_or((begin, String::new()));
+        let (from, after) = self.where_to_go_on(until).await?;
         let database = self.store.database();
         let params = [from.into(), after.into(), until.into(), LOOK_MAX.into()];
         let rows = database.read_bulk(LOOK, &params).await?;
         for row in &rows {
             if row.get::<i64>("known")? == 0 {
-                self.search.note(row)?;
+                self.search.note(Missing::read(row)?);
             }
         }
         if let Some(last) = rows.last()
             && i64::try_from(rows.len()).is_ok_and(|read| read >= LOOK_MAX)
         {
             self.search.at = Some((last.get("recorded_at")?, last.get("event_id")?));
-            return Ok(Looked { missing: self.search.missing.clone(), at_the_end: false });
+            return Ok(Looked { missing: self.search.names(), at_the_end: false });
         }
-        let Search { missing, oldest_missing, .. } = std::mem::take(&mut self.search);
-        self.looked_to(oldest_missing.unwrap_or(until)).await?;
-        Ok(Looked { missing, at_the_end: true })
+        self.search.at = None;
+        self.looked_to(until).await
+    }
+
+    /// A sequencer that begins has counted nothing yet, and goes through all.
+    async fn where_to_go_on(&self, until: Timestamp) -> Result<(Timestamp, String), LedgerError> {
+        if let Some(at) = &self.search.at {
+            return Ok(at.clone());
+        }
+        let begin = match self.search.looked_to {
+            Some(looked_to) => looked_to,
+            None => self.store.state().await?.ok_or(LedgerError::NotThere)?.reconciled_to.min(until - LOOK_BACK),
+        };
+        Ok((whole_second(begin - OVERLAP), String::new()))
+    }
+
+    /// Looks for what was missing, by name, and keeps what still is.
+    async fn look_again(&mut self) -> Result<(), LedgerError> {
+        if self.search.missing.is_empty() {
+            return Ok(());
+        }
+        let keys = self.search.missing.iter().map(|Missing { stream: (stream_type, id), sequence, .. }| {
+            json!({ "aggregate_type": stream_type, "aggregate_id": id, "sequence": sequence })
+        });
+        let keys = json!(keys.collect::<Vec<_>>()).to_string();
+        let database = self.store.database();
+        let given = [text("aggregate_type"), text("aggregate_id"), integer("sequence")];
+        let sql = format!(
+            "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at FROM {} \
+             JOIN events e ON e.aggregate_type = given.aggregate_type AND e.aggregate_id = given.aggregate_id \
+             AND e.sequence = given.sequence WHERE NOT EXISTS (SELECT 1 FROM ledger_entries l \
+             WHERE l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
+             AND l.sequence = e.sequence AND l.position < (SELECT size FROM ledger_state)) \
+             AND NOT EXISTS (SELECT 1 FROM ledger_pending p WHERE p.aggregate_type = e.aggregate_type \
+             AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence) ORDER BY e.recorded_at, e.event_id",
+            database.given(1, &given)
+        );
+        let rows = database.read_bulk(&sql, &[keys.into()]).await?;
+        self.search.missing = rows.iter().map(Missing::read).collect::<Result<_, _>>()?;
+        Ok(())
     }
 
     /// Whether this sequencer gave as many events their place as were recorded then.
@@ -117,12 +167,17 @@ impl Sequencer {
         Ok(recorded == self.tally.between(from, to))
     }
 
-    async fn looked_to(&mut self, at: Timestamp) -> Result<(), LedgerError> {
-        self.search.looked_to = Some(at);
-        self.tally.forget_before(whole_second(at - OVERLAP));
+    /// Notes that a look is at its end. The database's note is for another sequencer, which knows nothing of what is
+    /// missing: it begins with that.
+    async fn looked_to(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
+        let looked_to = self.search.too_many.take().unwrap_or(until);
+        self.search.looked_to = Some(looked_to);
+        self.tally.forget_before(whole_second(looked_to - OVERLAP));
+        let oldest_missing = self.search.missing.first().map(|missing| missing.recorded_at);
+        let reconciled_to = oldest_missing.unwrap_or(looked_to).min(looked_to);
         let sql = "UPDATE ledger_state SET reconciled_to = $1";
-        self.store.database().write(sql, &[at.into()]).await?;
-        Ok(())
+        self.store.database().write(sql, &[reconciled_to.into()]).await?;
+        Ok(Looked { missing: self.search.names(), at_the_end: true })
     }
 
     /// Empties the queue and puts every event without a place into it, to have its leaf made anew; how many
@@ -160,14 +215,32 @@ impl Sequencer {
 }
 
 impl Search {
-    fn note(&mut self, row: &Row) -> Result<(), LedgerError> {
-        let stream_type: String = row.get("aggregate_type")?;
-        let (id, sequence): (String, i64) = (row.get("aggregate_id")?, row.get("sequence")?);
-        let event = format!("{stream_type}/{id}/{sequence}");
-        if self.missing.len() < MISSING_NAMED_MAX {
-            self.missing.push(event);
+    /// Looks overlap, so that an event can be found again.
+    fn note(&mut self, missing: Missing) {
+        if self.missing.contains(&missing) {
+            return;
         }
-        self.oldest_missing = self.oldest_missing.or(Some(row.get("recorded_at")?));
-        Ok(())
+        if self.missing.len() < MISSING_KEPT_MAX {
+            self.missing.push(missing);
+        } else {
+            self.too_many = self.too_many.or(Some(missing.recorded_at));
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name = |Missing { stream: (stream_type, id), sequence, .. }: &Missing| {
+            format!("{stream_type}/{id}/{sequence}")
+        };
+        self.missing.iter().map(name).collect()
+    }
+}
+
+impl Missing {
+    fn read(row: &Row) -> Result<Self, LedgerError> {
+        Ok(Self {
+            stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),
+            sequence: row.get("sequence")?,
+            recorded_at: row.get("recorded_at")?,
+        })
     }
 }

@@ -49,6 +49,45 @@ async fn an_event_that_nobody_announced_is_found() {
     }
 }
 
+/// So that one that stays missing costs no more each day, and one of very many is not forgotten.
+#[tokio::test]
+async fn what_is_missing_is_looked_for_by_name_and_nothing_else_again() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        log.event_without_notice(2, 1).await;
+        let (later, much_later) = (now() + TimeDelta::seconds(10), now() + TimeDelta::hours(2));
+        let missing = format!("user/{}/1", name(2));
+        for until in [later, much_later] {
+            let looked = log.sequencer.look_for_missing(until).await.unwrap();
+            assert_eq!(looked, Looked { missing: vec![missing.clone()], at_the_end: true });
+        }
+        // Long before where the last look ended.
+        log.event_without_notice(3, 1).await;
+        assert_eq!(log.sequencer.look_for_missing(much_later).await.unwrap().missing, [missing]);
+        // Another sequencer begins with what this one left.
+        let mut other = Sequencer::new(log.store.clone(), signer());
+        assert_eq!(other.look_for_missing(much_later).await.unwrap().missing.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn more_missing_events_than_are_named_come_up_once_the_first_are_placed() {
+    for mut log in logs().await {
+        log.event_without_notice(1, 1).await;
+        log.events_up_to(1, 130).await;
+        log.database.write("DELETE FROM ledger_pending", &[]).await.unwrap();
+        let later = now() + TimeDelta::seconds(10);
+        assert_eq!(log.sequencer.look_for_missing(later).await.unwrap().missing.len(), 100);
+        for sequence in 1..=100 {
+            log.announce(1, sequence).await;
+        }
+        log.turn().await;
+        let left = log.sequencer.look_for_missing(later).await.unwrap();
+        assert_eq!((left.missing.len(), left.at_the_end), (30, true));
+    }
+}
+
 #[tokio::test]
 async fn a_look_that_takes_several_rounds_finds_what_is_at_its_end() {
     for mut log in logs().await {
