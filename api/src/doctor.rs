@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use chrono::TimeDelta;
 use countersign_domain::Timestamp;
 use countersign_projections::database::{Database, DatabaseError, Engine, Row};
+use countersign_projections::ledger::sequencer::QUEUE;
 use serde::Serialize;
 
 use crate::app::existing_master_key;
@@ -62,7 +63,7 @@ impl Check {
 /// Looks at everything, and changes nothing.
 pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
     let mut checks = vec![data_dir(config)];
-    let database = match Database::connect(&config.database).await {
+    let database = match Database::connect_existing(&config.database).await {
         Ok(database) => database,
         Err(error) => {
             checks.push(Check::wrong("database", error.to_string()));
@@ -80,12 +81,12 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
     let migrations = migrations(&database).await;
     let migrated = migrations.state == State::Ok;
     checks.push(migrations);
-    checks.push(time(&database, clock.now()).await);
+    checks.push(time(&database, clock.now(), migrated).await);
     if migrated {
         checks.push(master_key(config, &database).await);
         checks.extend(ledger(config, &database, clock.now()).await);
         if is_a_server {
-            checks.push(grants(&database).await);
+            checks.extend([grants(&database).await, queue(&database).await]);
         }
     }
     checks
@@ -225,26 +226,28 @@ async fn migrations(database: &Database) -> Check {
     }
 }
 
-async fn time(database: &Database, now: Timestamp) -> Check {
+/// Whether this machine's clock agrees with the database's, and whether a node's was ahead.
+async fn time(database: &Database, now: Timestamp, migrated: bool) -> Check {
     const NAME: &str = "clock";
-    let sql = match database.engine() {
-        Engine::Postgres(_) => "SELECT now() AS at",
-        // The database has no clock of its own; its latest event was recorded by one like this.
-        Engine::Sqlite(_) => "SELECT max(recorded_at) AS at FROM events",
+    let own = match database.engine() {
+        Engine::Postgres(_) => "now()",
+        // The database has no clock of its own.
+        Engine::Sqlite(_) => "NULL",
     };
+    let latest = if migrated { "(SELECT max(recorded_at) FROM events)" } else { "NULL" };
     let judge = |row: &Row| {
-        let at = row.get::<Option<Timestamp>>("at")?.unwrap_or(now);
-        let (off, says) = match database.engine() {
-            Engine::Postgres(_) => ((at - now).abs(), "this machine's clock differs from the database's by"),
-            Engine::Sqlite(_) => (at - now, "the latest event was recorded in the future, by"),
-        };
-        Ok(if off > CLOCK_OFF_MAX {
-            Check::wrong(NAME, format!("{says} {} s", off.num_seconds()))
-        } else {
-            Check::ok(NAME, now.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+        let ahead = |column| Ok::<_, DatabaseError>(row.get::<Option<Timestamp>>(column)?.map(|at| at - now));
+        let is_off = |off: &TimeDelta| *off > CLOCK_OFF_MAX;
+        let differs = ahead("own")?.map(|off| off.abs()).filter(is_off);
+        let differs = differs.map(|off| (off, "this machine's clock differs from the database's by"));
+        let future = ahead("latest")?.filter(is_off);
+        let future = future.map(|off| (off, "the latest event was recorded in the future, by"));
+        Ok(match differs.or(future) {
+            Some((off, says)) => Check::wrong(NAME, format!("{says} {} s", off.num_seconds())),
+            None => Check::ok(NAME, now.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
         })
     };
-    of_row(database, NAME, sql, judge).await
+    of_row(database, NAME, &format!("SELECT {own} AS own, {latest} AS latest"), judge).await
 }
 
 async fn master_key(config: &Config, database: &Database) -> Check {
@@ -316,6 +319,19 @@ async fn grants(database: &Database) -> Check {
         })
     };
     of_row(database, NAME, sql, judge).await
+}
+
+/// Whether the program may keep its queue small.
+async fn queue(database: &Database) -> Check {
+    const NAME: &str = "queue";
+    match database.may_sweep(QUEUE).await {
+        Ok(true) => Check::ok(NAME, "the program's role may vacuum it"),
+        Ok(false) => Check::warning(
+            NAME,
+            "the program's role may not vacuum it, and it grows under load; see docs/operations.md",
+        ),
+        Err(error) => Check::wrong(NAME, error.to_string()),
+    }
 }
 
 /// Whether anything is wrong.

@@ -32,7 +32,7 @@ pub async fn verify_database(
     config: &Config,
     progress: impl FnMut(u64, u64),
 ) -> Result<StoredReport, VerifyError> {
-    let database = Database::connect(&config.database).await?;
+    let database = Database::connect_existing(&config.database).await?;
     let missing = database.pending_migrations().await?;
     if !missing.is_empty() {
         return Err(VerifyError::NotMigrated(missing.join(", ")));

@@ -194,22 +194,31 @@ impl Database {
     }
 
     /// Lets new rows of a table take the room of those that are gone, now and not when the database comes round to
-    /// it; whether this connection's role may do that.
+    /// it, if this connection's role may do that.
     ///
     /// # Errors
     /// `Unavailable` if the database cannot be reached.
-    pub async fn sweep(&self, table: &'static str) -> Result<bool, DatabaseError> {
+    pub async fn sweep(&self, table: &'static str) -> Result<(), DatabaseError> {
+        if let Engine::Postgres(_) = &self.engine
+            && self.may_sweep(table).await?
+        {
+            // Where autovacuum has it in hand already, nothing is waited for.
+            self.write(&format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {table}"), &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether this connection's role may do that.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database cannot be reached.
+    pub async fn may_sweep(&self, table: &'static str) -> Result<bool, DatabaseError> {
         match &self.engine {
             // It does that by itself, at once.
             Engine::Sqlite(_) => Ok(true),
             Engine::Postgres(_) => {
-                let may = self.read(MAY_SWEEP, &[table.into()]).await?;
-                let may = may.first().map_or(Ok(false), |row| row.get("may_sweep"))?;
-                if may {
-                    // Where autovacuum has it in hand already, nothing is waited for.
-                    self.write(&format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {table}"), &[]).await?;
-                }
-                Ok(may)
+                let rows = self.read(MAY_SWEEP, &[table.into()]).await?;
+                rows.first().map_or(Ok(false), |row| row.get("may_sweep"))
             }
         }
     }

@@ -28,3 +28,4 @@ mod testing;
 pub mod tile;
 pub mod tree;
 pub mod verify;
+mod waiting;

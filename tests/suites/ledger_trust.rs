@@ -22,6 +22,8 @@ program_on_both_databases![
     s23_a_flipped_byte_is_named_by_verify,
     s23_a_removed_last_entry_is_found,
     s23_a_tree_signed_with_another_key_is_found,
+    s23_a_time_that_sorts_elsewhere_is_found,
+    s23_an_event_that_was_taken_from_its_person_is_found,
     verify_without_a_ledger_says_so,
     a_bundle_is_verified_without_the_database,
     a_bundle_of_what_came_since_is_verified_from_the_auditors_checkpoint,
@@ -277,12 +279,64 @@ async fn s23_a_tree_signed_with_another_key_is_found(place: Arc<Place>) {
     place.cannot_serve().refuses(&["signed with", "ledger.key"]);
 }
 
+/// The same moment in a time zone in which it is the next day.
+const RESPELLED: &str =
+    "strftime('%Y-%m-%dT%H:%M:', recorded_at, '+23 hours') || substr(recorded_at, 18, 9) || '+23:00'";
+
+async fn s23_a_time_that_sorts_elsewhere_is_found(place: Arc<Place>) {
+    // PostgreSQL has moments, and does not keep how they were spelled.
+    if place.database != Database::Sqlite {
+        return;
+    }
+    let key = place.create_api_key("lived", &SCOPES);
+    let serving = place.serve();
+    let app = TestApp::of_program(&place, &serving, &key);
+    app.register("Ada").await;
+    app.wait_for_the_trail().await;
+    serving.stop().exits(0);
+    let last = place.number("SELECT size - 1 FROM ledger_state").await;
+    place.run(&["replay", "--verify"]).exits(0);
+    place
+        .tamper(&format!("UPDATE audit_trail_v1 SET recorded_at = {RESPELLED} WHERE position = {last}"))
+        .await;
+    let compared = place.run(&["replay", "--verify"]).exits(1);
+    let named = format!("audit_trail_v1 {last:019} has another recorded_at");
+    assert!(compared.stdout.contains(&named), "{}", compared.stdout);
+    place.run(&["replay", "audit_trail"]).exits(0);
+    place.run(&["replay", "--verify"]).exits(0);
+    place
+        .tamper(&format!(
+            "UPDATE events SET recorded_at = {RESPELLED} WHERE (aggregate_type, aggregate_id, sequence) = \
+             (SELECT aggregate_type, aggregate_id, sequence FROM ledger_entries WHERE position = {last})"
+        ))
+        .await;
+    let found = findings(&place.run(&["verify", "--json"]).exits(1));
+    let named: Vec<_> = found.iter().map(|it| (it["position"].as_i64(), it["field"].as_str())).collect();
+    assert_eq!(named, [(Some(last), Some("recorded_at"))]);
+    let compared = place.run(&["replay", "--verify"]).exits(1);
+    let named = format!("events {last:019} has another recorded_at");
+    assert!(compared.stdout.contains(&named), "{}", compared.stdout);
+}
+
+async fn s23_an_event_that_was_taken_from_its_person_is_found(place: Arc<Place>) {
+    lived(&place, &["Ada"]).await;
+    place.run(&["verify"]).exits(0);
+    place.tamper("UPDATE events SET user_id = NULL WHERE aggregate_type = 'user'").await;
+    let events = place.number("SELECT count(*) FROM events WHERE aggregate_type = 'user'").await;
+    let found = findings(&place.run(&["verify", "--json"]).exits(1));
+    assert_eq!(i64::try_from(found.len()).ok(), Some(events), "{found:?}");
+    assert!(found.iter().all(|finding| finding["field"] == "user_id"), "{found:?}");
+}
+
 async fn verify_without_a_ledger_says_so(place: Arc<Place>) {
     if place.database == Database::Sqlite {
         // A mistyped directory does not become an installation.
-        for words in [&["export", "--out", "nowhere"][..], &["ledger", "adopt", "--reason", "none"]] {
+        let adopt = ["ledger", "adopt", "--reason", "none"];
+        for words in [&["verify"][..], &["export", "--out", "nowhere"], &adopt] {
             place.run(words).refuses(&["there is no database"]);
         }
+        let examined = place.run(&["doctor"]).exits(1);
+        assert!(examined.stdout.contains("there is no database at"), "{}", examined.stdout);
         assert_eq!(place.files(), Vec::<PathBuf>::new());
     }
     place.run(&["migrate"]).exits(0);

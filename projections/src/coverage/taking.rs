@@ -146,8 +146,9 @@ fn read_change(row: &Row) -> Result<Readable, DatabaseError> {
         }
         _ => event_of(row)?.map(|event| What::Agreement { agreement_id: id, event }),
     };
-    let day = day_of(row.get::<Timestamp>("recorded_at")?);
-    Ok(what.map_or(Readable::No, |what| Readable::Change(Change { day, what })))
+    // On SQLite a time may have been respelled.
+    let day = row.get::<Timestamp>("recorded_at").ok().map(day_of);
+    Ok(what.zip(day).map_or(Readable::No, |(what, day)| Readable::Change(Change { day, what })))
 }
 
 /// Rows as they become while entries are taken in.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::DatabaseError;
-use crate::table::{Value, to_microseconds};
+use crate::table::{Value, timestamp_text};
 
 /// A row that a statement returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,14 @@ fn of_another_kind<T: FromValue>(column: &str) -> DatabaseError {
     DatabaseError::Corrupt(format!("column {column} is not {}", T::EXPECTED))
 }
 
+impl FromValue for Value {
+    const EXPECTED: &'static str = "a value";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        Some(value.clone())
+    }
+}
+
 impl FromValue for String {
     const EXPECTED: &'static str = "a text";
 
@@ -118,13 +126,17 @@ impl FromValue for DateTime<Utc> {
         match value {
             Value::Timestamp(at) => Some(*at),
             // SQLite has no timestamps.
-            Value::Text(text) => {
-                let at = DateTime::parse_from_rfc3339(text).ok()?;
-                Some(to_microseconds(at.with_timezone(&Utc)))
-            }
+            Value::Text(text) => moment(text),
             Value::Null | Value::Integer(_) | Value::Boolean(_) => None,
         }
     }
+}
+
+/// The moment that SQLite keeps as this text. Statements compare the texts, so a moment in another spelling would be
+/// found, and sorted, where it does not belong: it is none.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    (timestamp_text(at) == text).then_some(at)
 }
 
 impl<T: FromValue> FromValue for Option<T> {
@@ -142,5 +154,36 @@ impl<T: FromValue> FromValue for Option<T> {
             return Some(None);
         }
         T::from_owned(value).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<DateTime<Utc>> {
+        FromValue::from_value(&Value::from(text))
+    }
+
+    #[test]
+    fn a_moment_that_is_kept_as_text_has_one_spelling() {
+        for canonical in ["2027-03-01T08:00:00.000000Z", "0001-01-01T00:00:00.000001Z"] {
+            assert_eq!(read(canonical).map(timestamp_text).as_deref(), Some(canonical));
+        }
+        for other in [
+            "2027-03-02T07:00:00.000000+23:00",
+            "2027-03-01T08:00:00.000000+00:00",
+            "2027-03-01T08:00:00Z",
+            "2027-03-01T08:00:00.000Z",
+            "2027-03-01T08:00:00.0000000Z",
+            "2027-03-01T08:00:00.000000z",
+            "2027-03-01t08:00:00.000000Z",
+            "2027-03-01 08:00:00.000000Z",
+            "2027-03-01T08:00:00.000000Z ",
+            "soon",
+            "",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 }

@@ -32,6 +32,9 @@ use reconcile::Search;
 use sweeping::Sweeping;
 use tally::Tally;
 
+/// Where events wait for their place.
+pub const QUEUE: &str = "ledger_pending";
+
 /// So many pending rows are taken in one turn.
 pub const TURN_ROWS_MAX: usize = 4_096;
 

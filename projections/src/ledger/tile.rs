@@ -74,9 +74,11 @@ impl Tile {
             return Err(no_such);
         }
         let leaves = u128::from(index) * u128::from(TILE_WIDTH) + u128::from(width);
-        let leaves =
-            u64::try_from(leaves << (level * TILE_HEIGHT)).ok().filter(|size| check_size(*size).is_ok());
-        leaves.map(|_| Self { level, index, width }).ok_or(no_such)
+        // A shift would lose what is too much, and take the tile for one of a small tree.
+        let leaves = leaves.checked_mul(1_u128 << (level * TILE_HEIGHT));
+        let size = leaves.and_then(|leaves| u64::try_from(leaves).ok());
+        let size = size.filter(|size| check_size(*size).is_ok());
+        size.map(|_| Self { level, index, width }).ok_or(no_such)
     }
 
     /// The tile of these leaves' hashes, and the place of the first in it, as a tree of `size`

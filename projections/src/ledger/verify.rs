@@ -6,6 +6,7 @@
 //!
 //! Memory does not grow with the ledger: see `streams.rs`.
 
+mod about;
 mod event;
 pub mod finding;
 mod problem;
@@ -19,6 +20,7 @@ use std::io;
 
 use sha2::{Digest, Sha256};
 
+pub(crate) use about::user_of;
 pub use event::FoundEvent;
 pub use finding::{FINDINGS_MAX, Finding, Place};
 pub use problem::Problem;

@@ -88,7 +88,8 @@ struct OpenKind {
 impl Folding {
     fn take_in(mut self, events: &[PastEvent], at: Timestamp) -> Result<Self, Unreadable> {
         for event in events {
-            if event.content.as_ref().is_some_and(|content| content.recorded_at > at) {
+            let recorded_at = event.content.as_ref().and_then(|content| content.recorded_at);
+            if recorded_at.is_some_and(|recorded_at| recorded_at > at) {
                 self.later += 1;
                 continue;
             }

@@ -149,6 +149,9 @@ impl FoldedStream {
             return Err(event.unreadable(&format!("does not follow event {}", self.sequence)));
         }
         let content = event.content.as_ref().ok_or_else(|| event.unreadable("is gone"))?;
+        let Some(recorded_at) = content.recorded_at else {
+            return Err(event.unreadable("has a recorded_at that is not as the program writes it"));
+        };
         match &mut self.state {
             State::User(_, user) => user.apply(&read(event, content)?),
             State::Agreement(id, agreement, members) => {
@@ -159,7 +162,7 @@ impl FoldedStream {
             State::Instance(instance) => instance.apply(&read(event, content)?),
         }
         self.sequence = event.sequence;
-        self.recorded_at = Some(content.recorded_at);
+        self.recorded_at = Some(recorded_at);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use countersign_domain::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::folded::State;
@@ -225,6 +226,15 @@ pub(super) fn value(row: &Row, Column { name, kind }: &Column) -> Result<Value, 
         ColumnKind::Text | ColumnKind::Json => row.get::<Option<String>>(name)?.into(),
         ColumnKind::Integer => row.get::<Option<i64>>(name)?.into(),
         ColumnKind::Boolean => row.get::<Option<bool>>(name)?.into(),
-        ColumnKind::Timestamp => row.get::<Option<countersign_domain::Timestamp>>(name)?.into(),
+        ColumnKind::Timestamp => moment(row, name)?,
     })
+}
+
+/// A moment as it is stored. What SQLite has in another spelling than the program's stays the text that it is, and so
+/// equals no moment: statements compare the texts.
+pub(super) fn moment(row: &Row, column: &str) -> Result<Value, DatabaseError> {
+    match row.get::<Option<Timestamp>>(column) {
+        Err(DatabaseError::Corrupt(_)) => row.get::<Option<String>>(column).map(Value::from),
+        read => read.map(Value::from),
+    }
 }

@@ -36,8 +36,8 @@ pub struct PastContent {
     pub event_type: String,
     /// The version of its shape.
     pub event_version: String,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
+    /// When it was recorded; none if that is not as the program writes it.
+    pub recorded_at: Option<Timestamp>,
     /// The event, as JSON.
     pub payload: String,
 }
@@ -202,7 +202,8 @@ fn read_event(row: &Row) -> Result<PastEvent, LedgerError> {
         Ok::<_, LedgerError>(PastContent {
             event_type: row.get("event_type")?,
             event_version: row.get("event_version")?,
-            recorded_at: row.get("recorded_at")?,
+            // SQLite has a moment as text, and one in another spelling is found where it does not belong.
+            recorded_at: row.get("recorded_at").ok(),
             payload,
         })
     });

@@ -1,5 +1,6 @@
 //! What a replay does that is cut short, or that meets what it cannot fold, on real databases.
 
+mod respelled;
 mod trail;
 
 use std::sync::atomic::{AtomicU32, Ordering};

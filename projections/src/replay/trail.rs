@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use countersign_domain::Timestamp;
-use countersign_domain::agreement::AgreementEvent;
+use chrono::DateTime;
+use countersign_domain::versions::StoredEvent;
 
 use super::compare::{Rows, Tally};
-use super::model::Model;
+use super::model::{Model, moment};
 use super::report::{Difference, ModelReport};
 use super::{ReplayError, number};
 use crate::audit_trail::{AUDIT_TRAIL, AUDIT_TRAIL_TABLE, AuditTrail};
 use crate::catch_up;
 use crate::database::{Database, DatabaseError, Row};
-use crate::stored_event::event_of;
+use crate::ledger::verify::user_of;
 use crate::table::Value;
 
 /// So many entries are compared at once.
@@ -79,6 +79,7 @@ pub(super) async fn compare(
 /// By what an event is found.
 #[derive(PartialEq, Eq)]
 struct Searched {
+    recorded_at: Value,
     user: Option<String>,
     agreement: Option<String>,
     actor: Option<String>,
@@ -89,7 +90,6 @@ struct Entry {
     stream_type: String,
     stream_id: String,
     sequence: i64,
-    recorded_at: Timestamp,
     event_type: String,
     /// As the event says.
     said: Searched,
@@ -99,33 +99,31 @@ struct Entry {
 
 impl Entry {
     fn read(row: &Row) -> Result<Option<Self>, DatabaseError> {
-        if row.get::<Option<String>>("payload")?.is_none() {
-            return Ok(None);
-        }
+        let Some(payload) = row.get::<Option<String>>("payload")? else { return Ok(None) };
         let metadata: serde_json::Value = serde_json::from_str(&row.get::<String>("metadata")?)
             .map_err(|_| DatabaseError::Corrupt("an event's metadata does not read".to_owned()))?;
         let told = |name: &str| metadata.get(name).and_then(|value| value.as_str()).map(str::to_owned);
         let (stream_type, stream_id): (String, String) =
             (row.get("aggregate_type")?, row.get("aggregate_id")?);
-        let (user_id, own_agreement) = match stream_type.as_str() {
-            "user" => (Some(stream_id.clone()), None),
-            "agreement" => {
-                let event: Option<AgreementEvent> = event_of(row)?;
-                (event.and_then(|event| event.user_id()).map(|id| id.to_string()), Some(stream_id.clone()))
-            }
-            _ => (None, None),
-        };
+        let (event_type, event_version): (String, String) =
+            (row.get("event_type")?, row.get("event_version")?);
+        let event = StoredEvent { event_type: &event_type, event_version: &event_version, payload: &payload };
+        // One that does not read is about nobody.
+        let user = user_of((&stream_type, &stream_id), event).unwrap_or_default();
+        let own_agreement = (stream_type == "agreement").then(|| stream_id.clone());
+        let recorded_at = moment(row, "recorded_at")?;
         Ok(Some(Self {
             position: row.get("position")?,
             sequence: row.get("sequence")?,
-            recorded_at: row.get("recorded_at")?,
-            event_type: row.get("event_type")?,
+            event_type,
             said: Searched {
-                user: user_id,
+                recorded_at: meant(&recorded_at),
+                user,
                 agreement: own_agreement.or_else(|| told("agreement_id")),
                 actor: told("actor_id"),
             },
             stored: Searched {
+                recorded_at,
                 user: row.get("user_id")?,
                 agreement: row.get("agreement_id")?,
                 actor: row.get("actor_id")?,
@@ -142,7 +140,7 @@ impl Entry {
     fn row(&self, searched: &Searched) -> Vec<Value> {
         vec![
             self.position.into(),
-            self.recorded_at.into(),
+            searched.recorded_at.clone(),
             self.event_type.clone().into(),
             self.stream_type.clone().into(),
             self.stream_id.clone().into(),
@@ -154,12 +152,18 @@ impl Entry {
     }
 }
 
+/// The moment that a text in any spelling means; nothing if it means none.
+fn meant(stored: &Value) -> Value {
+    let Value::Text(text) = stored else { return stored.clone() };
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()).into()
+}
+
 fn read_trail_row(row: &Row) -> Result<(String, Vec<Value>), DatabaseError> {
     let text = |column| row.get::<Option<String>>(column).map(Value::from);
     let position: i64 = row.get("position")?;
     let values = vec![
         position.into(),
-        row.get::<Option<Timestamp>>("recorded_at")?.into(),
+        moment(row, "recorded_at")?,
         text("event_type")?,
         text("aggregate_type")?,
         text("aggregate_id")?,

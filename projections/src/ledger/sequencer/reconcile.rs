@@ -7,9 +7,10 @@ use serde_json::json;
 use super::Sequencer;
 use super::batch::StreamKey;
 use super::tally::whole_second;
-use crate::database::{Row, Step};
+use crate::database::{Database, Row, Step};
 use crate::ledger::store::{LedgerError, natural, number};
-use crate::table::{integer, text};
+use crate::ledger::waiting::{KEY, and_nothing, nothing, waiting};
+use crate::table::{Value, text, timestamp};
 
 /// What a look at the events came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,8 +28,8 @@ pub struct Looked {
 pub(super) struct Search {
     /// Everything that was recorded before this was looked at.
     looked_to: Option<Timestamp>,
-    /// Where the look that is under way is.
-    at: Option<(Timestamp, String)>,
+    /// Where the look that is under way is, as the database has it: on SQLite a time may have been respelled.
+    at: Option<(Value, String)>,
     /// What was missing when it was last looked for, the oldest first.
     missing: Vec<Missing>,
     /// When the first was recorded of those that are too many to be kept: the next look begins with it.
@@ -40,7 +41,8 @@ pub(super) struct Search {
 struct Missing {
     stream: StreamKey,
     sequence: i64,
-    recorded_at: Timestamp,
+    /// None if it does not read.
+    recorded_at: Option<Timestamp>,
 }
 
 /// A sequencer that begins looks back so far, or to where another ended.
@@ -57,17 +59,6 @@ pub(super) const LOOK_MAX: i64 = 8_000;
 const MISSING_KEPT_MAX: usize = 100;
 
 const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
-
-/// The queue has no index by event, so the whole of it is joined with the page. How far the ledger goes is read with
-/// it: what moves from the queue into the ledger in between would be in neither.
-const LOOK: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, e.event_id, \
-    CAST(CASE WHEN l.position IS NULL AND p.pending_id IS NULL THEN 0 ELSE 1 END AS bigint) AS known \
-    FROM (SELECT aggregate_type, aggregate_id, sequence, recorded_at, event_id FROM events \
-    WHERE (recorded_at, event_id) > ($1, $2) AND recorded_at < $3 ORDER BY recorded_at, event_id LIMIT $4) AS e \
-    LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-    AND l.sequence = e.sequence AND l.position < (SELECT size FROM ledger_state) \
-    LEFT JOIN ledger_pending p ON p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id \
-    AND p.sequence = e.sequence ORDER BY e.recorded_at, e.event_id";
 
 /// Streams, with how far their events and their entries reach.
 const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last, \
@@ -105,8 +96,8 @@ impl Sequencer {
         }
         let (from, after) = self.where_to_go_on(until).await?;
         let database = self.store.database();
-        let params = [from.into(), after.into(), until.into(), LOOK_MAX.into()];
-        let rows = database.read_bulk(LOOK, &params).await?;
+        let params = [from, after.into(), until.into(), LOOK_MAX.into(), nothing()];
+        let rows = database.read_bulk(&look(database), &params).await?;
         for row in &rows {
             if row.get::<i64>("known")? == 0 {
                 self.search.note(Missing::read(row)?);
@@ -123,15 +114,17 @@ impl Sequencer {
     }
 
     /// A sequencer that begins has counted nothing yet, and goes through all.
-    async fn where_to_go_on(&self, until: Timestamp) -> Result<(Timestamp, String), LedgerError> {
+    async fn where_to_go_on(&self, until: Timestamp) -> Result<(Value, String), LedgerError> {
         if let Some(at) = &self.search.at {
             return Ok(at.clone());
         }
         let begin = match self.search.looked_to {
             Some(looked_to) => looked_to,
-            None => self.store.state().await?.ok_or(LedgerError::NotThere)?.reconciled_to.min(until - LOOK_BACK),
+            None => {
+                self.store.state().await?.ok_or(LedgerError::NotThere)?.reconciled_to.min(until - LOOK_BACK)
+            }
         };
-        Ok((whole_second(begin - OVERLAP), String::new()))
+        Ok((whole_second(begin - OVERLAP).into(), String::new()))
     }
 
     /// Looks for what was missing, by name, and keeps what still is.
@@ -144,18 +137,15 @@ impl Sequencer {
         });
         let keys = json!(keys.collect::<Vec<_>>()).to_string();
         let database = self.store.database();
-        let given = [text("aggregate_type"), text("aggregate_id"), integer("sequence")];
+        let given = database.given(1, &KEY);
         let sql = format!(
-            "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at FROM {} \
+            "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at FROM {given} \
              JOIN events e ON e.aggregate_type = given.aggregate_type AND e.aggregate_id = given.aggregate_id \
-             AND e.sequence = given.sequence WHERE NOT EXISTS (SELECT 1 FROM ledger_entries l \
-             WHERE l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-             AND l.sequence = e.sequence AND l.position < (SELECT size FROM ledger_state)) \
-             AND NOT EXISTS (SELECT 1 FROM ledger_pending p WHERE p.aggregate_type = e.aggregate_type \
-             AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence) ORDER BY e.recorded_at, e.event_id",
-            database.given(1, &given)
+             AND e.sequence = given.sequence {} WHERE l.position IS NULL AND p.sequence IS NULL \
+             ORDER BY e.recorded_at, e.event_id",
+            with_place(database, 2)
         );
-        let rows = database.read_bulk(&sql, &[keys.into()]).await?;
+        let rows = database.read_bulk(&sql, &[keys.into(), nothing()]).await?;
         self.search.missing = rows.iter().map(Missing::read).collect::<Result<_, _>>()?;
         Ok(())
     }
@@ -173,8 +163,8 @@ impl Sequencer {
         let looked_to = self.search.too_many.take().unwrap_or(until);
         self.search.looked_to = Some(looked_to);
         self.tally.forget_before(whole_second(looked_to - OVERLAP));
-        let oldest_missing = self.search.missing.first().map(|missing| missing.recorded_at);
-        let reconciled_to = oldest_missing.unwrap_or(looked_to).min(looked_to);
+        let missing = self.search.missing.iter().filter_map(|missing| missing.recorded_at);
+        let reconciled_to = missing.min().unwrap_or(looked_to).min(looked_to);
         let sql = "UPDATE ledger_state SET reconciled_to = $1";
         self.store.database().write(sql, &[reconciled_to.into()]).await?;
         Ok(Looked { missing: self.search.names(), at_the_end: true })
@@ -214,6 +204,33 @@ impl Sequencer {
     }
 }
 
+/// The next events, and whether each is known to the sequencer.
+pub(super) fn look(database: &Database) -> String {
+    let [stream_type, id, sequence] = KEY;
+    let columns = [stream_type, id, sequence, timestamp("recorded_at"), text("event_id")];
+    let next = "SELECT aggregate_type, aggregate_id, sequence, recorded_at, event_id FROM events \
+                WHERE (recorded_at, event_id) > ($1, $2) AND recorded_at < $3 ORDER BY recorded_at, event_id LIMIT $4";
+    format!(
+        "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.recorded_at, e.event_id, \
+         CAST(CASE WHEN l.position IS NULL AND p.sequence IS NULL THEN 0 ELSE 1 END AS bigint) AS known \
+         FROM {} AS e {} ORDER BY e.recorded_at, e.event_id",
+        and_nothing(database, 5, &columns, next),
+        with_place(database, 5)
+    )
+}
+
+/// Joins events `e` with their entries `l` and with what waits, `p`. How far the ledger goes is read with it: what
+/// moves from the queue into the ledger in between would be in neither.
+fn with_place(database: &Database, parameter: u8) -> String {
+    let waiting = waiting(database, parameter);
+    format!(
+        "LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
+         AND l.sequence = e.sequence AND l.position < (SELECT size FROM ledger_state) \
+         LEFT JOIN {waiting} AS p ON p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id \
+         AND p.sequence = e.sequence"
+    )
+}
+
 impl Search {
     /// Looks overlap, so that an event can be found again.
     fn note(&mut self, missing: Missing) {
@@ -223,7 +240,7 @@ impl Search {
         if self.missing.len() < MISSING_KEPT_MAX {
             self.missing.push(missing);
         } else {
-            self.too_many = self.too_many.or(Some(missing.recorded_at));
+            self.too_many = self.too_many.or(missing.recorded_at);
         }
     }
 
@@ -240,7 +257,7 @@ impl Missing {
         Ok(Self {
             stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),
             sequence: row.get("sequence")?,
-            recorded_at: row.get("recorded_at")?,
+            recorded_at: row.get("recorded_at").ok(),
         })
     }
 }

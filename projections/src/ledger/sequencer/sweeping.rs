@@ -6,6 +6,7 @@
 
 use tokio::task::JoinHandle;
 
+use super::QUEUE;
 use crate::database::Database;
 
 /// So many rows leave the queue before it is swept: some megabytes, which stay in memory.
@@ -29,7 +30,7 @@ impl Sweeping {
         let database = database.clone();
         self.under_way = Some(tokio::spawn(async move {
             // Without it everything works, only slower.
-            if let Err(error) = database.sweep("ledger_pending").await {
+            if let Err(error) = database.sweep(QUEUE).await {
                 tracing::warn!(%error, "the ledger's queue was not swept");
             }
         }));

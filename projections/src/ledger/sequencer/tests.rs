@@ -5,7 +5,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::queue::FROM_FIRST_EVERY;
-use super::reconcile::LOOK_MAX;
+use super::reconcile::{LOOK_MAX, look};
 use super::sweeping::SWEEP_ROWS;
 use super::*;
 use crate::audit_trail::AuditTrail;
@@ -18,6 +18,7 @@ use crate::ledger::checkpoint::Verifier;
 use crate::ledger::leaf::Leaf;
 use crate::ledger::proof::{verify_consistency, verify_inclusion};
 use crate::ledger::tree::{empty_root, leaf_hash};
+use crate::ledger::waiting;
 use crate::table::text;
 
 fn signer() -> Arc<Signer> {
@@ -446,6 +447,35 @@ async fn what_waits_is_read_through_the_index() {
             let cost =
                 plan.split_once("..").and_then(|(_, rest)| rest.split(' ').next()).map(str::parse::<f64>);
             assert!(matches!(cost, Some(Ok(0.0..100.0))), "{only}: {plan}");
+        }
+    }
+}
+
+/// As PostgreSQL takes it to be while it fills again.
+#[tokio::test]
+async fn what_waits_is_gone_through_once_for_a_look_though_it_was_empty_when_last_vacuumed() {
+    for log in logs().await {
+        let Engine::Postgres(_) = log.database.engine() else { continue };
+        let run = async |sql: &str| log.database.write(sql, &[]).await.unwrap();
+        log.event(1, 1).await;
+        log.events_up_to(1, LOOK_MAX).await;
+        run("ANALYZE events").await;
+        run("ALTER TABLE ledger_pending SET (autovacuum_enabled = off)").await;
+        run("DELETE FROM ledger_pending").await;
+        run("VACUUM (TRUNCATE false) ledger_pending").await;
+        run("INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
+             SELECT 'e', 'user', CAST(n AS text), 1, repeat('x', 500) FROM generate_series(1, 20000) AS n")
+        .await;
+        let later = now() + chrono::TimeDelta::hours(1);
+        // Many events, and next to none as far as PostgreSQL knows.
+        for from in [Timestamp::UNIX_EPOCH, now() + chrono::TimeDelta::minutes(1)] {
+            let params =
+                [from.into(), String::new().into(), later.into(), LOOK_MAX.into(), waiting::nothing()];
+            let sql = format!("EXPLAIN {}", look(&log.database));
+            let rows = log.database.read(&sql, &params).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("QUERY PLAN").unwrap()).collect();
+            let plan = plan.join("\n");
+            assert!(!plan.contains("Join Filter"), "{plan}");
         }
     }
 }

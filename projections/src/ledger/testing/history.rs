@@ -23,6 +23,7 @@ pub(in crate::ledger) struct Event {
     pub(in crate::ledger) event_version: String,
     pub(in crate::ledger) payload: String,
     pub(in crate::ledger) metadata: String,
+    pub(in crate::ledger) user_id: Option<String>,
     pub(in crate::ledger) agreement_id: Option<String>,
     pub(in crate::ledger) recorded_at: Timestamp,
     pub(in crate::ledger) actor_id: Option<String>,
@@ -55,6 +56,7 @@ fn entry(position: u64) -> Entry {
     let id = |kind: u64| format!("00000000-0000-0000-0000-{:012x}", (kind << 32) + position);
     let actor = if position.is_multiple_of(4) { None } else { Some(id(3)) };
     let kind = if actor.is_none() { ActorKind::Operator } else { ActorKind::User };
+    let stream_id = format!("00000000-0000-0000-0000-{number:012}");
     let mut metadata = serde_json::json!({
         "event_id": id(9), "recorded_at": timestamp_text(recorded_at), "actor_kind": kind, "request_id": "r",
     });
@@ -64,7 +66,7 @@ fn entry(position: u64) -> Entry {
     Entry {
         position,
         stream_type: "user".to_owned(),
-        stream_id: format!("00000000-0000-0000-0000-{number:012}"),
+        stream_id: stream_id.clone(),
         sequence: position / STREAMS + 1,
         leaf: String::new(),
         leaf_hash: String::new(),
@@ -74,6 +76,7 @@ fn entry(position: u64) -> Entry {
             event_version: "1".to_owned(),
             payload: format!(r#"{{ "{event_type}" : {{ "step": {position}, "at": "2030" }} }}"#),
             metadata: metadata.to_string(),
+            user_id: Some(stream_id),
             agreement_id: position.is_multiple_of(2).then(|| id(2)),
             recorded_at,
             actor_id: actor,
@@ -133,6 +136,7 @@ impl Entry {
                 event_version: &event.event_version,
                 payload: &event.payload,
                 metadata: &event.metadata,
+                user_id: event.user_id.as_deref(),
                 agreement_id: event.agreement_id.as_deref(),
                 recorded_at: Some(event.recorded_at),
                 actor_id: event.actor_id.as_deref(),

@@ -107,6 +107,7 @@ fn other_paths_are_refused() {
         "tile/0/../001",
         "/tile/0/001",
         "tile/0/x999/x999/x999/x999/x999/x999/999",
+        "tile/7/x018/x446/x744/x073/x709/x551/615",
         "tile/entries/001",
     ] {
         assert!(path.parse::<Tile>().is_err(), "{path}");
@@ -128,7 +129,16 @@ fn subtrees_beyond_the_tree_and_short_tiles_are_errors() {
         assert_eq!(tile.hashes(&vec![0; bytes]), Err(TileError::Length { expected: 2, found: bytes }));
     }
     assert_eq!(full_tile_hash(&[leaf_hash(b""); 255]), None);
-    for (level, index, width) in [(8, 0, 1), (0, 0, 0), (0, 0, 257), (0, u64::MAX, 1), (7, 1, 1)] {
+    // The last one is of 2^128 leaves.
+    for (level, index, width) in [
+        (8, 0, 1),
+        (0, 0, 0),
+        (0, 0, 257),
+        (0, u64::MAX, 1),
+        (7, 1, 1),
+        (7, u64::MAX, 255),
+        (7, u64::MAX, 256),
+    ] {
         assert_eq!(Tile::new(level, index, width), Err(TileError::NoSuchTile { level, index, width }));
     }
 }

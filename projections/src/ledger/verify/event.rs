@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use countersign_domain::Timestamp;
+use countersign_domain::versions::StoredEvent;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Problem;
+use super::{Problem, user_of};
 use crate::ledger::canonical::canonical;
 use crate::ledger::leaf::Leaf;
 use crate::ledger::tree::Hash;
@@ -25,9 +26,11 @@ pub struct FoundEvent<'a> {
     pub payload: &'a str,
     /// The metadata, in any spelling.
     pub metadata: &'a str,
+    /// The person it is about.
+    pub user_id: Option<&'a str>,
     /// The agreement it is attributed to.
     pub agreement_id: Option<&'a str>,
-    /// When it was recorded; none if what is stored is no moment.
+    /// When it was recorded; none if what is stored is no moment, or not spelled as the program spells one.
     pub recorded_at: Option<Timestamp>,
     /// Who did it.
     pub actor_id: Option<&'a str>,
@@ -51,8 +54,20 @@ impl FoundEvent<'_> {
                 report(Problem::Altered { field });
             }
         }
+        self.check_person(leaf, report);
         self.check_payload(leaf, report);
         self.check_metadata(leaf, &event_id, report);
+    }
+
+    /// An event that does not read says nothing of a person: its payload is a finding by itself, or a newer program
+    /// wrote it.
+    fn check_person(&self, leaf: &Leaf, report: &mut impl FnMut(Problem)) {
+        let stream = (leaf.stream_type.as_str(), leaf.stream_id.as_str());
+        let (event_type, event_version) = (&leaf.event_type, &leaf.event_version);
+        let said = user_of(stream, StoredEvent { event_type, event_version, payload: self.payload });
+        if said.is_ok_and(|said| said.as_deref() != self.user_id) {
+            report(Problem::AboutAnother);
+        }
     }
 
     fn check_payload(&self, leaf: &Leaf, report: &mut impl FnMut(Problem)) {

@@ -44,6 +44,9 @@ pub enum Problem {
         /// Which field.
         field: &'static str,
     },
+    /// The column by which a person's events are found is not what the event says.
+    #[error("the user_id is not the person that the event is about")]
+    AboutAnother,
     /// A digest can be taken of canonical JSON only.
     #[error("the {field} is not what was recorded: {error}")]
     NotCanonical {
@@ -190,6 +193,7 @@ impl Problem {
             | Self::Altered { field }
             | Self::NotCanonical { field, .. }
             | Self::State { field } => field,
+            Self::AboutAnother => "user_id",
             Self::NoEvent
             | Self::EventWithoutEntry
             | Self::EventsGone { .. }

@@ -47,6 +47,8 @@ fn a_changed_event_is_named_with_its_field() {
         ("metadata", |it| it.metadata = it.metadata.replace(r#""r""#, r#""s""#)),
         ("event_id", |it| it.event_id = it.event_id.replace('9', "8")),
         ("event_version", |it| it.event_version = "2".to_owned()),
+        ("user_id", |it| it.user_id = None),
+        ("user_id", |it| it.user_id = Some("00000000-0000-0000-0000-000000000007".to_owned())),
         ("agreement_id", |it| it.agreement_id = None),
         ("recorded_at", |it| it.recorded_at += chrono::TimeDelta::microseconds(1)),
         ("actor_id", |it| it.actor_id = None),
@@ -57,6 +59,33 @@ fn a_changed_event_is_named_with_its_field() {
     let problems = after(|entries| entries[7].event().event_type = "UserRegistered".to_owned());
     assert_eq!(problems, [at(7, "event_type")]);
     assert_eq!(after(|entries| entries[7].event = None), [at(7, "event")]);
+}
+
+#[test]
+fn an_event_of_an_agreement_is_about_the_person_that_it_names() {
+    let person = "00000000-0000-0000-0000-000000000007";
+    let at_a_time = r#""at":"2030-03-17T17:46:40Z""#;
+    let linked = format!(r#"{{"UserLinked":{{"user_id":"{person}","role":"user",{at_a_time}}}}}"#);
+    let closed = format!(r#"{{"AgreementClosed":{{{at_a_time}}}}}"#);
+    for (event_type, payload, user_id, is_so) in [
+        ("UserLinked", linked.as_str(), Some(person), true),
+        ("UserLinked", linked.as_str(), None, false),
+        ("AgreementClosed", closed.as_str(), None, true),
+        ("AgreementClosed", closed.as_str(), Some(person), false),
+    ] {
+        let named = after(|entries| {
+            for entry in entries.iter_mut().filter(|entry| entry.position % 5 == 1) {
+                entry.stream_type = "agreement".to_owned();
+            }
+            let event = entries[6].event();
+            event.event_type = event_type.to_owned();
+            event.payload = payload.to_owned();
+            event.user_id = user_id.map(str::to_owned);
+            record(entries);
+        });
+        let expected = if is_so { Vec::new() } else { vec![at(6, "user_id")] };
+        assert_eq!(named, expected, "{event_type} {user_id:?}");
+    }
 }
 
 #[test]

@@ -6,20 +6,11 @@
 use super::{StoredError, natural, page};
 use crate::database::{Database, DatabaseError, Row};
 use crate::ledger::verify::{Finding, Place, Problem, Verification};
-use crate::table::Value;
+use crate::ledger::waiting::{KEY, and_nothing, nothing, waiting};
+use crate::table::{Value, text};
 
 /// So many rows are read at once.
 const PAGE_ROWS: usize = 10_000;
-
-const EVENTS: &str = "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, l.position, \
-    CASE WHEN l.position IS NULL THEN (SELECT count(*) FROM ledger_pending p \
-    WHERE p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence) \
-    END AS announced \
-    FROM (SELECT aggregate_type, aggregate_id, sequence, event_type FROM events \
-    WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) \
-    ORDER BY aggregate_type, aggregate_id, sequence LIMIT $4) AS e \
-    LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-    AND l.sequence = e.sequence ORDER BY e.aggregate_type, e.aggregate_id, e.sequence";
 
 const SNAPSHOTS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last_sequence AS sequence, \
     (SELECT max(e.sequence) FROM events e WHERE e.aggregate_type = s.aggregate_type \
@@ -72,13 +63,33 @@ impl Key {
     }
 }
 
+/// The next events with their entries, and whether they wait.
+fn next_events(database: &Database) -> String {
+    let [stream_type, id, sequence] = KEY;
+    let columns = [stream_type, id, sequence, text("event_type")];
+    let next = "SELECT aggregate_type, aggregate_id, sequence, event_type FROM events \
+                WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) \
+                ORDER BY aggregate_type, aggregate_id, sequence LIMIT $4";
+    format!(
+        "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, l.position, p.sequence AS announced \
+         FROM {} AS e \
+         LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
+         AND l.sequence = e.sequence \
+         LEFT JOIN {} AS p ON p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id \
+         AND p.sequence = e.sequence ORDER BY e.aggregate_type, e.aggregate_id, e.sequence",
+        and_nothing(database, 5, &columns, next),
+        waiting(database, 5)
+    )
+}
+
 async fn check_events(database: &Database, verification: &mut Verification) -> Result<(), StoredError> {
     let mut last = Key::default();
+    let sql = next_events(database);
     loop {
         let stream = [last.stream_type.as_str(), &last.stream_id].map(Value::from);
         let [stream_type, stream_id] = stream;
-        let params = [stream_type, stream_id, last.sequence.into(), limit()];
-        let rows = page(database, EVENTS, &params).await?;
+        let params = [stream_type, stream_id, last.sequence.into(), limit(), nothing()];
+        let rows = page(database, &sql, &params).await?;
         for row in &rows {
             let key = Key::of(row)?;
             // Where the ledger has the event, it also says which events come before it.
@@ -89,7 +100,7 @@ async fn check_events(database: &Database, verification: &mut Verification) -> R
                 if key.sequence > expected {
                     report(Problem::EventsGone { from: u64::try_from(expected).unwrap_or(0) });
                 }
-                if row.get::<Option<i64>>("announced")? == Some(0) {
+                if row.get::<Option<i64>>("announced")?.is_none() {
                     report(Problem::EventWithoutEntry);
                 }
             }

@@ -10,7 +10,7 @@ use crate::ledger::verify::{Beside, FoundContent, FoundEntry, FoundEvent};
 const PAGE_ENTRIES: i64 = 2_000;
 
 const READ: &str = "SELECT l.position, l.aggregate_type, l.aggregate_id, l.sequence, l.leaf, l.leaf_hash, \
-    e.event_id, e.event_type, e.event_version, e.recorded_at, e.agreement_id, e.actor_id, \
+    e.event_id, e.event_type, e.event_version, e.recorded_at, e.user_id, e.agreement_id, e.actor_id, \
     CAST(e.payload AS text) AS payload, CAST(e.metadata AS text) AS metadata \
     FROM (SELECT * FROM ledger_entries WHERE position >= $1 AND position < $2 ORDER BY position LIMIT $3) AS l \
     LEFT JOIN events e ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id \
@@ -34,6 +34,7 @@ struct EventRow {
     event_type: String,
     event_version: String,
     recorded_at: Option<Timestamp>,
+    user_id: Option<String>,
     agreement_id: Option<String>,
     actor_id: Option<String>,
     payload: String,
@@ -72,8 +73,9 @@ fn read_event(row: &Row, event_id: String) -> Result<EventRow, DatabaseError> {
         event_id,
         event_type: row.get("event_type")?,
         event_version: row.get("event_version")?,
-        // SQLite has a moment as text, and the text may be no moment any more.
+        // SQLite has a moment as text, and the text may be no moment any more, or sort where another one does.
         recorded_at: row.get("recorded_at").ok(),
+        user_id: row.get("user_id")?,
         agreement_id: row.get("agreement_id")?,
         actor_id: row.get("actor_id")?,
         payload: row.get("payload")?,
@@ -102,6 +104,7 @@ impl EventRow {
             event_version: &self.event_version,
             payload: &self.payload,
             metadata: &self.metadata,
+            user_id: self.user_id.as_deref(),
             agreement_id: self.agreement_id.as_deref(),
             recorded_at: self.recorded_at,
             actor_id: self.actor_id.as_deref(),

@@ -72,6 +72,8 @@ async fn a_changed_event_is_named() {
         ("event_type = 'UserRegistered'", vec![at(7, "event_type")]),
         ("event_version = '2'", vec![at(7, "event_version")]),
         ("event_id = '00000000-0000-0000-0000-000000000000'", vec![at(7, "event_id")]),
+        ("user_id = NULL", vec![at(7, "user_id")]),
+        ("user_id = '00000000-0000-0000-0000-000000000000'", vec![at(7, "user_id")]),
         ("agreement_id = '00000000-0000-0000-0000-000000000000'", vec![at(7, "agreement_id")]),
         ("actor_id = NULL", vec![at(7, "actor_id")]),
         ("recorded_at = '2030-03-17T17:46:41.000000Z'", vec![at(7, "recorded_at")]),
@@ -96,6 +98,25 @@ async fn sqlite_may_hold_what_is_no_moment() {
         if matches!(made.fresh.database.engine(), Engine::Sqlite(_)) {
             made.run(&format!("UPDATE events SET recorded_at = 'soon' {EVENT_7}")).await;
             assert_eq!(made.findings(None).await, [at(7, "recorded_at")]);
+        }
+    }
+}
+
+/// Of the moment that position 7 has. PostgreSQL reads each as that, and keeps none of them.
+const SPELLINGS: [&str; 3] =
+    ["2030-03-18T07:46:50.500007+14:00", "2030-03-17T17:46:50.500007+00:00", "2030-03-17 17:46:50.500007Z"];
+
+#[tokio::test]
+async fn a_moment_that_sqlite_has_in_another_spelling_is_named() {
+    for spelling in SPELLINGS {
+        for made in made(20).await {
+            made.run(&format!("UPDATE events SET recorded_at = '{spelling}' {EVENT_7}")).await;
+            match made.fresh.database.engine() {
+                Engine::Sqlite(_) => {
+                    assert_eq!(made.findings(None).await, [at(7, "recorded_at")], "{spelling}");
+                }
+                Engine::Postgres(_) => assert!(made.verify(None).await.holds(), "{spelling}"),
+            }
         }
     }
 }
@@ -180,9 +201,7 @@ async fn what_was_put_past_the_ledger_is_named() {
             )]
         );
         // One that waits is a number, and one whose predecessor is gone is a finding.
-        let announce = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
-                        SELECT event_id, aggregate_type, aggregate_id, sequence FROM events WHERE sequence > 60";
-        made.run(announce).await;
+        made.run(ANNOUNCE).await;
         let report = made.verify(None).await;
         assert!(report.holds() && report.source.pending == 1, "{report}");
         assert!(report.to_string().contains("about 1 events that wait"));
@@ -193,6 +212,45 @@ async fn what_was_put_past_the_ledger_is_named() {
         made.run("DELETE FROM events WHERE sequence = 63").await;
         let problems: Vec<_> = made.verify(None).await.findings.into_iter().map(|it| it.problem).collect();
         assert_eq!(problems, [Problem::WaitingEventGone, Problem::StreamEndGone]);
+    }
+}
+
+const ANNOUNCE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+                        SELECT event_id, aggregate_type, aggregate_id, sequence FROM events WHERE sequence > 60";
+
+/// Copies the event of position 7 to the end of its stream, with each of these sequences.
+fn append(from: i64, to: i64) -> String {
+    format!(
+        "WITH RECURSIVE n (sequence) AS (SELECT {from} UNION ALL SELECT sequence + 1 FROM n WHERE sequence < {to}) \
+         INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
+         SELECT e.aggregate_type, e.aggregate_id, n.sequence, e.event_type, e.event_version, e.payload, e.metadata \
+         FROM n CROSS JOIN events e WHERE e.aggregate_id LIKE '%2' AND e.sequence = 2"
+    )
+}
+
+#[tokio::test]
+async fn more_events_than_are_read_at_once_may_wait() {
+    for made in made(SIZE).await {
+        made.run(&append(61, 10_100)).await;
+        made.run(ANNOUNCE).await;
+        let report = made.verify(None).await;
+        assert!(report.holds() && report.source.pending == 10_040, "{report}");
+        made.run("DELETE FROM ledger_pending WHERE sequence IN (61, 10000)").await;
+        let problems: Vec<_> = made.verify(None).await.findings.into_iter().map(|it| it.problem).collect();
+        assert_eq!(problems, [Problem::EventWithoutEntry, Problem::EventWithoutEntry]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_announced_twice_is_one_event() {
+    for made in made(SIZE).await {
+        made.run(&append(63, 63)).await;
+        for _ in 0..2 {
+            made.run(ANNOUNCE).await;
+        }
+        let report = made.verify(None).await;
+        assert_eq!((report.source.pending, report.findings_total), (2, 1), "{report}");
+        assert_eq!(report.findings[0].problem, Problem::EventsGone { from: 61 });
     }
 }
 

@@ -150,6 +150,6 @@ fn event_row(entry: &Entry) -> Json {
         "event_type": event.event_type, "event_version": event.event_version,
         "payload": parsed(&event.payload), "metadata": parsed(&event.metadata),
         "event_id": event.event_id, "recorded_at": timestamp_text(event.recorded_at),
-        "user_id": null, "agreement_id": event.agreement_id, "actor_id": event.actor_id,
+        "user_id": event.user_id, "agreement_id": event.agreement_id, "actor_id": event.actor_id,
     })
 }
