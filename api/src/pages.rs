@@ -43,7 +43,7 @@ use words::Language;
 /// Who may look at a page.
 #[derive(Clone, Copy, Debug)]
 pub enum PageAccess {
-    /// Everybody; who is signed in is known.
+    /// Everybody; who is signed in is known, unless that cannot be looked up just now.
     Anybody,
     /// Whoever is signed in, or setting up two-factor at sign-in.
     Enrolling,

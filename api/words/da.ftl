@@ -123,6 +123,7 @@ keep-code-title = Gem din nødkode
 keep-code-text = Med den kan du logge ind den dag, din telefon eller tablet er væk. Den vises kun denne ene gang. Gem den et sikkert sted, som ikke er din telefon.
 new-code-title = Gem din nye nødkode
 new-code-text = Du er logget ind. Koden, du brugte, gælder ikke mere; denne træder i stedet og vises kun denne ene gang.
+spent-code-text = Koden, du brugte, gælder ikke mere; denne træder i stedet og vises kun denne ene gang. Gem den et sikkert sted, som ikke er din telefon. Derefter forbinder du din app.
 copy-code = Kopiér koden
 copied = Kopieret
 not-copied = Den kunne ikke kopieres; markér koden i stedet.

@@ -123,6 +123,7 @@ keep-code-title = Store your emergency code
 keep-code-text = It lets you sign in on the day your phone or tablet is lost. It is shown this once. Store it in a safe place that is not your phone.
 new-code-title = Store your new emergency code
 new-code-text = You are signed in. The code that you used is void now; this one takes its place, and it is shown this once.
+spent-code-text = The code that you used is void now; this one takes its place, and it is shown this once. Store it in a safe place that is not your phone. After that you connect your app.
 copy-code = Copy code
 copied = Copied
 not-copied = Could not copy it; select the code instead.

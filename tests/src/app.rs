@@ -164,9 +164,10 @@ impl TestApp {
         product::rebuild_all(&self.inside()).await
     }
 
-    /// Takes two-factor away from somebody, as an operator does.
-    pub async fn reset_two_factor(&self, person: &Person) {
-        product::reset_two_factor(&self.inside(), &person.id).await;
+    /// Takes two-factor away from somebody, as an operator does, and returns the pass that their next enrolment
+    /// must give.
+    pub async fn reset_two_factor(&self, person: &Person) -> String {
+        product::reset_two_factor(&self.inside(), &person.id).await
     }
 
     /// Gives somebody a role, as an operator does on the command line.

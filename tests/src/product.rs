@@ -145,8 +145,9 @@ pub(crate) async fn rebuild_all(app: &App) -> Rebuilt {
 }
 
 /// What `countersign user reset-two-factor` does.
-pub(crate) async fn reset_two_factor(app: &Arc<App>, user_id: &str) {
-    operator::reset_two_factor(app, user_id, "phone lost").await.expect("a reset");
+pub(crate) async fn reset_two_factor(app: &Arc<App>, user_id: &str) -> String {
+    let pass = operator::reset_two_factor(app, user_id, "phone lost").await.expect("a reset");
+    pass.as_str().to_owned()
 }
 
 /// What `countersign user grant` and `countersign user revoke` do.

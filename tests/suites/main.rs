@@ -35,6 +35,8 @@ mod pages;
 mod pages_account;
 mod pages_agreement;
 mod pages_auditor;
+#[cfg(feature = "postgres")]
+mod pages_database_down;
 mod pages_guard;
 mod pages_login;
 mod paging;

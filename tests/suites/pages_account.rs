@@ -14,6 +14,9 @@ on_both_databases![
     signing_out_everywhere_ends_this_session_too,
     recent_activity_is_ones_own,
     a_name_for_the_app_that_is_none_is_told_beside_the_field,
+    whoever_was_reset_turns_two_factor_on_with_the_pass,
+    an_authenticator_is_replaced_with_the_emergency_code_as_proof,
+    what_comes_after_the_emergency_code_is_an_enrolment_of_ones_own,
 ];
 
 /// Signs in with the password alone.
@@ -201,4 +204,71 @@ async fn a_name_for_the_app_that_is_none_is_told_beside_the_field(app: TestApp) 
     visitor.press("Continue", &[("password", &kari.password), ("label", &"x".repeat(101))]).await;
     assert_eq!(visitor.page.status, 422);
     assert!(visitor.page.fault("label").contains("100 characters"));
+}
+
+async fn whoever_was_reset_turns_two_factor_on_with_the_pass(app: TestApp) {
+    let (kari, _) = app.register_with_two_factor("Kari").await;
+    let pass = app.reset_two_factor(&kari).await;
+    let mut visitor = signed_in(&app, &kari).await;
+    visitor.follow("Enable two-factor authentication").await;
+    assert!(!visitor.page.has("#pass"), "it is asked for once it is known to be needed");
+    visitor.press("Continue", &[("password", &kari.password)]).await;
+    assert_eq!(visitor.page.status, 403);
+    assert!(visitor.page.fault("pass").contains("the pass that you were given"));
+    visitor.press("Continue", &[("password", &kari.password), ("pass", "csp_nonsense")]).await;
+    assert_eq!(visitor.page.status, 403);
+    assert!(visitor.page.fault("pass").contains("the pass that you were given"));
+    visitor.press("Continue", &[("password", "something else altogether"), ("pass", &pass)]).await;
+    assert_eq!(visitor.page.status, 401);
+    assert!(visitor.page.fault("password").contains("not right"));
+    let pasted = format!(" {pass} ");
+    visitor.press("Continue", &[("password", &kari.password), ("pass", &pasted)]).await;
+    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
+    let secret = visitor.page.key();
+    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    visitor.press("Continue", &[("stored", "yes")]).await;
+    assert_eq!(visitor.page.one("h1"), "Two-factor is on");
+}
+
+async fn an_authenticator_is_replaced_with_the_emergency_code_as_proof(app: TestApp) {
+    let (kari, two_factor) = app.register_with_two_factor("Kari").await;
+    let mut visitor = signed_in_with(&app, &kari, &two_factor).await;
+    app.advance_min(11);
+    visitor.follow("Replace").await;
+    let proof = [("password", kari.password.as_str()), ("recovery_code", two_factor.recovery_code.as_str())];
+    visitor.press("Continue", &proof).await;
+    assert_eq!(visitor.page.one("h1"), "Store your new emergency code");
+    let fresh = visitor.page.one("#emergency-code");
+    visitor.press("Continue", &[]).await;
+    assert_eq!(visitor.page.fault("stored"), "Store the code first, then tick that you have.");
+    visitor.press("Continue", &[("stored", "yes")]).await;
+    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
+    let secret = visitor.page.key();
+    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    assert_eq!(visitor.page.one("h1"), "Two-factor is on");
+    let user = app.user(&kari).await;
+    assert_eq!(user["two_factor"]["authenticators"].as_array().map(Vec::len), Some(1));
+    assert_eq!(user["two_factor"]["recovery_code_saved"], true);
+    let challenge = app.challenge(&kari).await;
+    app.verify(&challenge, &app.next_code(&two_factor.secret)).await.expect(401);
+    app.verify_recovery_code(&challenge, &fresh).await.expect(200);
+}
+
+async fn what_comes_after_the_emergency_code_is_an_enrolment_of_ones_own(app: TestApp) {
+    let (kari, two_factor) = app.register_with_two_factor("Kari").await;
+    let mut visitor = signed_in_with(&app, &kari, &two_factor).await;
+    let token = visitor.page.form_token();
+    let saved = "/account/two-factor/emergency-code/saved";
+    for (next, status) in [
+        ("//evil.example", 400),
+        ("https://evil.example/", 400),
+        ("../../logout", 400),
+        ("01890a5d-ac96-7b7c-8f8f-5c1c6f4f0001", 404),
+    ] {
+        let fields =
+            [("form_token", token.as_str()), ("shown_code", ""), ("stored", "yes"), ("enrolment", next)];
+        visitor.send(saved, &fields).await;
+        assert_eq!(visitor.page.status, status, "{next}");
+        assert!(visitor.page.address.starts_with("/account/two-factor/"), "{}", visitor.page.address);
+    }
 }

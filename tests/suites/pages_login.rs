@@ -11,6 +11,7 @@ on_both_databases![
     locked_codes_leave_the_emergency_code,
     an_emergency_code_is_replaced_and_shown,
     whoever_lost_the_authenticator_for_good_sets_up_a_new_one,
+    whoever_lost_it_and_took_their_time_goes_on_with_the_new_code,
     enforcement_that_is_due_must_be_met_first,
     enforcement_that_is_not_due_can_wait,
     whoever_was_reset_needs_the_pass,
@@ -22,6 +23,7 @@ on_both_databases![
     s17_a_sign_in_that_somebody_left_behind_is_not_the_next_persons,
     whoever_is_not_the_person_signs_in_as_somebody_else,
     what_a_sign_in_offered_is_taken_up_from_the_account,
+    what_a_sign_in_offered_long_ago_is_taken_up_with_the_password,
     an_emergency_code_that_was_lost_sight_of_is_replaced,
     an_application_that_sent_somebody_is_not_forgotten_midway,
 ];
@@ -106,6 +108,24 @@ async fn whoever_lost_the_authenticator_for_good_sets_up_a_new_one(app: TestApp)
     app.verify(&challenge, &app.next_code(&secret)).await.expect(200);
 }
 
+async fn whoever_lost_it_and_took_their_time_goes_on_with_the_new_code(app: TestApp) {
+    let (kari, two_factor) = app.register_with_two_factor("Kari").await;
+    let mut visitor = signed_in(&app, &kari).await;
+    visitor.follow("Use your emergency code").await;
+    visitor.press("Sign in", &[("recovery_code", &two_factor.recovery_code)]).await;
+    let fresh = visitor.page.one("#emergency-code");
+    app.advance_min(11);
+    visitor.press("Yes, set up a new one", &[("stored", "yes")]).await;
+    assert_eq!(visitor.page.one("h1"), "Replace your authenticator");
+    visitor.press("Continue", &[("password", &kari.password), ("recovery_code", &fresh)]).await;
+    assert_ne!(visitor.page.one("#emergency-code"), fresh);
+    visitor.press("Continue", &[("stored", "yes")]).await;
+    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
+    let secret = visitor.page.key();
+    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    assert_eq!(visitor.page.one("h1"), "Two-factor is on");
+}
+
 async fn enforcement_that_is_due_must_be_met_first(app: TestApp) {
     let kari = app.register("Kari").await;
     let office = app.administrator("Nordlys Regnskab").await;
@@ -151,7 +171,7 @@ async fn whoever_was_reset_needs_the_pass(app: TestApp) {
     let office = app.agreement("Nordlys").await;
     app.link(&office, &kari).await;
     app.enforce(&office).await;
-    app.reset_two_factor(&kari).await;
+    let pass = app.reset_two_factor(&kari).await;
     let mut visitor = signed_in(&app, &kari).await;
     visitor.press("Set up two-factor", &[]).await;
     assert_eq!(visitor.page.status, 403);
@@ -159,6 +179,8 @@ async fn whoever_was_reset_needs_the_pass(app: TestApp) {
     visitor.press("Set up two-factor", &[("pass", "csp_nonsense")]).await;
     assert_eq!(visitor.page.status, 403);
     app.decides(&kari, "enrol").await;
+    visitor.press("Set up two-factor", &[("pass", &pass)]).await;
+    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
 }
 
 async fn a_person_goes_back_to_the_application_that_sent_them(app: TestApp) {
@@ -293,6 +315,20 @@ async fn what_a_sign_in_offered_is_taken_up_from_the_account(app: TestApp) {
     let secret = visitor.page.key();
     visitor.press("Continue", &[("code", &app.code(&secret))]).await;
     assert_eq!(visitor.page.one("h1"), "Store your emergency code");
+}
+
+async fn what_a_sign_in_offered_long_ago_is_taken_up_with_the_password(app: TestApp) {
+    let kari = app.register("Kari").await;
+    let bakery = app.agreement("Bageren").await;
+    app.link(&bakery, &kari).await;
+    app.enforce_by(&bakery, app.now() + TimeDelta::days(7)).await;
+    let mut visitor = signed_in(&app, &kari).await;
+    assert_eq!(visitor.page.address, "/login/two-factor");
+    app.advance_min(11);
+    visitor.press("Set up two-factor", &[]).await;
+    assert_eq!(visitor.page.address, "/account/two-factor/new");
+    visitor.press("Continue", &[("password", &kari.password)]).await;
+    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
 }
 
 async fn an_emergency_code_that_was_lost_sight_of_is_replaced(app: TestApp) {

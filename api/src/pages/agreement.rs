@@ -69,7 +69,9 @@ pub(super) async fn show(
         h1 { (title) }
         (company(&visit, &user, &shown))
         (coverage::section(&visit, &shown, &known))
-        (without_two_factor(&visit, &user, &shown.agreement, &without))
+        @if !shown.agreement.closed || visit.request.caller.has_the_scopes() {
+            (without_two_factor(&visit, &user, &shown.agreement, &without))
+        }
         @if let Some(administered) = &administered {
             (administered::section(&visit, &shown.agreement, administered))
         }

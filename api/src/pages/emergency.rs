@@ -4,10 +4,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use countersign_domain::ids::EnrolmentId;
 use maud::{Markup, html};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::enrolment::to_pending;
 use super::fault::Fault;
 use super::form::{self, Form};
 use super::frame::Page;
@@ -18,17 +20,27 @@ use crate::problem::{Problem, ProblemCode};
 use crate::rest::Shared;
 use crate::rest::two_factor::NewEnrolment;
 
-/// The page that shows the code when two-factor has just gone on, or a new code was asked for.
-pub(super) fn page(visit: &Visit, code: &str, fault: Option<&Fault>) -> Page {
+/// The page that shows the code when two-factor has just gone on, a new code was asked for, or the one before was
+/// spent as a proof. What that began, if it was an enrolment, comes next.
+pub(super) fn page(visit: &Visit, code: &str, begun: Option<EnrolmentId>) -> Page {
+    keep_page(visit, code, begun, None)
+}
+
+fn keep_page(visit: &Visit, code: &str, begun: Option<EnrolmentId>, fault: Option<&Fault>) -> Page {
     let words = visit.words;
-    let title = words.say("keep-code-title");
+    let (title, text) = match begun {
+        Some(_) => ("new-code-title", "spent-code-text"),
+        None => ("keep-code-title", "keep-code-text"),
+    };
+    let title = words.say(title);
     let body = html! {
         (form::summary(words, fault))
         h1 { (title) }
-        p { (words.say("keep-code-text")) }
+        p { (words.say(text)) }
         (shown(visit, code))
         form method="post" action="/account/two-factor/emergency-code/saved" {
             (stored(visit, code, fault))
+            @if let Some(id) = begun { input type="hidden" name="enrolment" value=(id); }
             button type="submit" { (words.say("continue")) }
         }
     };
@@ -100,6 +112,8 @@ pub(super) struct Stored {
     #[serde(rename = "stored")]
     tick: Option<String>,
     lost: Option<String>,
+    /// What waits to be confirmed. It is only ever an id: a form must not say where people are sent.
+    enrolment: Option<EnrolmentId>,
 }
 
 impl Stored {
@@ -108,17 +122,18 @@ impl Stored {
     }
 }
 
-/// Records that the code is stored, and says that all is done.
+/// Records that the code is stored, and says that all is done, or goes on to what is not.
 pub(super) async fn saved(
     State(app): Shared,
     visit: Visit,
     Form(sent): Form<Stored>,
 ) -> Result<Response, Problem> {
     if let Some(fault) = sent.missing(&visit) {
-        return Ok(visit.show(&page(&visit, &sent.shown_code, Some(&fault))));
+        return Ok(visit.show(&keep_page(&visit, &sent.shown_code, sent.enrolment, Some(&fault))));
     }
     app.save_recovery_code(&visit.request, visit.user_id()?).await?;
-    Ok(Redirect::to("/account/two-factor/done").into_response())
+    let done = || Redirect::to("/account/two-factor/done").into_response();
+    Ok(sent.enrolment.map_or_else(done, to_pending))
 }
 
 /// The same after a sign-in with an emergency code; whose authenticator is gone sets up another one.
@@ -137,10 +152,7 @@ pub(super) async fn saved_after_sign_in(
     }
     let replacing = NewEnrolment { replace: true, ..NewEnrolment::default() };
     match app.start_enrolment(&visit.request, user_id, replacing).await {
-        Ok(begun) => {
-            let to = format!("/account/two-factor/{}", begun.answer.enrolment_id);
-            Ok(Redirect::to(&to).into_response())
-        }
+        Ok(begun) => Ok(to_pending(begun.answer.enrolment_id)),
         // The second factor was ten minutes ago by now: the page asks for it again.
         Err(problem) if problem.code() == ProblemCode::StepUpRequired => {
             Ok(Redirect::to("/account/two-factor/new?replace=true").into_response())

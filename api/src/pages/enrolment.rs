@@ -33,7 +33,6 @@ fn required(visit: &Visit, user: &UserView, now: Timestamp, fault: Option<&Fault
     let deadline = user.required_by.iter().filter_map(|requirement| requirement.deadline).min();
     let may_wait = user.required_by.iter().all(|by| by.deadline.is_some_and(|deadline| deadline > now));
     let title = words.say("required-title");
-    let asks_for_pass = fault.is_some_and(|fault| fault.field == Some("pass"));
     let body = html! {
         (form::summary(words, fault))
         h1 { (title) }
@@ -45,16 +44,7 @@ fn required(visit: &Visit, user: &UserView, now: Timestamp, fault: Option<&Fault
         p { (words.say("required-text")) }
         form method="post" action="/login/two-factor" {
             (form::token(visit))
-            @if asks_for_pass {
-                (Field {
-                    name: "pass",
-                    label: words.say("pass"),
-                    hint: Some(words.say("pass-hint")),
-                    kind: Kind::Text,
-                    value: "",
-                    fault,
-                }.markup())
-            }
+            @if is_about_the_pass(fault) { (pass_field(visit, fault)) }
             button type="submit" { (words.say("set-up-now")) }
         }
         @if may_wait {
@@ -73,6 +63,21 @@ fn required(visit: &Visit, user: &UserView, now: Timestamp, fault: Option<&Fault
     Page::step(title, body)
 }
 
+/// Whether a pass is needed and was not given: only whoever was reset is asked for one.
+fn is_about_the_pass(fault: Option<&Fault>) -> bool {
+    fault.is_some_and(|fault| fault.field == Some("pass"))
+}
+
+fn pass_field(visit: &Visit, fault: Option<&Fault>) -> Markup {
+    let (label, hint) = (visit.words.say("pass"), Some(visit.words.say("pass-hint")));
+    Field { name: "pass", label, hint, kind: Kind::Text, value: "", fault }.markup()
+}
+
+/// What was typed as the pass, without the blanks that come along when it is pasted.
+fn typed_pass(pass: Option<Zeroizing<String>>) -> Option<Zeroizing<String>> {
+    form::typed(pass).map(|pass| Zeroizing::new(pass.trim().to_owned()))
+}
+
 /// The pass that an operator handed over, where one is needed.
 #[derive(Deserialize)]
 pub(super) struct Pass {
@@ -85,9 +90,12 @@ pub(super) async fn begin_required(
     visit: Visit,
     Form(sent): Form<Pass>,
 ) -> Result<Response, Problem> {
+    // The sign-in is too long ago to be a proof; its session needs the password, which this page has no field for.
+    if visit.is_signed_in() {
+        return Ok(Redirect::to("/account/two-factor/new").into_response());
+    }
     let user_id = visit.user_id()?;
-    let pass = form::typed(sent.pass).map(|pass| Zeroizing::new(pass.trim().to_owned()));
-    let body = NewEnrolment { pass, ..NewEnrolment::default() };
+    let body = NewEnrolment { pass: typed_pass(sent.pass), ..NewEnrolment::default() };
     match app.start_enrolment(&visit.request, user_id, body).await {
         Ok(begun) => Ok(to_pending(begun.answer.enrolment_id)),
         Err(problem) => {
@@ -98,7 +106,8 @@ pub(super) async fn begin_required(
     }
 }
 
-fn to_pending(id: EnrolmentId) -> Response {
+/// Goes on to the QR code of an enrolment.
+pub(super) fn to_pending(id: EnrolmentId) -> Response {
     Redirect::to(&format!("/account/two-factor/{id}")).into_response()
 }
 
@@ -116,11 +125,21 @@ pub(super) async fn show_new(
     Query(asked): Query<Replacing>,
 ) -> Result<Response, Problem> {
     let needed = Needed::of(&app, &visit).await?;
-    Ok(visit.show(&new_page(&visit, needed, asked.replace, None)))
+    let about = About { replace: asked.replace, pass_was_typed: false };
+    Ok(visit.show(&new_page(&visit, needed, about, None)))
 }
 
-fn new_page(visit: &Visit, needed: Needed, replace: bool, fault: Option<&Fault>) -> Page {
+/// What the page that begins it is about, beside the proof.
+#[derive(Clone, Copy)]
+struct About {
+    replace: bool,
+    /// Then its field stays, whatever else was wrong.
+    pass_was_typed: bool,
+}
+
+fn new_page(visit: &Visit, needed: Needed, about: About, fault: Option<&Fault>) -> Page {
     let words = visit.words;
+    let About { replace, pass_was_typed } = about;
     let title = if replace { words.say("replace-title") } else { words.say("enable-title") };
     let body = html! {
         (form::summary(words, fault))
@@ -131,6 +150,7 @@ fn new_page(visit: &Visit, needed: Needed, replace: bool, fault: Option<&Fault>)
             (form::token(visit))
             input type="hidden" name="replace" value=(replace);
             (needed.fields(visit, fault))
+            @if pass_was_typed || is_about_the_pass(fault) { (pass_field(visit, fault)) }
             (Field {
                 name: "label",
                 label: words.say("label"),
@@ -152,6 +172,7 @@ pub(super) struct New {
     #[serde(default)]
     replace: bool,
     label: Option<String>,
+    pass: Option<Zeroizing<String>>,
     #[serde(flatten)]
     shown: Shown,
 }
@@ -162,29 +183,31 @@ pub(super) async fn begin(
     visit: Visit,
     Form(sent): Form<New>,
 ) -> Result<Response, Problem> {
-    let replace = sent.replace;
+    let pass = typed_pass(sent.pass);
+    let about = About { replace: sent.replace, pass_was_typed: pass.is_some() };
     let proof = sent.shown.body();
     let body = NewEnrolment {
         password: proof.password,
         code: proof.code,
         recovery_code: proof.recovery_code,
         label: sent.label.filter(|label| !label.trim().is_empty()),
-        replace,
-        pass: None,
+        replace: about.replace,
+        pass,
     };
     match app.start_enrolment(&visit.request, visit.user_id()?, body).await {
         Ok(begun) => {
+            let id = begun.answer.enrolment_id;
             let mut response = match begun.answer.recovery_code {
-                // The code that was the proof is spent; the new one comes first, the rest from the account.
-                Some(code) => visit.show(&emergency::page(&visit, &code, None)),
-                None => to_pending(begun.answer.enrolment_id),
+                // The code that was the proof is spent: the new one is stored first, and then the app connected.
+                Some(code) => visit.show(&emergency::page(&visit, &code, Some(id))),
+                None => to_pending(id),
             };
             // What the sign-in offered is taken up here: the enrolment is this session's.
             cookies::add(response.headers_mut(), [cookies::forget(Kept::Step)]);
             Ok(response)
         }
         Err(problem) => {
-            let again = |needed, fault: &Fault| new_page(&visit, needed, replace, Some(fault));
+            let again = |needed, fault: &Fault| new_page(&visit, needed, about, Some(fault));
             emergency::refused(&app, &visit, problem, again).await
         }
     }

@@ -337,6 +337,10 @@ pub(super) async fn later(State(app): Shared, visit: Visit) -> Response {
 
 /// Signs out.
 pub(super) async fn sign_out(State(app): Shared, visit: Visit) -> Result<Response, Problem> {
+    // Nobody is told that they have signed out while their session may go on.
+    if let Some(problem) = visit.not_looked_up {
+        return Err(problem);
+    }
     if let Caller::Session { user_id, session_id, .. } = visit.request.caller {
         match app.end_sessions(&visit.request, user_id, Some(session_id)).await {
             Err(problem) if problem.code() != ProblemCode::NotFound => return Err(problem),

@@ -35,6 +35,9 @@ const FORMS_BYTES: usize = 32;
 pub(super) struct Visit {
     /// Who asks, as every handler knows it.
     pub(super) request: Request,
+    /// Why it is not known whether somebody is signed in, where that could not be looked up and the page is there
+    /// all the same.
+    pub(super) not_looked_up: Option<Problem>,
     /// In which words to answer.
     pub(super) words: Words,
     /// What every form of the page must send back.
@@ -116,6 +119,7 @@ impl Visit {
             form_token: form_token(&forms, session),
             forms,
             request: Request { id, caller: Caller::Nobody, address: None, user_agent: None },
+            not_looked_up: None,
             words: Words(chosen.unwrap_or_else(|| Language::accepted(&parts.headers))),
             address: address.to_owned(),
             service: app.config.issuer.clone(),
@@ -141,8 +145,13 @@ impl Visit {
         self.request.caller = match (access, session, step) {
             (PageAccess::Anybody, None, _) => Caller::SignInPage,
             (PageAccess::Anybody, Some(token), _) => {
-                let session = auth::session(app, &token, access.of_sessions(), &params).await;
-                session.unwrap_or(Caller::SignInPage)
+                match auth::session(app, &token, access.of_sessions(), &params).await {
+                    Ok(session) => session,
+                    Err(problem) => {
+                        self.not_looked_up = Some(problem).filter(Problem::is_passing);
+                        Caller::SignInPage
+                    }
+                }
             }
             (PageAccess::Enrolling, Some(session), Some(step)) => {
                 let enrolling = auth::enrolment_of(app, &step, EnrolmentAccess::LiveOrSpent).await;
