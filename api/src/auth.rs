@@ -4,7 +4,7 @@
 //! table allows nobody. An object of another tenant looks like one that is not there.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -378,10 +378,18 @@ fn client_address(trusted_proxies: &[IpNet], peer: IpAddr, headers: &HeaderMap) 
         if !trusted(&client) {
             break;
         }
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let Some(address) = hop_address(hop.trim()) else { break };
         client = address.to_canonical();
     }
     client
+}
+
+/// An address as proxies write it: alone or with a port, and of IPv6 also in brackets.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let alone = || hop.parse::<IpAddr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    alone().or_else(with_port).or_else(|| in_brackets().map(IpAddr::V6))
 }
 
 #[cfg(test)]
@@ -412,5 +420,22 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["6.6.6.6, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");
         assert_eq!(client("10.0.0.1", &["6.6.6.6", "198.51.100.7"]), "198.51.100.7");
         assert_eq!(client("10.0.0.1", &["6.6.6.6, nonsense"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn s20_a_proxy_may_add_the_port() {
+        for (line, address) in [
+            ("203.0.113.9:54321", "203.0.113.9"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[::ffff:203.0.113.9]:54321", "203.0.113.9"),
+            ("6.6.6.6:1, 203.0.113.9:54321, 10.0.0.2:443", "203.0.113.9"),
+            ("[203.0.113.9]", "10.0.0.1"),
+            ("203.0.113.9:65536", "10.0.0.1"),
+            ("[2001:db8::1", "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", &[line]), address, "{line}");
+        }
     }
 }

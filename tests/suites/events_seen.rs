@@ -1,6 +1,8 @@
 //! Who sees which entries of the audit trail.
 
-use countersign_tests::{Agreement, Person, Session, TestApp, TwoFactor, on_both_databases, trail::types};
+use countersign_tests::{
+    Agreement, Person, Session, TestApp, TwoFactor, Visitor, on_both_databases, trail::types,
+};
 use serde_json::{Value, json};
 
 on_both_databases![
@@ -14,6 +16,8 @@ on_both_databases![
     a_superuser_does_not_see_people_of_other_agreements,
     a_superuser_sees_the_agreements_own_entries,
     a_superuser_of_the_administrator_sees_members_of_administered_agreements,
+    a_superuser_of_a_closed_agreement_sees_its_history_and_none_of_its_members,
+    a_member_of_a_closed_agreement_is_seen_through_an_open_one,
     an_api_key_without_the_scope_sees_nothing,
 ];
 
@@ -138,6 +142,62 @@ async fn a_superuser_of_the_administrator_sees_members_of_administered_agreement
     app.post(&ada.path("/two-factor/disable"), &app.key, proof).await.expect(204);
     let seen = sees_of(&app, &superuser.token, &ada).await;
     assert!(seen.iter().any(|entry| entry["type"] == types::TWO_FACTOR_DISABLED), "{seen:?}");
+}
+
+struct ClosedAgreement {
+    agreement: Agreement,
+    edith: Person,
+    /// Edith's session as its superuser, and one of a superuser of its administrator.
+    superusers: [Session; 2],
+    /// A member who turned two-factor off after it was closed.
+    ada: Person,
+}
+
+async fn a_closed_agreement(app: &TestApp) -> ClosedAgreement {
+    let accountant = app.administrator("Nordlys").await;
+    let client = app.administered("Havbris", &accountant).await;
+    let (_, _, above) = app.superuser(&accountant, "Grace").await;
+    let (edith, _, own) = app.superuser(&client, "Edith").await;
+    let (ada, two_factor, _) = member(app, &client, "Ada").await;
+    for session in [&own, &above] {
+        let seen = sees_of(app, &session.token, &ada).await;
+        assert!(seen.iter().any(|entry| entry["type"] == types::SECOND_FACTOR_PASSED), "{seen:?}");
+    }
+    app.post(&client.path("/close"), &app.key, json!({})).await.expect(204);
+    let proof = app.proof(&ada, &two_factor);
+    app.post(&ada.path("/two-factor/disable"), &app.key, proof).await.expect(204);
+    ClosedAgreement { agreement: client, edith, superusers: [own, above], ada }
+}
+
+async fn a_superuser_of_a_closed_agreement_sees_its_history_and_none_of_its_members(app: TestApp) {
+    let ClosedAgreement { agreement, superusers, ada, .. } = a_closed_agreement(&app).await;
+    for session in superusers {
+        let seen = sees_of(&app, &session.token, &ada).await;
+        assert!(seen.iter().all(|entry| entry["type"] == "UserLinked"), "{seen:?}");
+        let listed = app.get(&agreement.path("/users"), &session.token).await.expect(200);
+        assert_eq!(listed.items(), Vec::<Value>::new());
+        let history = app.entries_as(&session.token, &format!("agreement={}", agreement.id)).await;
+        assert!(history.iter().any(|entry| entry["type"] == "AgreementClosed"), "{history:?}");
+        // Nor is it told who has this address.
+        let mut visitor = Visitor::of(&app);
+        visitor.cookies.insert("__Host-session".to_owned(), session.token);
+        assert_eq!(visitor.open(&format!("/audit?user={}", ada.email)).await.status, 422);
+        assert_eq!(visitor.open(&format!("/agreements/{}", agreement.id)).await.status, 200);
+    }
+    assert_eq!(app.get(&agreement.path("/users"), &app.key).await.expect(200).items().len(), 2);
+}
+
+async fn a_member_of_a_closed_agreement_is_seen_through_an_open_one(app: TestApp) {
+    let ClosedAgreement { edith, superusers: [own, _], ada, .. } = a_closed_agreement(&app).await;
+    let open = app.agreement("Fjeld").await;
+    app.link_as(&open, &edith, "superuser").await;
+    app.advance_s(1);
+    app.link(&open, &ada).await;
+    app.enrol_and_confirm(&ada).await;
+    let found = sees_of(&app, &own.token, &ada).await;
+    let sees = |event_type: &str| found.iter().any(|entry| entry["type"] == event_type);
+    assert!(sees(types::TWO_FACTOR_ENABLED), "since it is open: {found:?}");
+    assert!(!sees(types::TWO_FACTOR_DISABLED), "while it was closed: {found:?}");
 }
 
 async fn an_api_key_without_the_scope_sees_nothing(app: TestApp) {

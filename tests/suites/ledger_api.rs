@@ -3,7 +3,7 @@
 use countersign_projections::ledger::checkpoint::Verifier;
 use countersign_projections::ledger::proof::{Receipt, verify_consistency};
 use countersign_projections::ledger::tree::{Frontier, Hash, leaf_hash};
-use countersign_tests::{NOBODY, TestApp, on_both_databases, trail::types};
+use countersign_tests::{NOBODY, Person, TestApp, on_both_databases, trail::types};
 use serde_json::{Value, json};
 
 on_both_databases![
@@ -26,6 +26,9 @@ on_both_databases![
     an_entry_whose_event_is_gone_is_told_and_not_left_out,
     a_stream_goes_on_where_a_listener_left_off,
     a_stream_sends_what_comes,
+    a_stream_beyond_the_end_of_the_ledger_is_refused,
+    a_stream_sends_what_comes_before_an_entry_that_does_not_read,
+    a_proxy_is_asked_not_to_keep_a_stream_back,
     every_event_commits_to_the_key_that_sealed_it,
 ];
 
@@ -385,10 +388,56 @@ async fn a_stream_goes_on_where_a_listener_left_off(app: TestApp) {
 async fn a_stream_sends_what_comes(app: TestApp) {
     app.wait_for_the_trail().await;
     let (size, _) = checkpoint(&app).await;
-    let request = app.request(reqwest::Method::GET, &format!("/v1/audit/stream?from_position={}", size + 1));
+    let request = app.request(reqwest::Method::GET, &format!("/v1/audit/stream?from_position={size}"));
     let is_there = |text: &str| text.contains("event: UserRegistered\n") && text.ends_with("\n\n");
     let (heard, ada) = tokio::join!(request.token(&app.key).read_until(is_there), app.register("Ada"));
     assert!(heard.contains(&ada.id), "{heard}");
+}
+
+async fn a_stream_beyond_the_end_of_the_ledger_is_refused(app: TestApp) {
+    app.register("Ada").await;
+    app.wait_for_the_trail().await;
+    let (size, _) = checkpoint(&app).await;
+    let asks = |query: String| app.request(reqwest::Method::GET, &format!("/v1/audit/stream{query}"));
+    for asked in [
+        asks(format!("?from_position={}", size + 1)),
+        asks(String::new()).header("last-event-id", &size.to_string()),
+        asks("?from_position=0".to_owned()).header("last-event-id", &u64::MAX.to_string()),
+    ] {
+        let refused = asked.token(&app.key).send().await.refused(400, "malformed-request");
+        assert_eq!(refused["ledger_size"], size);
+        let says = refused.string("detail");
+        assert!(says.contains(&format!("has {size} entries")) && says.contains("from_position"), "{says}");
+    }
+    // Whoever has seen everything may wait for more.
+    let next = listen(&app, "", i64::try_from(size).ok().map(|size| size - 1), 1).await;
+    assert_eq!(next[0].0.unsigned_abs(), size);
+}
+
+async fn a_stream_sends_what_comes_before_an_entry_that_does_not_read(app: TestApp) {
+    app.register("Ada").await;
+    let (grace, edith) = (app.register("Grace").await, app.register("Edith").await);
+    let first = async |person: &Person| {
+        position(app.entries(&format!("user={}", person.id)).await.last().expect("an entry"))
+    };
+    let (unread, unopened) = (first(&grace).await, first(&edith).await);
+    for (damage, position) in [
+        (format!("UPDATE data_keys SET wrapped = 'altered' WHERE owner_id = '{}'", edith.id), unopened),
+        (format!("UPDATE events SET event_version = 'none' WHERE aggregate_id = '{}'", grace.id), unread),
+    ] {
+        app.place.tamper(&damage).await;
+        let count = usize::try_from(position).expect("a count");
+        let sent = listen(&app, "?from_position=0", None, count).await;
+        let sent: Vec<i64> = sent.into_iter().map(|(position, ..)| position).collect();
+        assert_eq!(sent, (0..position).collect::<Vec<_>>(), "{damage}");
+    }
+}
+
+async fn a_proxy_is_asked_not_to_keep_a_stream_back(app: TestApp) {
+    let asked = app.request(reqwest::Method::HEAD, "/v1/audit/stream").token(&app.key);
+    let answer = asked.send().await.expect(200);
+    assert_eq!(answer.header("content-type"), "text/event-stream");
+    assert_eq!(answer.header("x-accel-buffering"), "no");
 }
 
 async fn every_event_commits_to_the_key_that_sealed_it(app: TestApp) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use countersign_tests::{
-    Answer, NOBODY, Receiver, TestApp,
+    Answer, NOBODY, Person, Receiver, TestApp,
     answer::{string, time},
     on_both_databases,
     receiver::{Received, Reply, eventually},
@@ -24,6 +24,7 @@ on_both_databases![
     a_name_that_stands_for_this_machine_is_refused_at_delivery,
     what_was_allowed_once_is_refused_at_delivery,
     a_deleted_webhook_gets_nothing_more,
+    what_comes_before_an_entry_that_cannot_be_sent_is_sent,
     the_figures_tell_of_deliveries,
 ];
 
@@ -318,6 +319,55 @@ async fn a_deleted_webhook_gets_nothing_more(app: TestApp) {
     let listed = app.get("/v1/webhooks", &app.key).await.expect(200).items();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0]["id"], kept["id"]);
+}
+
+async fn what_comes_before_an_entry_that_cannot_be_sent_is_sent(app: TestApp) {
+    let (app, receiver) = app_and_receiver(app).await;
+    let webhook = register(&app, &receiver.url("/in"), &[types::USER_REGISTERED]).await;
+    receiver.reply("/in", Reply::Status(500));
+    app.register("Ada").await;
+    failed(&app, &webhook, 1).await;
+    // One batch, in which entries that are not wanted stand between.
+    let mut people = Vec::new();
+    for name in ["Grace", "Edith", "Mary", "Joan"] {
+        app.agreement(&format!("Agreement of {name}")).await;
+        people.push(app.register(name).await);
+    }
+    let entries = app.entries("type=UserRegistered").await;
+    let position = |person: &Person| {
+        let entry = entries.iter().find(|entry| entry["user_id"] == person.id).expect("a registration");
+        entry["position"].as_i64().expect("a position")
+    };
+    let (edith, mary) = (&people[1], &people[2]);
+    app.place.tamper(&format!("DELETE FROM events WHERE aggregate_id = '{}'", mary.id)).await;
+    let of_edith = format!("WHERE owner_id = '{}'", edith.id);
+    let wrapped = app.place.column(&format!("SELECT wrapped FROM data_keys {of_edith}")).await;
+    app.place.tamper(&format!("UPDATE data_keys SET wrapped = 'altered' {of_edith}")).await;
+
+    receiver.reply("/in", Reply::Status(204));
+    app.advance_s(10);
+    stopped_before(&app, &webhook, position(edith), 1).await;
+    assert_eq!(receiver.received("/in").len(), 3, "Ada twice, and Grace");
+    app.advance_s(10);
+    stopped_before(&app, &webhook, position(edith), 2).await;
+    assert_eq!(receiver.received("/in").len(), 3);
+
+    app.place.tamper(&format!("UPDATE data_keys SET wrapped = '{}' {of_edith}", wrapped[0])).await;
+    app.advance_min(60);
+    stopped_before(&app, &webhook, position(mary), 1).await;
+    let messages = receiver.received("/in");
+    assert_eq!(messages.len(), 4, "and Edith, but not Joan");
+    assert_eq!(messages[3].body["data"]["user_id"], edith.id);
+}
+
+/// A webhook waits before an entry that the program cannot send, after so many attempts.
+async fn stopped_before(app: &TestApp, webhook: &Answer, position: i64, attempts: i64) {
+    let fares = delivery(app, webhook, |delivery| {
+        delivery["next_position"] == position && delivery["attempts"] == attempts
+    })
+    .await;
+    let expected = "the entry could not be prepared; the program's log says why";
+    assert_eq!(fares["last_error"], expected);
 }
 
 async fn the_figures_tell_of_deliveries(app: TestApp) {

@@ -137,7 +137,8 @@ pub async fn open(
         let number = one_line_field("number", &body.number, NUMBER_CHARACTERS_MAX)?;
         let name = one_line_field("name", &body.name, NAME_CHARACTERS_MAX)?;
         let id = AgreementId::from_uuid(entropy::id(app.clock.now())?);
-        let claim = Change::Insert(&AGREEMENT_NUMBER_CLAIMS, vec![number.clone().into(), id.to_string().into()]);
+        let claim =
+            Change::Insert(&AGREEMENT_NUMBER_CLAIMS, vec![number.clone().into(), id.to_string().into()]);
         let subject = body.administered_by.map(|id| id.to_string());
         let done = app
             .execute::<Agreement>(&request, id, subject, |loaded, moment| {
@@ -379,7 +380,14 @@ pub async fn link_user(
                 let linked_as = loaded.facts.linked_as;
                 let user_exists = loaded.facts.user_exists && (may_link_anybody || linked_as.is_some());
                 let by = by.clone();
-                AgreementCommand::LinkUser(LinkUser { user_id, role: body.role, linked_as, user_exists, by, at })
+                AgreementCommand::LinkUser(LinkUser {
+                    user_id,
+                    role: body.role,
+                    linked_as,
+                    user_exists,
+                    by,
+                    at,
+                })
             })
             .await?;
         let is_new = done.events.iter().any(|event| matches!(event, AgreementEvent::UserLinked { .. }));

@@ -2,7 +2,7 @@
 //!
 //! Applications with `audit:read` see everything. A person sees their own entries; a superuser
 //! also sees their agreements' entries, and what their members did with their second factors
-//! since they were linked, without addresses and user agents.
+//! since they were linked, without addresses and user agents; of the members of closed ones, nothing.
 
 pub(crate) mod entry;
 pub mod export;

@@ -89,9 +89,11 @@ impl Cursor<'_> {
         Ok(moved)
     }
 
-    /// Moves past entries that are of no type that the webhook wants.
+    /// Moves past entries that are of no type that the webhook wants. Whatever failed there has not failed
+    /// where it is now.
     pub(super) async fn skipped(&mut self, to: i64) -> Result<(), DatabaseError> {
-        let sql = "UPDATE webhook_cursors SET position = $1 WHERE webhook_id = $2 AND position = $3";
+        let sql = "UPDATE webhook_cursors SET position = $1, attempts = 0, next_attempt_at = NULL, \
+                   last_error = NULL WHERE webhook_id = $2 AND position = $3";
         let params = [to.into(), self.webhook_id.into(), self.position.into()];
         self.database.write(sql, &params).await?;
         self.position = to;
@@ -171,6 +173,9 @@ pub(super) mod tests {
         assert_eq!(failing(database).await.unwrap(), 0);
         one.failed("in time", now).await.unwrap();
         assert_eq!(failing(database).await.unwrap(), 1);
+        one.skipped(2).await.unwrap();
+        assert_eq!(positions(&app).await, [2]);
+        assert_eq!(failing(database).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use super::sender::{Failure, Sender};
 use super::signature::Secret;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::rest::audit::feed::Feed;
 use crate::vault::Purpose;
 
 /// So many entries are read at once, and sent before other webhooks have their turn.
@@ -34,13 +35,15 @@ pub(super) struct Turn {
 
 impl Turn {
     pub(super) async fn run(mut self) {
-        let Err(problem) = self.serve().await else { return };
-        let (webhook_id, failure) = (&self.due.id, problem.for_operator());
-        if self.due.attempts == 0 {
-            tracing::warn!(webhook_id, failure, "a webhook is not served; this is tried again");
+        let mut cursor = self.cursor();
+        let Err(problem) = self.serve(&mut cursor).await else { return };
+        let before = self.failures_before(&cursor);
+        let (webhook_id, position, failure) = (&self.due.id, cursor.position, problem.for_operator());
+        if before == 0 {
+            tracing::warn!(webhook_id, position, failure, "a webhook is not served; this is tried again");
         }
-        let next_attempt_at = self.app.clock.now() + backoff::wait(self.due.attempts.saturating_add(1));
-        if self.cursor().failed(OWN_FAILURE, next_attempt_at).await.is_err() {
+        let next_attempt_at = self.app.clock.now() + backoff::wait(before.saturating_add(1));
+        if cursor.failed(OWN_FAILURE, next_attempt_at).await.is_err() {
             tokio::select! {
                 () = sleep(PAUSE) => {}
                 _ = self.stopping.changed() => {}
@@ -48,19 +51,19 @@ impl Turn {
         }
     }
 
-    async fn serve(&self) -> Result<(), Problem> {
+    /// Moves the cursor past what was sent, and past what is not wanted, up to what cannot be sent.
+    async fn serve(&self, cursor: &mut Cursor<'_>) -> Result<(), Problem> {
         let (app, due) = (&self.app, &self.due);
         let (url, secret) = self.open()?;
         let to = due.end.min(due.position.saturating_add(POSITIONS_MAX));
-        let messages = app.messages(&due.types, due.position, to, BATCH).await?;
+        let Feed { messages, obstacle } = app.messages(&due.types, due.position, to, BATCH).await?;
         let all = i64::try_from(messages.len()).is_ok_and(|count| count < BATCH);
-        let mut cursor = self.cursor();
         for message in messages {
             if *self.stopping.borrow() || !app.ledger.health.noticed().leads {
                 return Ok(());
             }
             if let Err(failure) = self.sender.send(&url, &secret, &message, app.clock.now()).await {
-                return self.failed(&cursor, failure).await;
+                return self.failed(cursor, failure).await;
             }
             app.webhooks.count(Outcome::Delivered);
             let (next, now) = (message.position.saturating_add(1), app.clock.now());
@@ -69,10 +72,11 @@ impl Turn {
                 return Ok(());
             }
         }
-        if all && cursor.position < to {
-            cursor.skipped(to).await?;
+        let up_to = obstacle.as_ref().map_or(to, |obstacle| obstacle.position);
+        if all && cursor.position < up_to {
+            cursor.skipped(up_to).await?;
         }
-        Ok(())
+        obstacle.map_or(Ok(()), |obstacle| Err(obstacle.problem))
     }
 
     fn cursor(&self) -> Cursor<'_> {
@@ -90,14 +94,18 @@ impl Turn {
     async fn failed(&self, cursor: &Cursor<'_>, failure: Failure) -> Result<(), Problem> {
         let app = &self.app;
         app.webhooks.count(failure.outcome());
-        // The entry that failed before is the first one still; another that fails has not failed before.
-        let before = if cursor.position == self.due.position { self.due.attempts } else { 0 };
+        let before = self.failures_before(cursor);
         let next_attempt_at = next_attempt_at(&failure, before, app.clock.now());
         let (webhook_id, error) = (&self.due.id, failure.to_string());
         if before == 0 {
             tracing::warn!(webhook_id, error, "an entry was not delivered to a webhook; this is tried again");
         }
         Ok(cursor.failed(&error, next_attempt_at).await?)
+    }
+
+    /// The entry that failed before is the first one still; another that fails has not failed before.
+    fn failures_before(&self, cursor: &Cursor<'_>) -> i64 {
+        if cursor.position == self.due.position { self.due.attempts } else { 0 }
     }
 }
 

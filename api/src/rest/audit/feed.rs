@@ -4,11 +4,12 @@
 use countersign_domain::agreement::AgreementEvent;
 use countersign_domain::instance::InstanceEvent;
 use countersign_domain::user::UserEvent;
+use countersign_projections::database::Row;
 use serde::Serialize;
 use strum::VariantNames;
 
 use super::entry::{EntryView, StoredEntry};
-use super::pages::forwards;
+use super::pages::{Obstacle, Shown, forwards};
 use super::query::Conditions;
 use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
@@ -21,6 +22,14 @@ pub(crate) struct Message {
     pub(crate) event_id: String,
     /// What is sent, as JSON.
     pub(crate) body: Vec<u8>,
+}
+
+/// Entries that are to be sent, in the ledger's order.
+pub(crate) struct Feed {
+    /// They come first.
+    pub(crate) messages: Vec<Message>,
+    /// The entry before which they end, since nobody can be sent it.
+    pub(crate) obstacle: Option<Obstacle>,
 }
 
 /// The body of a message, as Standard Webhooks asks for it.
@@ -46,14 +55,14 @@ pub(crate) fn check_types(types: &[String]) -> Result<(), Problem> {
 
 impl App {
     /// The first so many entries of these types (of all, if none is named) from one position to before
-    /// another, in the ledger's order. The trail must have taken in all of these positions.
+    /// another, up to one that cannot be sent. The trail must have taken in all of these positions.
     pub(crate) async fn messages(
         &self,
         types: &[String],
         from: i64,
         to: i64,
         limit: i64,
-    ) -> Result<Vec<Message>, Problem> {
+    ) -> Result<Feed, Problem> {
         let mut conditions = Conditions::default();
         conditions.compare("t.position", ">=", from);
         conditions.compare("t.position", "<", to);
@@ -64,13 +73,19 @@ impl App {
         }
         let sql = forwards(&conditions, &["position"], limit);
         let rows = self.database.read_bulk(&sql, &conditions.params).await?;
-        let stored = rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?;
-        // Nobody can be sent what is gone: it must stop what follows, not be left out.
-        if let Some(gone) = stored.iter().find(|entry| entry.is_gone) {
-            return Err(Problem::internal(format!("the event of entry {} is gone", gone.position)));
-        }
-        self.views(stored).await?.into_iter().map(message).collect()
+        let Shown { entries, obstacle } = self.shown_entries(&rows, read_whole).await?;
+        let messages = entries.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
+        Ok(Feed { messages, obstacle })
     }
+}
+
+/// Nobody can be sent what is gone: it must stop what follows, not be left out.
+fn read_whole(row: &Row) -> Result<StoredEntry, Problem> {
+    let entry = StoredEntry::read(row)?;
+    if entry.is_gone {
+        return Err(Problem::internal(format!("the event of entry {} is gone", entry.position)));
+    }
+    Ok(entry)
 }
 
 fn message(entry: EntryView) -> Result<Message, Problem> {

@@ -6,7 +6,7 @@
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_projections::table::Value;
 
-use super::query::{Reader, agreements_of};
+use super::query::{Reader, agreements_of, open_agreements_of};
 use crate::app::App;
 use crate::email::Email;
 use crate::problem::Problem;
@@ -20,13 +20,12 @@ impl App {
         }
         let digest = self.vault.email_digest(&Email::parse("user", text)?.normalised());
         let found = "SELECT c.user_id AS id FROM email_claims c WHERE c.digest = $1";
-        let seen = |agreements: &str| {
-            format!(
-                " AND (c.user_id = $2 OR EXISTS (SELECT 1 FROM login_check_links m \
-                 WHERE m.user_id = c.user_id AND m.agreement_id IN ({agreements})))"
-            )
-        };
-        self.meant(request, "user", found, digest.into(), seen).await
+        let seen = format!(
+            " AND (c.user_id = $2 OR EXISTS (SELECT 1 FROM login_check_links m \
+             WHERE m.user_id = c.user_id AND m.agreement_id IN ({})))",
+            open_agreements_of("$2")
+        );
+        self.meant(request, "user", found, digest.into(), &seen).await
     }
 
     /// The agreement with this id or number.
@@ -39,13 +38,12 @@ impl App {
             return Ok(id);
         }
         let found = "SELECT c.agreement_id AS id FROM agreement_number_claims c WHERE c.number = $1";
-        let seen = |agreements: &str| {
-            format!(
-                " AND (c.agreement_id IN ({agreements}) OR c.agreement_id IN \
-                 (SELECT m.agreement_id FROM login_check_links m WHERE m.user_id = $2))"
-            )
-        };
-        self.meant(request, "agreement", found, text.to_owned().into(), seen).await
+        let seen = format!(
+            " AND (c.agreement_id IN ({}) OR c.agreement_id IN \
+             (SELECT m.agreement_id FROM login_check_links m WHERE m.user_id = $2))",
+            agreements_of("$2")
+        );
+        self.meant(request, "agreement", found, text.to_owned().into(), &seen).await
     }
 
     async fn meant<Id: std::str::FromStr>(
@@ -54,12 +52,12 @@ impl App {
         field: &str,
         found: &str,
         named: Value,
-        seen: impl Fn(&str) -> String,
+        seen: &str,
     ) -> Result<Id, Problem> {
         let rows = match Reader::of(request)? {
             Reader::Auditor => self.database.read(&format!("{found} LIMIT 1"), &[named]).await?,
             Reader::Person(me) => {
-                let sql = format!("{found}{} LIMIT 1", seen(&agreements_of("$2")));
+                let sql = format!("{found}{seen} LIMIT 1");
                 self.database.read(&sql, &[named, me.to_string().into()]).await?
             }
         };

@@ -3,6 +3,7 @@
 use countersign_domain::Timestamp;
 use countersign_domain::ids::AgreementId;
 use countersign_projections::audit_trail::AUDIT_TRAIL;
+use countersign_projections::database::Row;
 
 use super::entry::{EntryView, StoredEntry};
 use super::query::{Conditions, Reader};
@@ -56,6 +57,19 @@ impl Reading {
     }
 }
 
+/// Entries in their order, as far as they can be shown.
+pub(super) struct Shown {
+    pub(super) entries: Vec<EntryView>,
+    /// What ends them before their time.
+    pub(super) obstacle: Option<Obstacle>,
+}
+
+/// The first entry that cannot be shown.
+pub(crate) struct Obstacle {
+    pub(crate) position: i64,
+    pub(crate) problem: Problem,
+}
+
 impl App {
     /// The next page of a reading; empty at its end.
     pub(super) async fn next_page(&self, reading: &mut Reading) -> Result<Vec<EntryView>, Problem> {
@@ -80,24 +94,67 @@ impl App {
             texts.push(format!("t.event_type IN ({})", types.join(", ")));
         }
         let sql = format!("SELECT count(*) AS entries FROM {AUDIT_TRAIL} t WHERE {}", texts.join(" AND "));
-        let rows = self.database.read_bulk(&sql, &params).await?;
+        let rows = self.database.scan(&sql, &params).await?;
         let entries: Option<i64> = rows.first().map(|row| row.get("entries")).transpose()?;
         Ok(entries.unwrap_or_default().unsigned_abs())
     }
 
-    /// The first entries from one position to before another, in the ledger's order. The trail must have
-    /// taken in all of these positions.
+    /// The first entries from one position to before another, in the ledger's order and up to one that cannot
+    /// be shown; where that is the first, why not. The trail must have taken in all of these positions.
     pub(super) async fn entries_from(&self, from: u64, to: u64) -> Result<Vec<EntryView>, Problem> {
         let mut conditions = Conditions::default();
         conditions.compare("t.position", ">=", natural(from));
         conditions.compare("t.position", "<", natural(to));
         let sql = forwards(&conditions, &["position"], PAGE);
         let rows = self.database.scan(&sql, &conditions.params).await?;
-        self.views(rows.iter().map(StoredEntry::read).collect::<Result<Vec<_>, _>>()?).await
+        let Shown { entries, obstacle } = self.shown_entries(&rows, StoredEntry::read).await?;
+        match obstacle {
+            Some(obstacle) if entries.is_empty() => Err(obstacle.problem),
+            Some(_) | None => Ok(entries),
+        }
+    }
+
+    /// What rows hold, as those see it who may see everything, up to the first that does not read or open.
+    pub(super) async fn shown_entries(
+        &self,
+        rows: &[Row],
+        read: fn(&Row) -> Result<StoredEntry, Problem>,
+    ) -> Result<Shown, Problem> {
+        let mut stored = Vec::with_capacity(rows.len());
+        let mut unread = None;
+        for row in rows {
+            match read(row) {
+                Ok(entry) => stored.push(entry),
+                Err(problem) => {
+                    unread = Some(Obstacle { position: row.get("position")?, problem });
+                    break;
+                }
+            }
+        }
+        let (entries, unopened) = self.views_that_open(stored).await;
+        Ok(Shown { entries, obstacle: unopened.or(unread) })
+    }
+
+    /// As those see them who may see everything, up to the first whose names do not open.
+    async fn views_that_open(&self, stored: Vec<StoredEntry>) -> (Vec<EntryView>, Option<Obstacle>) {
+        let mut views = Vec::with_capacity(stored.len());
+        let names = self.names_in(&stored).await;
+        if let Ok(names) = names {
+            views.extend(stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor)));
+            return (views, None);
+        }
+        // One by one, which tells whose they are.
+        for entry in stored {
+            match self.names_in(std::slice::from_ref(&entry)).await {
+                Ok(names) => views.push(entry.view(self, &names, Reader::Auditor)),
+                Err(problem) => return (views, Some(Obstacle { position: entry.position, problem })),
+            }
+        }
+        (views, None)
     }
 
     /// As those see them who may see everything.
-    pub(super) async fn views(&self, stored: Vec<StoredEntry>) -> Result<Vec<EntryView>, Problem> {
+    async fn views(&self, stored: Vec<StoredEntry>) -> Result<Vec<EntryView>, Problem> {
         let names = self.names_in(&stored).await?;
         Ok(stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor)).collect())
     }

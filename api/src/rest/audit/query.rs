@@ -153,14 +153,14 @@ impl Conditions {
     }
 
     /// A person's own entries; those of the agreements that they are superuser of, and of those
-    /// that these administer; and what the members of all these did with their second factors
-    /// since they were linked. No entry is in two parts.
+    /// that these administer; and what the members of all these that are open did with their second
+    /// factors since they were linked. No entry is in two parts.
     fn parts_of(&mut self, me: UserId, names_agreement: bool) -> Vec<Part> {
         let me = self.param(me.to_string());
         let about_factors = UserEventKind::iter().filter(|kind| kind.is_about_second_factors());
         let about_factors: Vec<&str> = about_factors.map(Into::into).collect();
         let about_factors = self.list(&about_factors);
-        let visible = agreements_of(&me);
+        let (visible, open) = (agreements_of(&me), open_agreements_of(&me));
         // A member's sign-in elsewhere is not told apart from one nowhere in particular.
         let attributed_here =
             if names_agreement { format!(" AND t.agreement_id IN ({visible})") } else { String::new() };
@@ -173,7 +173,7 @@ impl Conditions {
             Part {
                 from: format!(
                     "(SELECT m.user_id, min(m.linked_at) AS linked_at FROM login_check_links m \
-                     WHERE m.agreement_id IN ({visible}) AND m.user_id <> {me} GROUP BY m.user_id) AS member \
+                     WHERE m.agreement_id IN ({open}) AND m.user_id <> {me} GROUP BY m.user_id) AS member \
                      JOIN {AUDIT_TRAIL} t ON t.user_id = member.user_id"
                 ),
                 only: format!(
@@ -184,6 +184,14 @@ impl Conditions {
             },
         ]
     }
+}
+
+/// Those whose members a person may know something of: whoever closed theirs watches nobody any more.
+pub(super) fn open_agreements_of(me: &str) -> String {
+    format!(
+        "SELECT o.agreement_id FROM login_check_agreements o WHERE NOT o.closed AND o.agreement_id IN ({})",
+        agreements_of(me)
+    )
 }
 
 /// The agreements that a person is superuser of, and those that these administer.

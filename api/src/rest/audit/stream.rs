@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up;
+use countersign_projections::ledger::store::LedgerError;
 use futures::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -26,8 +27,10 @@ use crate::rest::{Params, Problems, Shared};
 /// listen on.
 const LISTEN: Duration = Duration::from_mins(15);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// After an error of the database.
+/// After an error of the database, and before an entry that does not read.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Asks a proxy that buffers answers to send on what comes: it would keep entries back until much has come.
+const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
 
 /// Where to begin.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -35,13 +38,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[into_params(parameter_in = Query)]
 pub struct Beginning {
     /// The position of the first entry to send, where no `Last-Event-ID` says it; without either,
-    /// only what comes from now on.
+    /// only what comes from now on. The ledger's size at most.
     from_position: Option<u64>,
 }
 
 /// Sends entries as they are recorded, in the ledger's order: server-sent events whose `id` is the position,
 /// whose `event` is the type and whose `data` is the entry. `Last-Event-ID` resumes behind that position.
-/// A stream ends after 15 minutes; listeners reconnect.
+/// A stream ends after 15 minutes; listeners reconnect. Whoever has seen more than the ledger holds, because
+/// that was restored from a backup, is refused, with its size as `ledger_size`.
 #[utoipa::path(
     get, path = "/v1/audit/stream", tag = "audit", security(("bearer" = [])),
     params(Beginning, ("Last-Event-ID" = Option<u64>, Header)),
@@ -53,16 +57,7 @@ pub async fn stream(
     headers: HeaderMap,
     Params(beginning): Params<Beginning>,
 ) -> Result<Response, Problem> {
-    let last = headers.get("last-event-id").map(|id| id.to_str().ok().and_then(|id| id.parse::<u64>().ok()));
-    let next = match (last, beginning.from_position) {
-        (Some(Some(last)), _) => last.saturating_add(1),
-        (Some(None), _) => {
-            let detail = "Last-Event-ID must be the position of an entry.";
-            return Err(Problem::new(ProblemCode::MalformedRequest, detail));
-        }
-        (None, Some(from)) => from,
-        (None, None) => catch_up::position::<AuditTrail>(&app.database).await?,
-    };
+    let next = app.first_to_send(asked(&headers, &beginning)?).await?;
     let place = Arc::clone(&app.listeners).try_acquire_owned();
     let place = place.map_err(|_| busy("Too many listen to this node already."))?;
     app.record_audit_read(&request, AuditFilter::of(AuditRoute::Stream)).await?;
@@ -73,7 +68,40 @@ pub async fn stream(
         ends_at: Instant::now() + LISTEN,
         _place: place,
     };
-    Ok(Sse::new(listener.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    let events = Sse::new(listener.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    Ok(([UNBUFFERED], events).into_response())
+}
+
+/// Where a listener asks to begin.
+fn asked(headers: &HeaderMap, beginning: &Beginning) -> Result<Option<u64>, Problem> {
+    let Some(last) = headers.get("last-event-id") else { return Ok(beginning.from_position) };
+    let last = last.to_str().ok().and_then(|id| id.parse::<u64>().ok());
+    let last = last.ok_or_else(|| {
+        Problem::new(ProblemCode::MalformedRequest, "Last-Event-ID must be the position of an entry.")
+    })?;
+    Ok(Some(last.saturating_add(1)))
+}
+
+impl App {
+    /// The position of the first entry that a listener is sent.
+    async fn first_to_send(&self, asked: Option<u64>) -> Result<u64, Problem> {
+        let Some(next) = asked else {
+            return Ok(catch_up::position::<AuditTrail>(&self.database).await?);
+        };
+        // The ledger's size, since the trail may be behind what another node has sent.
+        let size = self.ledger.store.state().await?.ok_or(LedgerError::NotThere)?.size();
+        if next <= size { Ok(next) } else { Err(beyond(next, size)) }
+    }
+}
+
+/// A listener that waited there would never be sent what gets the positions before it.
+fn beyond(next: u64, size: u64) -> Problem {
+    let detail = format!(
+        "The ledger has {size} entries, and position {next} is beyond its end. If it was restored from a backup, \
+         begin at the size that its entry LedgerAdopted kept, with from_position and without Last-Event-ID; \
+         otherwise begin at {size} or before."
+    );
+    Problem::new(ProblemCode::MalformedRequest, detail).with_member("ledger_size", size.into())
 }
 
 struct Listener {
@@ -109,7 +137,8 @@ impl Listener {
                     }
                     Ok(page) => self.waiting = page.into_iter(),
                     Err(problem) => {
-                        tracing::warn!(reason = problem.for_operator(), "a listener waits for the database");
+                        let (position, reason) = (self.next, problem.for_operator());
+                        tracing::warn!(position, reason, "a listener waits for entries that are not read");
                         sleep(PAUSE).await;
                     }
                 }
