@@ -219,7 +219,17 @@ async fn the_documented_role_serves_and_adopts(place: Arc<Place>) {
         .refuses(&["nothing was changed", "may not delete from email_claims"]);
     assert_eq!(place.number(events).await, recorded);
     let doctor = place.run(&["doctor"]).exits(0);
-    assert!(doctor.stdout.contains("grants"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("role may only add to the history"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("role may not vacuum it"), "{}", doctor.stdout);
+
+    let (_, handed_over) =
+        operations.split_once("ALTER TABLE ledger_pending OWNER TO").expect("what an owner may");
+    let (handed_over, _) = handed_over.split_once("GRANT").expect("its end");
+    let handed_over = format!("ALTER TABLE ledger_pending OWNER TO{handed_over}");
+    place.tamper(&handed_over.replace("countersign_app", &role)).await;
+    let doctor = place.run(&["doctor"]).exits(0);
+    assert!(doctor.stdout.contains("role may vacuum it"), "{}", doctor.stdout);
+    lived(&place, &["Linus"]).await;
 }
 
 fn findings(verified: &Ran) -> Vec<Value> {
