@@ -225,8 +225,9 @@ async fn the_documented_role_serves_and_adopts(place: Arc<Place>) {
     let (_, handed_over) =
         operations.split_once("ALTER TABLE ledger_pending OWNER TO").expect("what an owner may");
     let (handed_over, _) = handed_over.split_once("GRANT").expect("its end");
-    let handed_over = format!("ALTER TABLE ledger_pending OWNER TO{handed_over}");
-    place.tamper(&handed_over.replace("countersign_app", &role)).await;
+    let handed_over = format!("SET ROLE NONE; ALTER TABLE ledger_pending OWNER TO{handed_over}");
+    let mut owner = countersign_tests::postgres::connect(place.url()).await;
+    countersign_tests::postgres::run(&mut owner, &handed_over.replace("countersign_app", &role)).await;
     let doctor = place.run(&["doctor"]).exits(0);
     assert!(doctor.stdout.contains("role may vacuum it"), "{}", doctor.stdout);
     lived(&place, &["Linus"]).await;
