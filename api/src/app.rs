@@ -17,6 +17,7 @@ use crate::event_store::journal::Journal;
 use crate::ledger::{Ledger, LedgerStartError, LedgerTrust};
 use crate::passwords::Passwords;
 use crate::queue::StreamQueues;
+use crate::to_the_end::ToTheEnd;
 use crate::vault::keys::KeyError;
 use crate::vault::{MasterKey, Vault};
 use crate::webhooks::figures::Figures;
@@ -48,6 +49,8 @@ pub struct App {
     pub queues: StreamQueues,
     /// What became of deliveries to webhooks.
     pub webhooks: Figures,
+    /// What is written in two parts.
+    pub to_the_end: ToTheEnd,
 }
 
 /// Why the program does not start.
@@ -113,6 +116,7 @@ impl App {
             passwords: Passwords::new(config.password_length_min)?,
             queues: StreamQueues::default(),
             webhooks: Figures::default(),
+            to_the_end: ToTheEnd::default(),
             config,
             clock,
             database,

@@ -45,7 +45,7 @@ pub mod text;
 pub mod throttle;
 pub mod time;
 pub mod tls;
-mod to_the_end;
+pub mod to_the_end;
 pub mod token;
 pub mod vault;
 pub mod verify;

@@ -88,6 +88,7 @@ impl Server {
         // The receiver is gone only if accepting has ended already.
         let _ = self.stop.send(());
         let (_, ()) = tokio::join!(self.accepting, self.deliverer.stop());
+        self.app.to_the_end.stop().await;
         self.keeper.stop().await;
         self.followers.finish().await;
     }

@@ -96,14 +96,25 @@ impl Role {
 pub struct Enforcement {
     /// Whether it is ticked.
     pub enforced: bool,
-    /// Since when it is ticked, or is not; none while it was never touched.
+    /// Since when it is as it is; none while it was never touched.
     pub since: Option<Timestamp>,
+    /// When it was ticked, if something else of it was changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticked_before: Option<Timestamp>,
     /// Who ticked or unticked it.
     pub by: Option<Actor>,
     /// Until when enrolment may wait.
     pub deadline: Option<Timestamp>,
     /// Why, for the record.
     pub reason: Option<String>,
+}
+
+impl Enforcement {
+    /// When it was ticked, if it is.
+    #[must_use]
+    pub fn ticked_at(&self) -> Option<Timestamp> {
+        self.ticked_before.or(self.since).filter(|_| self.enforced)
+    }
 }
 
 impl Agreement {
@@ -175,10 +186,11 @@ impl Agreement {
             }
             AgreementEvent::EnforcementToggled { enforced, deadline, reason, by, at } => {
                 // A tick that stands, with another deadline or reason, is as old as it was.
-                let since = self.enforcement.since.filter(|_| self.enforcement.enforced && *enforced);
+                let ticked_before = self.enforcement.ticked_at().filter(|_| *enforced);
                 self.enforcement = Enforcement {
                     enforced: *enforced,
-                    since: since.or(Some(*at)),
+                    since: Some(*at),
+                    ticked_before,
                     by: Some(by.clone()),
                     deadline: *deadline,
                     reason: reason.clone(),

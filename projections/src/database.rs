@@ -202,8 +202,7 @@ impl Database {
         if let Engine::Postgres(_) = &self.engine
             && self.may_sweep(table).await?
         {
-            // Where autovacuum has it in hand already, nothing is waited for.
-            self.write(&format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {table}"), &[]).await?;
+            self.write(&format!("VACUUM (TRUNCATE false) {table}"), &[]).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use countersign_domain::Timestamp;
-use countersign_domain::agreement::{Agreement, AgreementEvent, Role};
+use countersign_domain::agreement::{Agreement, AgreementEvent, Enforcement, Role};
 use countersign_domain::ids::{AgreementId, UserId};
 use countersign_domain::requirement::{Requirement, Standing, standing};
 use countersign_domain::user::{Factor, User};
@@ -87,7 +87,7 @@ impl Link {
             name: details.name.clone(),
             closed: agreement.closed_at().is_some(),
             enforced: enforcement.enforced,
-            enforced_since: enforcement.since,
+            enforced_since: enforcement.ticked_at(),
             deadline: enforcement.deadline,
             administrator_id: administrator.map(|(id, _)| id),
             administered_since: agreement.administered_since(),
@@ -95,7 +95,7 @@ impl Link {
                 .and_then(|(_, administrator)| administrator.details())
                 .map(|details| details.name.clone()),
             administrator_enforced: administering.map(|enforcement| enforcement.enforced),
-            administrator_enforced_since: administering.and_then(|enforcement| enforcement.since),
+            administrator_enforced_since: administering.and_then(Enforcement::ticked_at),
             administrator_deadline: administering.and_then(|enforcement| enforcement.deadline),
         })
     }
@@ -330,7 +330,7 @@ pub fn agreement_row(agreement_id: AgreementId, agreement: &Agreement) -> Option
             agreement.administered_by().map(|id| id.to_string()).into(),
             agreement.administered_since().into(),
             enforcement.enforced.into(),
-            enforcement.since.into(),
+            enforcement.ticked_at().or(enforcement.since).into(),
             by.into(),
             enforcement.deadline.into(),
             enforcement.reason.clone().into(),

@@ -145,7 +145,7 @@ impl Keeping {
         {
             let mut noticed = self.app.ledger.health.lock();
             noticed.leads = does_lead;
-            if !does_lead {
+            if let Ok(false) = leads {
                 // The node that leads now sees it, or that it is over.
                 noticed.leading = Leading::default();
             }

@@ -25,7 +25,6 @@ use crate::problem::Problem;
 use crate::request::{Caller, Request};
 use crate::rest::people::Person;
 use crate::text::one_line_field;
-use crate::to_the_end::to_the_end;
 
 const REASON_CHARACTERS_MAX: usize = 500;
 
@@ -213,6 +212,14 @@ const REACHED_USERS: &str = concat!(
      LEFT JOIN data_keys k ON k.owner_id = u.user_id ORDER BY u.user_id"
 );
 
+/// The proof stands, so the emergency code that replaced it must reach its owner whatever follows.
+fn with_code(problem: Problem, recovery_code: Option<&str>) -> Problem {
+    match recovery_code {
+        Some(code) => problem.with_member("recovery_code", code.into()),
+        None => problem,
+    }
+}
+
 impl App {
     /// Ticks or unticks enforcement.
     pub(crate) async fn enforce(
@@ -241,11 +248,14 @@ impl App {
             | Caller::ApiKey { .. }
             | Caller::Enrolment { .. } => None,
         };
-        // Whom it reaches does not hang on the tick. Counting can take a while and fail, so it comes first.
-        let (affected_users, without_two_factor) = self.reach(id).await?;
+        // Whom it reaches does not hang on the tick. Counting can take long, so it comes first; that it failed is said
+        // once the tick stands.
+        let reach = self.reach(id).await;
         let (app, request) = (Arc::clone(self), request.clone());
-        let (done, recovery_code) =
-            to_the_end(async move { app.prove_and_toggle(&request, person, change).await }).await?;
+        let toggling = async move { app.prove_and_toggle(&request, person, change).await };
+        let (done, recovery_code) = self.to_the_end.run(toggling).await?;
+        let (affected_users, without_two_factor) =
+            reach.map_err(|problem| with_code(problem, recovery_code.as_deref()))?;
         let enforcement = EnforcementView::of(done.state.enforcement());
         let answer = EnforcementAnswer { enforcement, affected_users, without_two_factor, recovery_code };
         Ok(Written { written: done.written, answer })
@@ -274,12 +284,8 @@ impl App {
                 })
             })
             .await;
-        match (toggled, recovery_code) {
-            (Ok(done), recovery_code) => Ok((done, recovery_code)),
-            // The proof stands, so the emergency code that replaced it must reach its owner whatever follows.
-            (Err(problem), Some(code)) => Err(problem.with_member("recovery_code", code.into())),
-            (Err(problem), None) => Err(problem),
-        }
+        let done = toggled.map_err(|problem| with_code(problem, recovery_code.as_deref()))?;
+        Ok((done, recovery_code))
     }
 
     /// Whom enforcement would reach, a page of them.

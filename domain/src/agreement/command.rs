@@ -397,14 +397,16 @@ mod tests {
         };
         let mut agreement = Agreement::default();
         agreement.apply(&opened(AgreementKind::Standard));
-        for (event, since) in [
-            (toggled(true, None, 10), 10),
-            (toggled(true, Some(at_minute(90)), 20), 10),
-            (toggled(false, None, 30), 30),
-            (toggled(true, None, 40), 40),
+        for (event, changed, ticked) in [
+            (toggled(true, None, 10), 10, Some(10)),
+            (toggled(true, Some(at_minute(90)), 20), 20, Some(10)),
+            (toggled(true, None, 25), 25, Some(10)),
+            (toggled(false, None, 30), 30, None),
+            (toggled(true, None, 40), 40, Some(40)),
         ] {
             agreement.apply(&event);
-            assert_eq!(agreement.enforcement().since, Some(at_minute(since)));
+            assert_eq!(agreement.enforcement().since, Some(at_minute(changed)));
+            assert_eq!(agreement.enforcement().ticked_at(), ticked.map(at_minute));
         }
     }
 }

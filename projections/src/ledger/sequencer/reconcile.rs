@@ -55,8 +55,11 @@ const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 /// appended.
 pub(super) const LOOK_MAX: i64 = 8_000;
 
-/// So many missing events are named, and looked for again one by one.
-const MISSING_KEPT_MAX: usize = 100;
+/// So many missing events are looked for again one by one.
+pub(super) const MISSING_KEPT_MAX: usize = 2_000;
+
+/// So many of them are named.
+const MISSING_NAMED_MAX: usize = 100;
 
 const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
 
@@ -85,7 +88,8 @@ impl Sequencer {
     /// # Errors
     /// When the database does not answer.
     pub async fn look_for_missing(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
-        let until = whole_second(until);
+        // A clock that was set back makes nothing unseen that was looked at.
+        let until = whole_second(self.search.looked_to.map_or(until, |looked_to| looked_to.max(until)));
         if self.search.at.is_none() {
             self.look_again().await?;
             if let Some(begin) = self.search.looked_to
@@ -248,7 +252,7 @@ impl Search {
         let name = |Missing { stream: (stream_type, id), sequence, .. }: &Missing| {
             format!("{stream_type}/{id}/{sequence}")
         };
-        self.missing.iter().map(name).collect()
+        self.missing.iter().take(MISSING_NAMED_MAX).map(name).collect()
     }
 }
 

@@ -5,12 +5,17 @@
 //! append and each turn waits for pages of it.
 
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 use super::QUEUE;
 use crate::database::Database;
 
 /// So many rows leave the queue before it is swept: some megabytes, which stay in memory.
 pub(super) const SWEEP_ROWS: usize = 8_192;
+
+/// After a sweep comes a rest of so many times as long: where a long transaction lets nothing be swept away, each takes
+/// longer than the one before.
+const REST: u32 = 9;
 
 #[derive(Default)]
 pub(super) struct Sweeping {
@@ -29,10 +34,12 @@ impl Sweeping {
         self.gone = 0;
         let database = database.clone();
         self.under_way = Some(tokio::spawn(async move {
+            let began = Instant::now();
             // Without it everything works, only slower.
             if let Err(error) = database.sweep(QUEUE).await {
                 tracing::warn!(%error, "the ledger's queue was not swept");
             }
+            sleep(began.elapsed() * REST).await;
         }));
     }
 }

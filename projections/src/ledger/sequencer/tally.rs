@@ -29,7 +29,8 @@ impl Tally {
 
     /// How many there are of these whole seconds.
     pub(super) fn between(&self, from: Timestamp, to: Timestamp) -> u64 {
-        self.placed.range(from..to).map(|(_, count)| count).sum()
+        // No range may end before it begins, as one does when a clock was set back.
+        if from >= to { 0 } else { self.placed.range(from..to).map(|(_, count)| count).sum() }
     }
 
     /// Nobody will ask again for what came before.

@@ -5,7 +5,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::queue::FROM_FIRST_EVERY;
-use super::reconcile::{LOOK_MAX, look};
+use super::reconcile::{LOOK_MAX, MISSING_KEPT_MAX, look};
 use super::sweeping::SWEEP_ROWS;
 use super::*;
 use crate::audit_trail::AuditTrail;
@@ -480,16 +480,19 @@ async fn what_waits_is_gone_through_once_for_a_look_though_it_was_empty_when_las
     }
 }
 
-/// How often the queue was vacuumed by hand, and how many rows that are gone still take room in it.
-async fn swept(database: &Database) -> (i64, i64) {
-    let sql = "SELECT vacuum_count, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'ledger_pending'";
-    let rows = database.read(sql, &[]).await.unwrap();
-    (rows[0].get("vacuum_count").unwrap(), rows[0].get("n_dead_tup").unwrap())
+/// How often the queue was vacuumed by hand.
+async fn swept(database: &Database) -> i64 {
+    let sql = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'ledger_pending'";
+    database.read(sql, &[]).await.unwrap()[0].get("vacuum_count").unwrap()
 }
 
 #[tokio::test]
 async fn the_queue_is_swept_once_much_has_left_it() {
     for mut log in logs().await {
+        if let Engine::Postgres(_) = log.database.engine() {
+            let alone = "ALTER TABLE ledger_pending SET (autovacuum_enabled = off)";
+            log.database.write(alone, &[]).await.unwrap();
+        }
         log.event(1, 1).await;
         log.events_up_to(1, i64::try_from(SWEEP_ROWS).unwrap()).await;
         assert_eq!(log.turn().await.taken, TURN_ROWS_MAX);
@@ -497,7 +500,7 @@ async fn the_queue_is_swept_once_much_has_left_it() {
         while log.turn().await.taken > 0 {}
         log.sequencer.sweeping.under_way.take().unwrap().await.unwrap();
         if let Engine::Postgres(_) = log.database.engine() {
-            assert_eq!(swept(&log.database).await, (1, 0));
+            assert_eq!(swept(&log.database).await, 1);
         }
     }
 }

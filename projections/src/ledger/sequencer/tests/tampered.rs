@@ -72,19 +72,38 @@ async fn what_is_missing_is_looked_for_by_name_and_nothing_else_again() {
 }
 
 #[tokio::test]
-async fn more_missing_events_than_are_named_come_up_once_the_first_are_placed() {
+async fn more_missing_events_than_are_kept_come_up_once_the_first_are_placed() {
     for mut log in logs().await {
+        let kept = i64::try_from(MISSING_KEPT_MAX).unwrap();
         log.event_without_notice(1, 1).await;
-        log.events_up_to(1, 130).await;
-        log.database.write("DELETE FROM ledger_pending", &[]).await.unwrap();
+        log.events_up_to(1, kept + 30).await;
+        let announced =
+            log.database.write("DELETE FROM ledger_pending RETURNING sequence", &[]).await.unwrap();
+        assert_eq!(announced.len() + 1, MISSING_KEPT_MAX + 30);
         let later = now() + TimeDelta::seconds(10);
-        assert_eq!(log.sequencer.look_for_missing(later).await.unwrap().missing.len(), 100);
-        for sequence in 1..=100 {
-            log.announce(1, sequence).await;
-        }
-        log.turn().await;
+        assert_eq!(log.sequencer.look_for_missing(later).await.unwrap().missing.len(), 100, "named");
+        let announce = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+                        SELECT event_id, aggregate_type, aggregate_id, sequence FROM events WHERE sequence <= $1 \
+                        ORDER BY sequence";
+        log.database.write(announce, &[kept.into()]).await.unwrap();
+        assert_eq!(log.turn().await.taken, MISSING_KEPT_MAX);
         let left = log.sequencer.look_for_missing(later).await.unwrap();
         assert_eq!((left.missing.len(), left.at_the_end), (30, true));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_stops_no_look() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let (later, before) = (now() + TimeDelta::seconds(10), now() - TimeDelta::minutes(1));
+        for until in [later, before, later] {
+            let looked = log.sequencer.look_for_missing(until).await.unwrap();
+            assert_eq!(looked, Looked { missing: Vec::new(), at_the_end: true });
+        }
+        log.event_without_notice(2, 1).await;
+        assert_eq!(log.sequencer.look_for_missing(before).await.unwrap().missing.len(), 1);
     }
 }
 
