@@ -255,11 +255,7 @@ async fn open(config: Config) -> anyhow::Result<Arc<App>> {
 
 /// For commands about a ledger that is there: a mistyped directory must not become an installation.
 async fn require_ledger(config: &Config) -> anyhow::Result<()> {
-    if let Some(file) = config.database.strip_prefix("sqlite:") {
-        let file = file.strip_prefix("//").unwrap_or(file);
-        anyhow::ensure!(std::path::Path::new(file).is_file(), "there is no database {file}");
-    }
-    let database = Database::connect(&config.database).await?;
+    let database = Database::connect_existing(&config.database).await?;
     let missing = database.pending_migrations().await?;
     let is_new = missing.iter().any(|name| name.starts_with("0001"));
     anyhow::ensure!(

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::app::App;
 use crate::problem::{Problem, ProblemCode};
 
 /// So much of it is under way at once.
@@ -53,6 +54,24 @@ impl ToTheEnd {
             tracing::warn!("something that is written in two parts may be left after the first");
         }
         self.places.close();
+    }
+}
+
+impl App {
+    /// Runs what is written in two parts; see [`ToTheEnd`].
+    ///
+    /// # Errors
+    /// As for [`ToTheEnd::run`].
+    pub(crate) async fn run_to_the_end<T, W>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> W,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        // In a box, since it would make every future large that waits for it.
+        self.to_the_end.run(Box::pin(work(Arc::clone(self)))).await
     }
 }
 

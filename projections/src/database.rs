@@ -65,23 +65,60 @@ const MAY_SWEEP: &str = "SELECT CASE WHEN CAST(current_setting('server_version_n
     THEN has_table_privilege(oid, 'MAINTAIN') ELSE pg_has_role(relowner, 'USAGE') END AS may_sweep \
     FROM pg_class WHERE oid = to_regclass($1)";
 
+/// Where a database is.
+#[derive(Clone, Copy)]
+enum Address<'u> {
+    Postgres(&'u str),
+    Sqlite(&'u Path),
+}
+
+impl<'u> Address<'u> {
+    fn parse(url: &'u str) -> Result<Self, DatabaseError> {
+        match url.split_once(':') {
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url)),
+            // A database in memory would be another one for each connection.
+            Some(("sqlite", rest)) if rest != ":memory:" => {
+                Ok(Self::Sqlite(Path::new(rest.strip_prefix("//").unwrap_or(rest))))
+            }
+            _ => {
+                let reason = "the database address must be postgres://… or sqlite:PATH";
+                Err(DatabaseError::Query(reason.to_owned()))
+            }
+        }
+    }
+}
+
 impl Database {
     /// Opens the database at `postgres://…`, `postgresql://…`, `sqlite:PATH` or `sqlite://PATH`.
     ///
     /// # Errors
     /// `Query` if the address is none of these, `Unavailable` if nothing answers there.
     pub async fn connect(url: &str) -> Result<Self, DatabaseError> {
-        let engine = match url.split_once(':') {
-            Some(("postgres" | "postgresql", _)) => Engine::Postgres(Postgres::connect(url).await?),
-            // A database in memory would be another one for each connection.
-            Some(("sqlite", rest)) if rest != ":memory:" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
-                Engine::Sqlite(Sqlite::connect(Path::new(path))?)
-            }
-            _ => {
-                let reason = "the database address must be postgres://… or sqlite:PATH";
-                return Err(DatabaseError::Query(reason.to_owned()));
-            }
+        Self::open(Address::parse(url)?).await
+    }
+
+    /// The same, and makes nothing: whoever only looks must not leave a SQLite file behind, which the program that is
+    /// to serve it might not be allowed to open.
+    ///
+    /// # Errors
+    /// As for [`Database::connect`], and `Unavailable` if there is no such file.
+    pub async fn connect_existing(url: &str) -> Result<Self, DatabaseError> {
+        let address = Address::parse(url)?;
+        // Of a file that may not be looked for, opening says more.
+        if let Address::Sqlite(path) = address
+            && matches!(path.try_exists(), Ok(false))
+        {
+            let path = path.display();
+            let reason = format!("there is no database at {path}; the first start of the server makes it");
+            return Err(DatabaseError::Unavailable(reason));
+        }
+        Self::open(address).await
+    }
+
+    async fn open(address: Address<'_>) -> Result<Self, DatabaseError> {
+        let engine = match address {
+            Address::Postgres(url) => Engine::Postgres(Postgres::connect(url).await?),
+            Address::Sqlite(path) => Engine::Sqlite(Sqlite::connect(path)?),
         };
         Ok(Database { engine, counters: Arc::default(), scans: Arc::new(Semaphore::new(SCANS_MAX)) })
     }

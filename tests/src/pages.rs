@@ -76,6 +76,18 @@ impl Visitor {
         self.go(Method::POST, address.to_owned(), Some(body)).await
     }
 
+    /// Connects the authenticator app whose key the page shows, with its first code; the key.
+    ///
+    /// # Panics
+    /// When the page shows none.
+    pub async fn connect_app(&mut self) -> String {
+        assert_eq!(self.page.one("h1"), "Connect your authenticator app");
+        let secret = self.page.key();
+        let code = self.app.code(&secret);
+        self.press("Continue", &[("code", &code)]).await;
+        secret
+    }
+
     async fn go(&mut self, method: Method, address: String, form: Option<String>) -> &Shown {
         let (mut method, mut address, mut form) = (method, address, form);
         for _ in 0..REDIRECTS_MAX {

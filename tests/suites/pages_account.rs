@@ -223,9 +223,7 @@ async fn whoever_was_reset_turns_two_factor_on_with_the_pass(app: TestApp) {
     assert!(visitor.page.fault("password").contains("not right"));
     let pasted = format!(" {pass} ");
     visitor.press("Continue", &[("password", &kari.password), ("pass", &pasted)]).await;
-    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
-    let secret = visitor.page.key();
-    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    visitor.connect_app().await;
     visitor.press("Continue", &[("stored", "yes")]).await;
     assert_eq!(visitor.page.one("h1"), "Two-factor is on");
 }
@@ -242,9 +240,7 @@ async fn an_authenticator_is_replaced_with_the_emergency_code_as_proof(app: Test
     visitor.press("Continue", &[]).await;
     assert_eq!(visitor.page.fault("stored"), "Store the code first, then tick that you have.");
     visitor.press("Continue", &[("stored", "yes")]).await;
-    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
-    let secret = visitor.page.key();
-    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    visitor.connect_app().await;
     assert_eq!(visitor.page.one("h1"), "Two-factor is on");
     let user = app.user(&kari).await;
     assert_eq!(user["two_factor"]["authenticators"].as_array().map(Vec::len), Some(1));

@@ -97,9 +97,7 @@ async fn whoever_lost_the_authenticator_for_good_sets_up_a_new_one(app: TestApp)
     visitor.follow("Use your emergency code").await;
     visitor.press("Sign in", &[("recovery_code", &two_factor.recovery_code)]).await;
     visitor.press("Yes, set up a new one", &[("stored", "yes")]).await;
-    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
-    let secret = visitor.page.key();
-    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    let secret = visitor.connect_app().await;
     assert_eq!(visitor.page.one("h1"), "Two-factor is on");
     let user = app.user(&kari).await;
     assert_eq!(user["two_factor"]["authenticators"].as_array().map(Vec::len), Some(1));
@@ -120,9 +118,7 @@ async fn whoever_lost_it_and_took_their_time_goes_on_with_the_new_code(app: Test
     visitor.press("Continue", &[("password", &kari.password), ("recovery_code", &fresh)]).await;
     assert_ne!(visitor.page.one("#emergency-code"), fresh);
     visitor.press("Continue", &[("stored", "yes")]).await;
-    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
-    let secret = visitor.page.key();
-    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    visitor.connect_app().await;
     assert_eq!(visitor.page.one("h1"), "Two-factor is on");
 }
 
@@ -301,29 +297,28 @@ async fn whoever_is_not_the_person_signs_in_as_somebody_else(app: TestApp) {
     assert!(!visitor.cookies.contains_key("__Host-step"));
 }
 
-async fn what_a_sign_in_offered_is_taken_up_from_the_account(app: TestApp) {
+/// Somebody who should set up two-factor within a week, and has just signed in.
+async fn offered_two_factor(app: &TestApp) -> (Person, Visitor) {
     let kari = app.register("Kari").await;
     let bakery = app.agreement("Bageren").await;
     app.link(&bakery, &kari).await;
     app.enforce_by(&bakery, app.now() + TimeDelta::days(7)).await;
-    let mut visitor = signed_in(&app, &kari).await;
+    let visitor = signed_in(app, &kari).await;
     assert_eq!(visitor.page.address, "/login/two-factor");
+    (kari, visitor)
+}
+
+async fn what_a_sign_in_offered_is_taken_up_from_the_account(app: TestApp) {
+    let (kari, mut visitor) = offered_two_factor(&app).await;
     visitor.open("/account").await;
     visitor.follow("Enable two-factor authentication").await;
     visitor.press("Continue", &[("password", &kari.password)]).await;
-    assert_eq!(visitor.page.one("h1"), "Connect your authenticator app");
-    let secret = visitor.page.key();
-    visitor.press("Continue", &[("code", &app.code(&secret))]).await;
+    visitor.connect_app().await;
     assert_eq!(visitor.page.one("h1"), "Store your emergency code");
 }
 
 async fn what_a_sign_in_offered_long_ago_is_taken_up_with_the_password(app: TestApp) {
-    let kari = app.register("Kari").await;
-    let bakery = app.agreement("Bageren").await;
-    app.link(&bakery, &kari).await;
-    app.enforce_by(&bakery, app.now() + TimeDelta::days(7)).await;
-    let mut visitor = signed_in(&app, &kari).await;
-    assert_eq!(visitor.page.address, "/login/two-factor");
+    let (kari, mut visitor) = offered_two_factor(&app).await;
     app.advance_min(11);
     visitor.press("Set up two-factor", &[]).await;
     assert_eq!(visitor.page.address, "/account/two-factor/new");

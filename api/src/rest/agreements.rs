@@ -1,7 +1,5 @@
 //! Agreements: opening, finding and showing them, who administers them, and their people.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -134,38 +132,35 @@ pub async fn open(
     request: Request,
     Body(body): Body<NewAgreement>,
 ) -> Result<Response, Problem> {
-    let own = Arc::clone(&app);
-    own.to_the_end
-        .run(async move {
-            let number = one_line_field("number", &body.number, NUMBER_CHARACTERS_MAX)?;
-            let name = one_line_field("name", &body.name, NAME_CHARACTERS_MAX)?;
-            let id = AgreementId::from_uuid(entropy::id(app.clock.now())?);
-            let claim =
-                Change::Insert(&AGREEMENT_NUMBER_CLAIMS, vec![number.clone().into(), id.to_string().into()]);
-            let subject = body.administered_by.map(|id| id.to_string());
-            let done = app
-                .execute::<Agreement>(&request, id, subject, |loaded, moment| {
-                    let command = OpenAgreement {
-                        agreement_id: id,
-                        number: number.clone(),
-                        name: name.clone(),
-                        kind: body.kind,
-                        administered_by: administrator(body.administered_by, loaded),
-                        at: moment.at,
-                    };
-                    let mut plan = Plan::new(AgreementCommand::Open(command), app.callers_key(&request));
-                    plan.changes = vec![claim.clone()];
-                    plan.agreement_id = Some(id);
-                    Ok(plan)
-                })
-                .await?;
-            // The agreement is open all the same, with nobody who administers it; the answer says so.
-            let state =
-                app.release_if_closed(&request, id, body.administered_by).await?.unwrap_or(done.state);
-            let view = AgreementView::of(id, &state, 0)?;
-            Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
-        })
-        .await
+    app.run_to_the_end(|app| async move {
+        let number = one_line_field("number", &body.number, NUMBER_CHARACTERS_MAX)?;
+        let name = one_line_field("name", &body.name, NAME_CHARACTERS_MAX)?;
+        let id = AgreementId::from_uuid(entropy::id(app.clock.now())?);
+        let claim =
+            Change::Insert(&AGREEMENT_NUMBER_CLAIMS, vec![number.clone().into(), id.to_string().into()]);
+        let subject = body.administered_by.map(|id| id.to_string());
+        let done = app
+            .execute::<Agreement>(&request, id, subject, |loaded, moment| {
+                let command = OpenAgreement {
+                    agreement_id: id,
+                    number: number.clone(),
+                    name: name.clone(),
+                    kind: body.kind,
+                    administered_by: administrator(body.administered_by, loaded),
+                    at: moment.at,
+                };
+                let mut plan = Plan::new(AgreementCommand::Open(command), app.callers_key(&request));
+                plan.changes = vec![claim.clone()];
+                plan.agreement_id = Some(id);
+                Ok(plan)
+            })
+            .await?;
+        // The agreement is open all the same, with nobody who administers it; the answer says so.
+        let state = app.release_if_closed(&request, id, body.administered_by).await?.unwrap_or(done.state);
+        let view = AgreementView::of(id, &state, 0)?;
+        Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(view)) }.into_response())
+    })
+    .await
 }
 
 fn administrator(id: Option<AgreementId>, loaded: &Loaded<Agreement>) -> Option<Administrator> {
@@ -263,23 +258,21 @@ pub async fn change_administration(
     Path(id): OneId,
     Body(body): Body<Administration>,
 ) -> Result<Response, Problem> {
-    let own = Arc::clone(&app);
-    own.to_the_end
-        .run(async move {
-            let id: AgreementId = path_id(&id, "agreement")?;
-            let subject = body.administered_by.map(|id| id.to_string());
-            let done = app
-                .execute_on_agreement(&request, id, subject, None, |loaded, at| {
-                    let administered_by = administrator(body.administered_by, loaded);
-                    AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by, at })
-                })
-                .await?;
-            if app.release_if_closed(&request, id, body.administered_by).await?.is_some() {
-                return Err(AgreementRefusal::NotAnAdministrator.into());
-            }
-            Ok(Written::nothing(done.written))
-        })
-        .await
+    app.run_to_the_end(|app| async move {
+        let id: AgreementId = path_id(&id, "agreement")?;
+        let subject = body.administered_by.map(|id| id.to_string());
+        let done = app
+            .execute_on_agreement(&request, id, subject, None, |loaded, at| {
+                let administered_by = administrator(body.administered_by, loaded);
+                AgreementCommand::ChangeAdministration(ChangeAdministration { administered_by, at })
+            })
+            .await?;
+        if app.release_if_closed(&request, id, body.administered_by).await?.is_some() {
+            return Err(AgreementRefusal::NotAnAdministrator.into());
+        }
+        Ok(Written::nothing(done.written))
+    })
+    .await
 }
 
 /// Closes an agreement. It requires nothing any more, and changes no more.
@@ -289,24 +282,22 @@ pub async fn change_administration(
     responses((status = 204), Problems)
 )]
 pub async fn close(State(app): Shared, request: Request, Path(id): OneId) -> Result<Response, Problem> {
-    let own = Arc::clone(&app);
-    own.to_the_end
-        .run(async move {
-            let id: AgreementId = path_id(&id, "agreement")?;
-            let done = app
-                .execute_on_agreement(&request, id, None, None, |loaded, at| {
-                    let administers_count = loaded.facts.administers_count;
-                    AgreementCommand::Close(CloseAgreement { administers_count, at })
-                })
-                .await?;
-            // Another agreement may have named it at the same time, in its own stream. Nobody is left
-            // administered by a closed agreement: whichever of the two is later undoes the other's part.
-            for administered in app.administered_by(id).await? {
-                app.release(&request, administered, id).await?;
-            }
-            Ok(Written::nothing(done.written))
-        })
-        .await
+    app.run_to_the_end(|app| async move {
+        let id: AgreementId = path_id(&id, "agreement")?;
+        let done = app
+            .execute_on_agreement(&request, id, None, None, |loaded, at| {
+                let administers_count = loaded.facts.administers_count;
+                AgreementCommand::Close(CloseAgreement { administers_count, at })
+            })
+            .await?;
+        // Another agreement may have named it at the same time, in its own stream. Nobody is left
+        // administered by a closed agreement: whichever of the two is later undoes the other's part.
+        for administered in app.administered_by(id).await? {
+            app.release(&request, administered, id).await?;
+        }
+        Ok(Written::nothing(done.written))
+    })
+    .await
 }
 
 impl App {
@@ -377,36 +368,34 @@ pub async fn link_user(
     Path((id, user_id)): TwoIds,
     Body(body): Body<LinkedRole>,
 ) -> Result<Response, Problem> {
-    let own = Arc::clone(&app);
-    own.to_the_end
-        .run(async move {
-            let id: AgreementId = path_id(&id, "agreement")?;
-            let user_id: UserId = path_id(&user_id, "user")?;
-            // A person unknown to the agreement is unknown to its superusers.
-            let may_link_anybody = request.caller.has_the_scopes();
-            let by = request.actor()?;
-            let done = app
-                .execute_on_agreement(&request, id, Some(user_id.to_string()), Some(user_id), |loaded, at| {
-                    let linked_as = loaded.facts.linked_as;
-                    let user_exists = loaded.facts.user_exists && (may_link_anybody || linked_as.is_some());
-                    let by = by.clone();
-                    AgreementCommand::LinkUser(LinkUser {
-                        user_id,
-                        role: body.role,
-                        linked_as,
-                        user_exists,
-                        by,
-                        at,
-                    })
+    app.run_to_the_end(|app| async move {
+        let id: AgreementId = path_id(&id, "agreement")?;
+        let user_id: UserId = path_id(&user_id, "user")?;
+        // A person unknown to the agreement is unknown to its superusers.
+        let may_link_anybody = request.caller.has_the_scopes();
+        let by = request.actor()?;
+        let done = app
+            .execute_on_agreement(&request, id, Some(user_id.to_string()), Some(user_id), |loaded, at| {
+                let linked_as = loaded.facts.linked_as;
+                let user_exists = loaded.facts.user_exists && (may_link_anybody || linked_as.is_some());
+                let by = by.clone();
+                AgreementCommand::LinkUser(LinkUser {
+                    user_id,
+                    role: body.role,
+                    linked_as,
+                    user_exists,
+                    by,
+                    at,
                 })
-                .await?;
-            let is_new = done.events.iter().any(|event| matches!(event, AgreementEvent::UserLinked { .. }));
-            if is_new && app.unlink_if_erased(&request, id, user_id).await? {
-                return Err(AgreementRefusal::UserNotFound.into());
-            }
-            Ok(Written::nothing(done.written))
-        })
-        .await
+            })
+            .await?;
+        let is_new = done.events.iter().any(|event| matches!(event, AgreementEvent::UserLinked { .. }));
+        if is_new && app.unlink_if_erased(&request, id, user_id).await? {
+            return Err(AgreementRefusal::UserNotFound.into());
+        }
+        Ok(Written::nothing(done.written))
+    })
+    .await
 }
 
 /// Unlinks a person from an agreement.

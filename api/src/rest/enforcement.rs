@@ -251,9 +251,9 @@ impl App {
         // Whom it reaches does not hang on the tick. Counting can take long, so it comes first; that it failed is said
         // once the tick stands.
         let reach = self.reach(id).await;
-        let (app, request) = (Arc::clone(self), request.clone());
-        let toggling = async move { app.prove_and_toggle(&request, person, change).await };
-        let (done, recovery_code) = self.to_the_end.run(toggling).await?;
+        let request = request.clone();
+        let toggling = |app: Arc<Self>| async move { app.prove_and_toggle(&request, person, change).await };
+        let (done, recovery_code) = self.run_to_the_end(toggling).await?;
         let (affected_users, without_two_factor) =
             reach.map_err(|problem| with_code(problem, recovery_code.as_deref()))?;
         let enforcement = EnforcementView::of(done.state.enforcement());

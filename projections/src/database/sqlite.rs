@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
 
-use super::{Database, DatabaseError, Row};
+use super::{DatabaseError, Row};
 use crate::table::{Value, timestamp_text};
 use writer::{Sharing, Writer};
 
@@ -25,22 +25,6 @@ pub struct Sqlite {
     path: Arc<PathBuf>,
     writer: Writer,
     idle_readers: Arc<Mutex<Vec<Connection>>>,
-}
-
-impl Database {
-    /// The same as [`Database::connect`], and makes nothing: whoever only looks must not leave a SQLite file behind,
-    /// which the program that is to serve it might not be allowed to open.
-    ///
-    /// # Errors
-    /// As for [`Database::connect`], and `Unavailable` if there is no such file.
-    pub async fn connect_existing(url: &str) -> Result<Self, DatabaseError> {
-        if let Some(path) = missing_file(url) {
-            let path = path.display();
-            let reason = format!("there is no database at {path}; the first start of the server makes it");
-            return Err(DatabaseError::Unavailable(reason));
-        }
-        Self::connect(url).await
-    }
 }
 
 impl Sqlite {
@@ -182,14 +166,6 @@ const IDLE_READERS_MAX: usize = 32;
 /// Statements that each connection keeps prepared.
 const PREPARED_STATEMENTS_MAX: usize = 128;
 
-/// The SQLite file that an address names, if it is known not to be there. Of one that may not be looked for, opening
-/// says more.
-fn missing_file(url: &str) -> Option<&Path> {
-    let path = url.strip_prefix("sqlite:").filter(|path| *path != ":memory:")?;
-    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-    matches!(path.try_exists(), Ok(false)).then_some(path)
-}
-
 /// An empty file is a valid database. SQLite gives its side files (`-wal`, `-shm`) the same mode.
 fn create_private(path: &Path) -> Result<(), DatabaseError> {
     let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
@@ -245,31 +221,6 @@ fn value(stored: ValueRef<'_>) -> Result<Value, DatabaseError> {
             .map_err(|_| DatabaseError::Corrupt("a text is not UTF-8".to_owned())),
         ValueRef::Real(_) | ValueRef::Blob(_) => {
             Err(DatabaseError::Corrupt("a number with a fraction, or bytes".to_owned()))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_file_that_is_not_there_is_not_made_by_whoever_only_looks() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("countersign.db");
-        let urls = ["sqlite:", "sqlite://"].map(|scheme| format!("{scheme}{}", path.display()));
-        for url in &urls {
-            let refused = Database::connect_existing(url).await.map(drop).unwrap_err().to_string();
-            assert!(refused.contains(&format!("there is no database at {}", path.display())), "{refused}");
-        }
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-        Database::connect(&urls[0]).await.unwrap();
-        for url in &urls {
-            assert!(Database::connect_existing(url).await.is_ok(), "{url}");
-        }
-        for other in ["sqlite::memory:", "mysql://localhost/x"] {
-            let refused = Database::connect_existing(other).await.map(drop).unwrap_err();
-            assert!(matches!(refused, DatabaseError::Query(_)), "{other}: {refused:?}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What both databases must do alike, tried on real ones.
 
+mod opening;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -324,39 +326,6 @@ async fn a_full_queue_answers_busy() {
     blocker.await.unwrap().unwrap();
     let outcomes = waiting.join_all().await;
     assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() >= 1_024);
-}
-
-#[tokio::test]
-async fn a_sqlite_file_is_private_and_durable() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let fresh = empty_sqlite().await.unwrap();
-    fresh.database.migrate(at(NOW)).await.unwrap();
-    let path = fresh.url.strip_prefix("sqlite:").unwrap();
-    for file in [path.to_owned(), format!("{path}-wal")] {
-        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{file}");
-    }
-    let Engine::Sqlite(sqlite) = fresh.database.engine() else { panic!("opened SQLite") };
-    let (journal, synchronous) = sqlite
-        .submit(|writer| {
-            let journal: String = writer.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-            let synchronous: i64 = writer.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
-            Ok::<_, DatabaseError>((journal, synchronous))
-        })
-        .await
-        .unwrap();
-    assert_eq!((journal.as_str(), synchronous), ("wal", 2));
-    let changed = fresh.database.read("DELETE FROM countersign_migrations", &[]).await;
-    assert!(changed.is_err(), "readers change nothing");
-}
-
-#[tokio::test]
-async fn an_address_that_is_none_is_refused() {
-    for url in ["", "mysql://localhost/x", "/var/lib/countersign.db", "postgres://[::bad", "sqlite::memory:"]
-    {
-        assert!(matches!(Database::connect(url).await, Err(DatabaseError::Query(_))), "{url}");
-    }
 }
 
 /// PostgreSQL has a timeout for this; SQLite must be made to look at the clock.

@@ -145,9 +145,10 @@ impl App {
         }
         // One by one, which tells whose they are.
         for entry in stored {
-            match self.names_in(std::slice::from_ref(&entry)).await {
-                Ok(names) => views.push(entry.view(self, &names, Reader::Auditor)),
-                Err(problem) => return (views, Some(Obstacle { position: entry.position, problem })),
+            let position = entry.position;
+            match self.views(vec![entry]).await {
+                Ok(view) => views.extend(view),
+                Err(problem) => return (views, Some(Obstacle { position, problem })),
             }
         }
         (views, None)
