@@ -109,7 +109,7 @@ impl App {
         let ledger = Ledger::open(&config, &database, trust, clock.now()).await?;
         let journal = Journal::open(database.clone()).await?;
         Ok(Arc::new(Self {
-            store: EventStore::new(journal, ledger.bell()),
+            store: EventStore::new(journal, ledger.appends()),
             long_reports: Semaphore::new(1),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
             ledger,

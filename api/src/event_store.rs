@@ -13,17 +13,18 @@ pub mod stream;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use countersign_domain::ids::EventId;
 use countersign_domain::versions::{StoredEvent, UnreadableEvent, read_event, upcast_payload};
 use countersign_projections::database::DatabaseError;
+use countersign_projections::ledger::sequencer::{Appended, Appends, StreamKey};
 use countersign_projections::ledger::tree::Hash;
 use countersign_projections::table::{Change, timestamp_text};
 use cqrs_es::{Aggregate, AggregateContext, AggregateError, DomainEvent, EventEnvelope};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 
 use crate::entropy::OrderedIds;
-use journal::{Append, EventRow, Journal, LoadedRow};
+use journal::{Append, AppendError, EventRow, Journal, LoadedRow};
 use leaves::Leaves;
 pub use stream::Stream;
 
@@ -32,8 +33,7 @@ pub use stream::Stream;
 pub struct EventStore {
     journal: Journal,
     event_ids: Arc<OrderedIds>,
-    /// Rung after every append.
-    appended: Arc<Notify>,
+    appends: Arc<Appends>,
 }
 
 /// A stream as one query found it: the state, the facts looked up in the same moment, and what
@@ -82,10 +82,10 @@ struct TailEvent {
 }
 
 impl EventStore {
-    /// A store over this journal, which rings a bell after every append.
+    /// A store over this journal, which tells the sequencer what it appends.
     #[must_use]
-    pub fn new(journal: Journal, appended: Arc<Notify>) -> Self {
-        Self { journal, event_ids: Arc::default(), appended }
+    pub fn new(journal: Journal, appends: Arc<Appends>) -> Self {
+        Self { journal, event_ids: Arc::default(), appends }
     }
 
     /// The journal, for loads that are no stream's.
@@ -206,11 +206,13 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
         let mut changes = A::changes(&context, &events);
         let mut leaves = Leaves::after(A::TYPE, &stream_id, context.sequence, context.leaf_hash);
         let mut rows = Vec::with_capacity(events.len());
-        let mut envelopes = Vec::with_capacity(events.len());
+        let (mut appended, mut envelopes) =
+            (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
         for (sequence, payload) in (context.sequence + 1..).zip(events) {
             let mut metadata = metadata.clone();
             let recorded_at = A::happened_at(&payload);
-            let event_id = self.event_ids.next(recorded_at).to_string();
+            let id = self.event_ids.next(recorded_at);
+            let event_id = id.to_string();
             metadata.insert("event_id".to_owned(), event_id.clone());
             metadata.insert("recorded_at".to_owned(), timestamp_text(recorded_at));
             let about = A::about(context.id, &payload);
@@ -227,7 +229,11 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
                 actor_id: metadata.get("actor_id").cloned(),
                 leaf: None,
             };
-            row.leaf = leaves.next(&row).map_err(unreadable)?;
+            if let Some((text, leaf)) = leaves.next(&row).map_err(unreadable)? {
+                row.leaf = Some(text);
+                let (event_id, stream) = (EventId::from_uuid(id), StreamKey::new(A::TYPE, &stream_id));
+                appended.push(Appended { event_id, stream, sequence: sequence.unsigned_abs(), leaf });
+            }
             rows.push(row);
             let sequence = usize::try_from(sequence).unwrap_or_default();
             envelopes.push(EventEnvelope { aggregate_id: stream_id.clone(), sequence, payload, metadata });
@@ -243,15 +249,37 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
             leaf_hash: leaves.last(),
             changes,
         };
-        self.journal.append(append).await.map_err(|error| match error {
-            journal::AppendError::Conflict => AggregateError::AggregateConflict,
-            journal::AppendError::Taken { .. }
-            | journal::AppendError::Busy
-            | journal::AppendError::Unavailable(_)
-            | journal::AppendError::Database(_) => AggregateError::DatabaseConnectionError(Box::new(error)),
+        self.append(append, appended).await.map_err(|error| match error {
+            AppendError::Conflict => AggregateError::AggregateConflict,
+            AppendError::Taken { .. }
+            | AppendError::Busy
+            | AppendError::Unavailable(_)
+            | AppendError::Database(_) => AggregateError::DatabaseConnectionError(Box::new(error)),
         })?;
-        self.appended.notify_one();
         Ok(envelopes)
+    }
+}
+
+impl EventStore {
+    /// Appends, and has the sequencer know of it.
+    async fn append(&self, append: Append, appended: Vec<Appended>) -> Result<(), AppendError> {
+        let event_ids: Vec<EventId> = appended.iter().map(|event| event.event_id).collect();
+        self.appends.note(appended);
+        let stored = self.journal.append(append).await;
+        match &stored {
+            Ok(()) => self.appends.ring(),
+            // It may have been stored.
+            Err(AppendError::Unavailable(_)) => {}
+            Err(
+                AppendError::Conflict
+                | AppendError::Taken { .. }
+                | AppendError::Busy
+                | AppendError::Database(_),
+            ) => {
+                self.appends.take_back(&event_ids);
+            }
+        }
+        stored
     }
 }
 

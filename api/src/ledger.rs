@@ -23,9 +23,9 @@ use countersign_projections::catch_up::{self, CaughtUp, Projection, catch_up};
 use countersign_projections::coverage::Coverage;
 use countersign_projections::database::{Database, DatabaseError};
 use countersign_projections::ledger::checkpoint::{Checkpoint, CheckpointError, Signer, Verifier};
-use countersign_projections::ledger::sequencer::{Sequencer, Trust};
+use countersign_projections::ledger::sequencer::{Appends, Sequencer, Trust};
 use countersign_projections::ledger::store::{LedgerError, LedgerStore};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -53,7 +53,7 @@ pub struct Ledger {
     /// How the ledger fares.
     pub health: Health,
     signer: Arc<Signer>,
-    appended: Arc<Notify>,
+    appends: Arc<Appends>,
     /// How many entries the trail has taken in, for those who wait for more.
     trail: watch::Sender<u64>,
     stopping: AtomicBool,
@@ -191,10 +191,10 @@ impl Ledger {
         Ok(self.signer.sign_report(json)?)
     }
 
-    /// Rung after every append.
+    /// What this node appends.
     #[must_use]
-    pub fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.appended)
+    pub fn appends(&self) -> Arc<Appends> {
+        Arc::clone(&self.appends)
     }
 
     /// How many entries the trail has taken in, as it grows. It is told of a stop too.
@@ -315,7 +315,7 @@ impl Ledger {
             head,
             health: Health::default(),
             signer: Arc::new(signer),
-            appended: Arc::new(Notify::new()),
+            appends: Arc::default(),
             trail: watch::Sender::new(0),
             stopping: AtomicBool::new(false),
         })
@@ -338,6 +338,6 @@ impl Ledger {
     }
 
     fn sequencer(&self) -> Sequencer {
-        Sequencer::new(self.store.clone(), Arc::clone(&self.signer))
+        Sequencer::new(self.store.clone(), Arc::clone(&self.signer), self.appends())
     }
 }

@@ -2,6 +2,7 @@
 //! hand, so that the sequencer has only to give each its place.
 
 use countersign_projections::ledger::leaf::{EventColumns, Leaf, NoLeaf};
+use countersign_projections::ledger::sequencer::KnownLeaf;
 use countersign_projections::ledger::tree::{Hash, leaf_hash};
 
 use super::journal::EventRow;
@@ -39,8 +40,8 @@ impl Leaves {
         Self { stream_type, stream_id: stream_id.to_owned(), before }
     }
 
-    /// The text of the next event's leaf; none if the one before is not known.
-    pub(super) fn next(&mut self, event: &EventRow) -> Result<Option<String>, NoLeaf> {
+    /// The next event's leaf, and what the sequencer needs to know of it; none if the one before is not known.
+    pub(super) fn next(&mut self, event: &EventRow) -> Result<Option<(String, KnownLeaf)>, NoLeaf> {
         let prev = match self.before {
             Before::Nothing => None,
             Before::Leaf(hash) => Some(hash),
@@ -59,8 +60,9 @@ impl Leaves {
             metadata: (&event.metadata).into(),
         };
         let text = Leaf::of_event(&columns, prev)?.to_text()?;
-        self.before = Before::Leaf(leaf_hash(text.as_bytes()));
-        Ok(Some(text))
+        let hash = leaf_hash(text.as_bytes());
+        self.before = Before::Leaf(hash);
+        Ok(Some((text, KnownLeaf { prev, hash, recorded_at: event.recorded_at })))
     }
 
     /// The hash of the last leaf, if it is known.

@@ -87,12 +87,12 @@ impl Keeping {
     }
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        let bell = self.app.ledger.bell();
+        let appends = self.app.ledger.appends();
         loop {
             let (pause, may_be_rung) = self.round_or_pause().await;
             let rung = async {
                 if may_be_rung {
-                    bell.notified().await;
+                    appends.rung().await;
                 } else {
                     std::future::pending::<()>().await;
                 }
@@ -142,6 +142,12 @@ impl Keeping {
         let leads = self.leadership.held().await.map_err(at(Stage::Lead));
         // Whoever does not know whether it leads does not.
         let does_lead = matches!(leads, Ok(true));
+        let appends = self.app.ledger.appends();
+        if does_lead {
+            appends.remember();
+        } else {
+            appends.forget();
+        }
         {
             let mut noticed = self.app.ledger.health.lock();
             noticed.leads = does_lead;
@@ -266,7 +272,16 @@ fn at<E: std::fmt::Display>(stage: Stage) -> impl FnOnce(E) -> Failed {
 
 #[cfg(test)]
 mod tests {
+    use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
+    use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementKind};
+    use countersign_domain::context::Actor;
+    use countersign_domain::ids::AgreementId;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::execute::Plan;
+    use crate::request::Request;
+    use crate::testing::app_in;
 
     #[test]
     fn only_a_turn_that_found_nothing_lets_an_append_begin_the_next_one() {
@@ -281,5 +296,68 @@ mod tests {
         assert_eq!(Found::by(BUSY_ROWS - 1, false).pause().0, PACE);
         assert_eq!(Found::by(BUSY_ROWS, false).pause().0, PACE_WHEN_BUSY);
         assert_eq!(Found::by(4_096, true).pause().0, PACE);
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    async fn run(app: &App, command: impl Fn() -> AgreementCommand + Send + Sync) {
+        let agreement_id = AgreementId::from_uuid(Uuid::from_u128(7));
+        let request = Request::operator("test".to_owned());
+        let done = app.execute::<Agreement>(&request, agreement_id, None, |_, _| {
+            Ok(Plan::new(command(), app.vault.instance_key().clone()))
+        });
+        done.await.map(drop).unwrap();
+    }
+
+    async fn open_agreement(app: &App) {
+        run(app, || {
+            AgreementCommand::Open(OpenAgreement {
+                agreement_id: AgreementId::from_uuid(Uuid::from_u128(7)),
+                number: "7".to_owned(),
+                name: "Nordlys".to_owned(),
+                kind: AgreementKind::Standard,
+                administered_by: None,
+                at: app.clock.now(),
+            })
+        })
+        .await;
+    }
+
+    async fn toggle(app: &App, enforced: bool) {
+        run(app, || {
+            let by = Actor::operator();
+            let (deadline, reason, at) = (None, None, app.clock.now());
+            AgreementCommand::ToggleEnforcement(ToggleEnforcement { enforced, deadline, reason, by, at })
+        })
+        .await;
+    }
+
+    async fn column(app: &App, sql: &str) -> Vec<String> {
+        let rows = app.database.read(sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get("leaf_hash").unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn who_leads_gives_its_own_events_their_place_by_what_it_remembers() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app_in(directory.path()).await;
+        let keeper = Keeper::start(Arc::clone(&app));
+        let mut sizes = keeper.sizes();
+        timeout(PATIENCE, sizes.wait_for(|size| *size == Some(0))).await.unwrap().unwrap();
+        // Whatever is read back from the queue is no leaf, and would be held.
+        let spoil = "CREATE TRIGGER spoil AFTER INSERT ON ledger_pending \
+                     BEGIN UPDATE ledger_pending SET leaf = '{}'; END";
+        app.database.write(spoil, &[]).await.unwrap();
+        let mut made = Vec::new();
+        for enforced in [None, Some(true), Some(false)] {
+            match enforced {
+                None => open_agreement(&app).await,
+                Some(enforced) => toggle(&app, enforced).await,
+            }
+            made.extend(column(&app, "SELECT leaf_hash FROM snapshots").await);
+        }
+        timeout(PATIENCE, sizes.wait_for(|size| *size == Some(3))).await.unwrap().unwrap();
+        keeper.stop().await;
+        assert_eq!(column(&app, "SELECT leaf_hash FROM ledger_entries ORDER BY position").await, made);
     }
 }

@@ -166,8 +166,7 @@ fn value(row: &PgRow, index: usize) -> Result<Value, DatabaseError> {
     if raw.is_null() {
         return Ok(Value::Null);
     }
-    let type_name = raw.type_info().name().to_owned();
-    match type_name.as_str() {
+    match raw.type_info().name() {
         "TEXT" | "VARCHAR" | "NAME" | "JSON" => raw
             .as_str()
             .map(Value::from)

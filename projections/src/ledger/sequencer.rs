@@ -5,12 +5,14 @@
 //! the same turn therefore cannot both succeed, and a turn that was cut short has changed nothing. Only what is
 //! committed is signed.
 
+mod appends;
 mod batch;
 mod heads;
 mod leaves;
 mod moving;
 mod queue;
 mod reconcile;
+mod stream;
 mod sweeping;
 mod tally;
 
@@ -24,11 +26,13 @@ use super::tile::{self, TILE_WIDTH, Tile, full_tile_hash};
 use super::tree::{Frontier, Hash};
 use crate::database::{Step, Transacted};
 use crate::table::LEDGER_TILES;
+pub use appends::{Appended, Appends, KnownLeaf};
 use heads::Heads;
 use leaves::Placed;
 use queue::Queue;
 pub use reconcile::Looked;
 use reconcile::Search;
+pub use stream::StreamKey;
 use sweeping::Sweeping;
 use tally::Tally;
 
@@ -42,6 +46,7 @@ pub const TURN_ROWS_MAX: usize = 4_096;
 pub struct Sequencer {
     store: LedgerStore,
     signer: Arc<Signer>,
+    appends: Arc<Appends>,
     /// The tree as this sequencer left it, so that it need not be checked again before it is signed.
     known: Option<Frontier>,
     /// What this sequencer signed last. Nothing that the database says replaces it.
@@ -113,12 +118,13 @@ impl Held {
 }
 
 impl Sequencer {
-    /// A sequencer of this ledger.
+    /// A sequencer of this ledger, on the node that appends these.
     #[must_use]
-    pub fn new(store: LedgerStore, signer: Arc<Signer>) -> Self {
+    pub fn new(store: LedgerStore, signer: Arc<Signer>, appends: Arc<Appends>) -> Self {
         Self {
             store,
             signer,
+            appends,
             known: None,
             signed: None,
             queue: Queue::default(),

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use countersign_domain::ids::EventId;
 use serde_json::json;
 
 use super::heads::LastEntry;
 use super::leaves::{self, Placed};
-use super::{Sequencer, TURN_ROWS_MAX};
+use super::{Appended, KnownLeaf, Sequencer, StreamKey, TURN_ROWS_MAX};
 use crate::database::Row;
 use crate::ledger::leaf::EventColumns;
 use crate::ledger::store::{LedgerError, natural, number};
 use crate::ledger::tree::MAX_SIZE;
-use crate::table::{integer, text};
+use crate::table::{Value, integer, text};
 
 /// What a turn looks at.
 #[derive(Default)]
@@ -24,9 +25,6 @@ pub(super) struct Batch {
     pub(super) more: bool,
 }
 
-/// A stream, by its type and id.
-pub(super) type StreamKey = (String, String);
-
 /// One event that waits.
 pub(super) struct PendingRow {
     pub(super) pending_id: i64,
@@ -35,18 +33,42 @@ pub(super) struct PendingRow {
     pub(super) content: Content,
 }
 
+/// A row of the queue, and its event, if that reads and has a leaf.
+pub(super) struct ListedRow {
+    pub(super) pending_id: i64,
+    pub(super) event: Option<ListedEvent>,
+}
+
+/// An event, by its id and by its place in its stream.
+pub(super) struct ListedEvent {
+    pub(super) event_id: EventId,
+    pub(super) stream: StreamKey,
+    pub(super) sequence: u64,
+}
+
 /// What a place is given to.
 pub(super) enum Content {
+    /// The leaf that this node made when it appended the event.
+    Known(KnownLeaf),
     /// The leaf that was made when the event was appended.
     Leaf(String),
     /// The event, of which the leaf is yet to be made.
-    Event(EventColumns<'static>),
+    Event(Box<EventColumns<'static>>),
     /// There is no leaf, and somebody removed the event behind the program's back.
     Gone,
 }
 
-const READ_PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence, leaf FROM ledger_pending \
-    WHERE pending_id > $1 ORDER BY pending_id LIMIT $2";
+const PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence, leaf FROM ledger_pending";
+
+const OF_PAGE: &str = "WHERE pending_id > $1 ORDER BY pending_id LIMIT $2";
+
+/// Which rows wait, as one text: a row for each would cost more than what is in it. A row without a leaf has no id, so
+/// that nothing is remembered of it. Whatever is no such text is read row by row: a comma within a name makes them more
+/// than are counted, a space makes the event one that does not read.
+const LIST_PENDING: &str = "SELECT count(*) AS waiting, coalesce(string_agg(pending_id || ' ' || \
+    CASE WHEN leaf IS NULL THEN '' ELSE event_id END || ' ' || aggregate_type || ' ' || aggregate_id || ' ' || \
+    sequence, ','), '') AS listed FROM (SELECT * FROM ledger_pending WHERE pending_id > $1 ORDER BY pending_id \
+    LIMIT $2) AS page";
 
 /// What a stream's event is found by.
 type EventKey = (StreamKey, u64);
@@ -94,14 +116,49 @@ impl Sequencer {
 
     async fn read_page(&self, after: i64, size: u64) -> Result<Batch, LedgerError> {
         let limit = i64::try_from(TURN_ROWS_MAX).unwrap_or(i64::MAX);
-        let rows = self.store.database().read_bulk(READ_PENDING, &[after.into(), limit.into()]).await?;
-        let mut batch = Batch { more: rows.len() == TURN_ROWS_MAX, ..Batch::default() };
-        batch.rows = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+        let page = [after.into(), limit.into()];
+        let (rows, found) = match self.read_remembered(&page).await? {
+            Some(read) => read,
+            None => {
+                let rows = self.store.database().read_bulk(&format!("{PENDING} {OF_PAGE}"), &page).await?;
+                let found = rows.len();
+                (rows.into_iter().map(read_row).collect::<Result<_, _>>()?, found)
+            }
+        };
+        let mut batch = Batch { rows, more: found == TURN_ROWS_MAX, ..Batch::default() };
         if !batch.rows.is_empty() {
             self.read_events_without_leaf(&mut batch).await?;
             self.read_last_entries(&mut batch, size).await?;
         }
         Ok(batch)
+    }
+
+    /// The same rows, and how many they are, where some of them may be remembered: reads which they are, and the rest of
+    /// those that are not.
+    async fn read_remembered(
+        &self,
+        page: &[Value; 2],
+    ) -> Result<Option<(Vec<PendingRow>, usize)>, LedgerError> {
+        if self.appends.is_empty() {
+            return Ok(None);
+        }
+        let database = self.store.database();
+        let listed = database.read_bulk(LIST_PENDING, page).await?;
+        let Some(listed) = listed.first().map(read_list).transpose()?.flatten() else { return Ok(None) };
+        let found = listed.len();
+        let (mut rows, mut unknown) = (Vec::with_capacity(found), Vec::new());
+        self.appends.take(listed, |pending_id, appended| match appended {
+            Some(event) => rows.push(PendingRow::remembered(pending_id, event)),
+            None => unknown.push(pending_id),
+        });
+        if !unknown.is_empty() {
+            let sql = format!("{PENDING} WHERE {}", database.any_of("pending_id", 1));
+            for row in database.read_bulk(&sql, &[json!(unknown).to_string().into()]).await? {
+                rows.push(read_row(row)?);
+            }
+        }
+        rows.sort_unstable_by_key(|row| row.pending_id);
+        Ok(Some((rows, found)))
     }
 
     /// The events are looked up by the keys that are handed over, one by one through the primary key. The
@@ -111,8 +168,8 @@ impl Sequencer {
             .rows
             .iter()
             .filter(|row| matches!(row.content, Content::Gone))
-            .map(|PendingRow { stream: (stream_type, id), sequence, .. }| {
-                json!({ "aggregate_type": stream_type, "aggregate_id": id, "sequence": sequence })
+            .map(|PendingRow { stream, sequence, .. }| {
+                json!({ "aggregate_type": stream.stream_type(), "aggregate_id": stream.id(), "sequence": sequence })
             })
             .collect();
         if keys.is_empty() {
@@ -128,12 +185,12 @@ impl Sequencer {
              WHERE coalesce(e.sequence, 0) > 0",
             database.given(1, &given)
         );
-        let mut events: HashMap<EventKey, EventColumns<'static>> = HashMap::with_capacity(keys.len());
+        let mut events: HashMap<EventKey, Box<EventColumns<'static>>> = HashMap::with_capacity(keys.len());
         for row in database.read_bulk(&sql, &[json!(keys).to_string().into()]).await? {
-            let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
             // One that does not read holds its stream back, like one that is gone.
             if let Ok(event) = read_event(&row) {
-                events.insert((stream, natural(&row, "sequence")?), event);
+                let stream = StreamKey::new(&event.stream_type, &event.stream_id);
+                events.insert((stream, event.sequence), event.into());
             }
         }
         for row in &mut batch.rows {
@@ -161,7 +218,7 @@ impl Sequencer {
         }
         let streams: Vec<_> = unknown
             .into_iter()
-            .map(|(stream_type, id)| json!({ "aggregate_type": stream_type, "aggregate_id": id }))
+            .map(|stream| json!({ "aggregate_type": stream.stream_type(), "aggregate_id": stream.id() }))
             .collect();
         let database = self.store.database();
         let given = database.given(1, &[text("aggregate_type"), text("aggregate_id")]);
@@ -174,8 +231,8 @@ impl Sequencer {
         // What lies beyond the ledger's size is nothing that a sequencer wrote. Both values come as one text,
         // so that each stream is looked up once.
         let params = [json!(streams).to_string().into(), number(size)?];
-        for row in database.read_bulk(&sql, &params).await? {
-            let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
+        for mut row in database.read_bulk(&sql, &params).await? {
+            let stream = read_stream(&mut row)?;
             if let Some(last) = row.get::<Option<String>>("last")? {
                 batch.last_entries.insert(stream, read_last(&last)?);
             }
@@ -185,21 +242,54 @@ impl Sequencer {
 }
 
 impl PendingRow {
+    fn remembered(pending_id: i64, event: Appended) -> Self {
+        let Appended { stream, sequence, leaf, .. } = event;
+        Self { pending_id, stream, sequence, content: Content::Known(leaf) }
+    }
+
     /// The event as `Countersign-Write` names it.
     pub(super) fn name(&self) -> String {
-        let (stream_type, id) = &self.stream;
-        format!("{stream_type}/{id}/{}", self.sequence)
+        format!("{}/{}", self.stream, self.sequence)
     }
 }
 
 fn read_row(mut row: Row) -> Result<PendingRow, LedgerError> {
     Ok(PendingRow {
         pending_id: row.get("pending_id")?,
-        stream: (row.take("aggregate_type")?, row.take("aggregate_id")?),
+        stream: read_stream(&mut row)?,
         // No event has a sequence below one; such a row finds none, and is held.
         sequence: natural(&row, "sequence").unwrap_or(MAX_SIZE),
         content: row.take::<Option<String>>("leaf")?.map_or(Content::Gone, Content::Leaf),
     })
+}
+
+/// Reads what [`LIST_PENDING`] tells; nothing if it is not told for sure which event is which.
+fn read_list(row: &Row) -> Result<Option<Vec<ListedRow>>, LedgerError> {
+    let (waiting, listed) = (natural(row, "waiting")?, row.get::<String>("listed")?);
+    let listed: Option<Vec<_>> = listed.split_terminator(',').map(ListedRow::read).collect();
+    Ok(listed.filter(|listed| u64::try_from(listed.len()) == Ok(waiting)))
+}
+
+impl ListedRow {
+    fn read(text: &str) -> Option<Self> {
+        let (pending_id, event) = text.split_once(' ')?;
+        Some(Self { pending_id: pending_id.parse().ok()?, event: ListedEvent::read(event) })
+    }
+}
+
+impl ListedEvent {
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let (event_id, stream_type, id) = (parts.next()?, parts.next()?, parts.next()?);
+        let (sequence, None) = (parts.next()?, parts.next()) else { return None };
+        let stream = StreamKey::new(stream_type, id);
+        Some(Self { event_id: event_id.parse().ok()?, stream, sequence: sequence.parse().ok()? })
+    }
+}
+
+fn read_stream(row: &mut Row) -> Result<StreamKey, LedgerError> {
+    let (stream_type, id): (String, String) = (row.take("aggregate_type")?, row.take("aggregate_id")?);
+    Ok(StreamKey::new(&stream_type, &id))
 }
 
 /// The sequence and hash of a stream's last entry.

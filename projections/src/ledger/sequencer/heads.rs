@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::batch::StreamKey;
+use super::StreamKey;
 use crate::ledger::tree::Hash;
 
 /// So many streams are remembered at least, and twice as many at most.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use countersign_domain::Timestamp;
 
-use super::batch::{Batch, Content, PendingRow, StreamKey};
+use super::batch::{Batch, Content, PendingRow};
 use super::heads::LastEntry;
-use super::{Held, HeldEvent};
+use super::{Held, HeldEvent, KnownLeaf, StreamKey};
 use crate::ledger::leaf::{EventColumns, Leaf, NoLeaf};
 use crate::ledger::store::LedgerError;
 use crate::ledger::tree::{Hash, leaf_hash};
@@ -86,13 +86,11 @@ fn place_one(row: PendingRow, position: u64, before: Option<LastEntry>) -> Outco
     let expected = before.map_or(0, |(sequence, _)| sequence).saturating_add(1);
     if row.sequence < expected {
         // Announced twice, unless somebody was faster with a leaf of their own.
-        return match (&row.content, before) {
-            (Content::Leaf(text), Some((sequence, hash)))
-                if sequence == row.sequence && leaf_hash(text.as_bytes()) != hash =>
-            {
+        return match (row.content.leaf_hash(), before) {
+            (Some(given), Some((sequence, hash))) if sequence == row.sequence && given != hash => {
                 held(&row, "its place has an entry with another leaf".to_owned())
             }
-            (Content::Leaf(_) | Content::Event(_) | Content::Gone, _) => Outcome::ThereAlready,
+            _ => Outcome::ThereAlready,
         };
     }
     if row.sequence > expected {
@@ -100,42 +98,52 @@ fn place_one(row: PendingRow, position: u64, before: Option<LastEntry>) -> Outco
     }
     let prev = before.map(|(_, hash)| hash);
     let leaf = match &row.content {
-        Content::Leaf(text) => {
-            checked(&row, text, prev).map(|recorded_at| (recorded_at, leaf_hash(text.as_bytes()), None))
-        }
-        Content::Event(event) => made(event, prev)
-            .map(|text| (event.recorded_at, leaf_hash(text.as_bytes()), Some(text)))
-            .map_err(|error| error.to_string()),
+        Content::Known(leaf) => Ok((*leaf, None)),
+        Content::Leaf(text) => known(&row, text).map(|leaf| (leaf, None)),
+        Content::Event(event) => made(event, prev).map_err(|error| error.to_string()),
         Content::Gone => Err("the event is gone, or does not read".to_owned()),
     };
-    match leaf {
-        Ok((recorded_at, leaf_hash, made)) => Outcome::Placed(Entry {
+    let follows = leaf.and_then(|(leaf, made)| {
+        let reason = "the leaf that came with it does not follow the last one of its stream";
+        if leaf.prev == prev { Ok((leaf, made)) } else { Err(reason.to_owned()) }
+    });
+    match follows {
+        Ok((KnownLeaf { hash, recorded_at, .. }, made)) => Outcome::Placed(Entry {
             pending_id: row.pending_id,
             position,
             stream: row.stream,
             sequence: row.sequence,
             made,
-            leaf_hash,
+            leaf_hash: hash,
             recorded_at,
         }),
         Err(reason) => held(&row, reason),
     }
 }
 
-/// Looks whether the leaf that came with an event is the next one of its stream; when it says that the event was
-/// recorded. What else it says of the event is compared when the ledger is verified.
-fn checked(row: &PendingRow, text: &str, prev: Option<Hash>) -> Result<Timestamp, String> {
-    let leaf = Leaf::parse(text.as_bytes()).map_err(|error| format!("what came with it is {error}"))?;
-    let (stream_type, stream_id) = &row.stream;
-    if (&leaf.stream_type, &leaf.stream_id, leaf.sequence) != (stream_type, stream_id, row.sequence) {
-        return Err("the leaf that came with it is of another event".to_owned());
+impl Content {
+    fn leaf_hash(&self) -> Option<Hash> {
+        match self {
+            Self::Known(leaf) => Some(leaf.hash),
+            Self::Leaf(text) => Some(leaf_hash(text.as_bytes())),
+            Self::Event(_) | Self::Gone => None,
+        }
     }
-    if leaf.prev != prev {
-        return Err("the leaf that came with it does not follow the last one of its stream".to_owned());
-    }
-    Ok(leaf.recorded_at)
 }
 
-fn made(event: &EventColumns<'_>, prev: Option<Hash>) -> Result<String, NoLeaf> {
-    Ok(Leaf::of_event(event, prev)?.to_text()?)
+/// Reads the leaf that came with an event. What it says of the event, beside which one it is, is compared when the
+/// ledger is verified.
+fn known(row: &PendingRow, text: &str) -> Result<KnownLeaf, String> {
+    let leaf = Leaf::parse(text.as_bytes()).map_err(|error| format!("what came with it is {error}"))?;
+    let stream = StreamKey::new(&leaf.stream_type, &leaf.stream_id);
+    if stream != row.stream || leaf.sequence != row.sequence {
+        return Err("the leaf that came with it is of another event".to_owned());
+    }
+    Ok(KnownLeaf { prev: leaf.prev, hash: leaf_hash(text.as_bytes()), recorded_at: leaf.recorded_at })
+}
+
+fn made(event: &EventColumns<'_>, prev: Option<Hash>) -> Result<(KnownLeaf, Option<String>), NoLeaf> {
+    let text = Leaf::of_event(event, prev)?.to_text()?;
+    let hash = leaf_hash(text.as_bytes());
+    Ok((KnownLeaf { prev, hash, recorded_at: event.recorded_at }, Some(text)))
 }

@@ -82,11 +82,10 @@ fn without_gap(ids: &[i64]) -> Option<(i64, i64)> {
 }
 
 fn row(entry: &Entry) -> Result<Vec<Value>, LedgerError> {
-    let (stream_type, stream_id) = entry.stream.clone();
     Ok(vec![
         number(entry.position)?,
-        stream_type.into(),
-        stream_id.into(),
+        entry.stream.stream_type().into(),
+        entry.stream.id().into_owned().into(),
         number(entry.sequence)?,
         entry.made.clone().into(),
         entry.leaf_hash.to_base64().into(),

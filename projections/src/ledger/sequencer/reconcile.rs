@@ -5,7 +5,6 @@ use countersign_domain::Timestamp;
 use serde_json::json;
 
 use super::Sequencer;
-use super::batch::StreamKey;
 use super::tally::whole_second;
 use crate::database::{Database, Row, Step};
 use crate::ledger::store::{LedgerError, natural, number};
@@ -39,7 +38,8 @@ pub(super) struct Search {
 /// An event without a place.
 #[derive(PartialEq, Eq)]
 struct Missing {
-    stream: StreamKey,
+    /// Its type and id.
+    stream: (String, String),
     sequence: i64,
     /// None if it does not read.
     recorded_at: Option<Timestamp>,
@@ -182,7 +182,7 @@ impl Sequencer {
     pub async fn requeue(&self) -> Result<u64, LedgerError> {
         let database = self.store.database();
         database.write("DELETE FROM ledger_pending", &[]).await?;
-        let (mut after, mut requeued) = (None::<StreamKey>, 0);
+        let (mut after, mut requeued) = (None::<(String, String)>, 0);
         loop {
             // Stream by stream, so that each comes back in its own order.
             let (stream_type, id) = after.clone().unwrap_or_default();

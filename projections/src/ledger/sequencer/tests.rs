@@ -1,3 +1,4 @@
+mod appended;
 mod queue;
 mod tampered;
 mod with_leaf;
@@ -44,7 +45,12 @@ impl Log {
         let database = fresh.database.clone();
         let store = LedgerStore::new(database.clone());
         store.make(&signer(), now()).await.unwrap();
-        Self { _fresh: fresh, database, sequencer: Sequencer::new(store.clone(), signer()), store }
+        Self {
+            _fresh: fresh,
+            database,
+            sequencer: Sequencer::new(store.clone(), signer(), Arc::default()),
+            store,
+        }
     }
 
     async fn event(&self, stream: u32, sequence: i64) {
@@ -305,7 +311,7 @@ async fn an_event_that_is_gone_holds_only_its_stream() {
 #[tokio::test]
 async fn of_two_sequencers_at_once_each_event_gets_one_place() {
     for mut log in logs().await {
-        let mut other = Sequencer::new(log.store.clone(), signer());
+        let mut other = Sequencer::new(log.store.clone(), signer(), Arc::default());
         for sequence in 1..=40 {
             log.event(1, sequence).await;
             log.event(2, sequence).await;
@@ -329,7 +335,7 @@ async fn a_turn_that_ended_before_it_signed_is_signed_by_the_next() {
         log.turn().await;
         let unsigned = "UPDATE ledger_state SET signed_size = 0, checkpoint = $1";
         log.database.write(unsigned, &[signer().sign(0, empty_root()).into()]).await.unwrap();
-        let mut next = Sequencer::new(log.store.clone(), signer());
+        let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
         next.turn(Trust::Head(None), now()).await.unwrap();
         assert_eq!(log.signed().await.size, 1);
     }

@@ -10,11 +10,11 @@ async fn a_tree_that_has_not_grown_from_the_signed_one_is_not_signed() {
         log.event(1, 1).await;
         log.turn().await;
         let signed = log.signed().await;
-        let mut next = Sequencer::new(log.store.clone(), signer());
+        let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
         assert!(next.turn(Trust::Head(Some(&signed)), now()).await.is_ok());
         for trusted in [Checkpoint { size: 2, ..signed.clone() }, Checkpoint { root: empty_root(), ..signed }]
         {
-            let mut next = Sequencer::new(log.store.clone(), signer());
+            let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
             let refused = next.turn(Trust::Head(Some(&trusted)), now()).await.unwrap_err();
             assert!(refused.to_string().contains("has not grown"), "{refused}");
         }
@@ -66,7 +66,7 @@ async fn what_is_missing_is_looked_for_by_name_and_nothing_else_again() {
         log.event_without_notice(3, 1).await;
         assert_eq!(log.sequencer.look_for_missing(much_later).await.unwrap().missing, [missing]);
         // Another sequencer begins with what this one left.
-        let mut other = Sequencer::new(log.store.clone(), signer());
+        let mut other = Sequencer::new(log.store.clone(), signer(), Arc::default());
         assert_eq!(other.look_for_missing(much_later).await.unwrap().missing.len(), 2);
     }
 }
@@ -145,7 +145,7 @@ async fn a_forged_tile_does_not_get_a_larger_tree_signed() {
         log.database.write("UPDATE ledger_state SET frontier = $1", &[frontier.into()]).await.unwrap();
         log.event(1, 301).await;
         for trust in [Trust::Head(Some(&signed)), Trust::Head(None)] {
-            let mut next = Sequencer::new(log.store.clone(), signer());
+            let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
             let refused = next.turn(trust, now()).await.unwrap_err();
             assert!(refused.to_string().contains("has not grown"), "{refused}");
         }

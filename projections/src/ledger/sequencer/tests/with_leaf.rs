@@ -6,7 +6,7 @@ use crate::database::Row;
 use crate::ledger::leaf::EventColumns;
 
 /// The leaf of an event as [`Log::event`] stores it.
-fn leaf_of(stream: u32, sequence: u64, prev: Option<Hash>) -> Leaf {
+pub(super) fn leaf_of(stream: u32, sequence: u64, prev: Option<Hash>) -> Leaf {
     let columns = EventColumns {
         stream_type: "user".into(),
         stream_id: name(stream).into(),
@@ -66,7 +66,7 @@ impl Log {
         let entry = |((row, stream), position): ((&Row, u32), u64)| Entry {
             pending_id: row.get("pending_id").unwrap(),
             position,
-            stream: ("user".to_owned(), name(stream)),
+            stream: StreamKey::new("user", &name(stream)),
             sequence: 1,
             made: None,
             leaf_hash: leaf_of(stream, 1, None).hash().unwrap(),
@@ -144,7 +144,7 @@ async fn an_event_whose_place_somebody_elses_leaf_took_is_held() {
 #[tokio::test]
 async fn what_another_sequencer_placed_is_looked_up_again() {
     for mut log in logs().await {
-        let mut other = Sequencer::new(log.store.clone(), signer());
+        let mut other = Sequencer::new(log.store.clone(), signer(), Arc::default());
         for sequence in 1..=6 {
             log.event(1, sequence).await;
             let turn = if sequence % 2 == 0 {
