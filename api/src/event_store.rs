@@ -114,6 +114,27 @@ impl EventStore {
         let snapshot_number = row.snapshot_number.unwrap_or_default();
         Ok(Loaded { id, state, before, sequence, snapshot_number, leaf_hash, facts, changes })
     }
+
+    /// Appends, and has the sequencer know of it.
+    async fn append(&self, append: Append, appended: Vec<Appended>) -> Result<(), AppendError> {
+        let event_ids: Vec<EventId> = appended.iter().map(|event| event.event_id).collect();
+        self.appends.note(appended);
+        let stored = self.journal.append(append).await;
+        match &stored {
+            Ok(()) => self.appends.ring(),
+            // It may have been stored.
+            Err(AppendError::Unavailable(_)) => {}
+            Err(
+                AppendError::Conflict
+                | AppendError::Taken { .. }
+                | AppendError::Busy
+                | AppendError::Database(_),
+            ) => {
+                self.appends.take_back(&event_ids);
+            }
+        }
+        stored
+    }
 }
 
 /// A stream's state after its last event.
@@ -257,29 +278,6 @@ impl<A: Stream> cqrs_es::EventStore<A> for EventStore {
             | AppendError::Database(_) => AggregateError::DatabaseConnectionError(Box::new(error)),
         })?;
         Ok(envelopes)
-    }
-}
-
-impl EventStore {
-    /// Appends, and has the sequencer know of it.
-    async fn append(&self, append: Append, appended: Vec<Appended>) -> Result<(), AppendError> {
-        let event_ids: Vec<EventId> = appended.iter().map(|event| event.event_id).collect();
-        self.appends.note(appended);
-        let stored = self.journal.append(append).await;
-        match &stored {
-            Ok(()) => self.appends.ring(),
-            // It may have been stored.
-            Err(AppendError::Unavailable(_)) => {}
-            Err(
-                AppendError::Conflict
-                | AppendError::Taken { .. }
-                | AppendError::Busy
-                | AppendError::Database(_),
-            ) => {
-                self.appends.take_back(&event_ids);
-            }
-        }
-        stored
     }
 }
 

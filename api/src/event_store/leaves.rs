@@ -76,55 +76,9 @@ impl Leaves {
 
 #[cfg(test)]
 mod tests {
-    use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
-    use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementKind};
-    use countersign_domain::context::Actor;
-    use countersign_domain::ids::AgreementId;
-
     use super::*;
     use crate::app::App;
-    use crate::execute::Plan;
-    use crate::request::Request;
-    use crate::testing::app_in;
-
-    async fn run(app: &App, command: impl Fn() -> AgreementCommand + Send + Sync) {
-        let id = AgreementId::from_uuid(uuid::Uuid::from_u128(7));
-        let request = Request::operator("test".to_owned());
-        let done = app.execute::<Agreement>(&request, id, None, |_, _| {
-            Ok(Plan::new(command(), app.vault.instance_key().clone()))
-        });
-        done.await.map(drop).unwrap();
-    }
-
-    async fn open(app: &App) {
-        let at = app.clock.now();
-        run(app, || {
-            AgreementCommand::Open(OpenAgreement {
-                agreement_id: AgreementId::from_uuid(uuid::Uuid::from_u128(7)),
-                number: "7".to_owned(),
-                name: "Nordlys".to_owned(),
-                kind: AgreementKind::Standard,
-                administered_by: None,
-                at,
-            })
-        })
-        .await;
-    }
-
-    async fn toggle(app: &App, enforced: bool) {
-        let at = app.clock.now();
-        run(app, || {
-            let by = Actor::operator();
-            AgreementCommand::ToggleEnforcement(ToggleEnforcement {
-                enforced,
-                deadline: None,
-                reason: None,
-                by,
-                at,
-            })
-        })
-        .await;
-    }
+    use crate::testing::{app_in, open_agreement, toggle_enforcement};
 
     async fn waiting(app: &App) -> Vec<Option<String>> {
         let sql = "SELECT leaf FROM ledger_pending ORDER BY pending_id";
@@ -140,8 +94,8 @@ mod tests {
     async fn each_leaf_follows_the_last_one_and_a_chain_that_was_lost_is_found_in_the_ledger() {
         let directory = tempfile::tempdir().unwrap();
         let app = app_in(directory.path()).await;
-        open(&app).await;
-        toggle(&app, true).await;
+        open_agreement(&app).await;
+        toggle_enforcement(&app, true).await;
         let leaves = waiting(&app).await;
         let (opened, enforced) = (parse(leaves[0].as_ref()), parse(leaves[1].as_ref()));
         assert_eq!((opened.sequence, opened.prev), (1, None));
@@ -149,12 +103,12 @@ mod tests {
 
         // As an older version of the program leaves it: an event later than the known leaf.
         app.database.write("UPDATE snapshots SET leaf_sequence = 1", &[]).await.unwrap();
-        toggle(&app, false).await;
+        toggle_enforcement(&app, false).await;
         assert_eq!(waiting(&app).await[2], None, "the last leaf is known to nobody yet");
         app.ledger.sequence_all(app.clock.now()).await.unwrap();
         let placed = app.ledger.store.leaves(0, 3).await.unwrap();
         assert_eq!(placed.len(), 3);
-        toggle(&app, true).await;
+        toggle_enforcement(&app, true).await;
         let next = parse(waiting(&app).await[0].as_ref());
         assert_eq!(next.prev, Some(leaf_hash(placed[2].leaf.as_bytes())));
     }

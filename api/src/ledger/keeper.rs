@@ -272,16 +272,8 @@ fn at<E: std::fmt::Display>(stage: Stage) -> impl FnOnce(E) -> Failed {
 
 #[cfg(test)]
 mod tests {
-    use countersign_domain::agreement::command::{OpenAgreement, ToggleEnforcement};
-    use countersign_domain::agreement::{Agreement, AgreementCommand, AgreementKind};
-    use countersign_domain::context::Actor;
-    use countersign_domain::ids::AgreementId;
-    use uuid::Uuid;
-
     use super::*;
-    use crate::execute::Plan;
-    use crate::request::Request;
-    use crate::testing::app_in;
+    use crate::testing::{app_in, open_agreement, toggle_enforcement};
 
     #[test]
     fn only_a_turn_that_found_nothing_lets_an_append_begin_the_next_one() {
@@ -299,38 +291,7 @@ mod tests {
     }
 
     const PATIENCE: Duration = Duration::from_secs(30);
-
-    async fn run(app: &App, command: impl Fn() -> AgreementCommand + Send + Sync) {
-        let agreement_id = AgreementId::from_uuid(Uuid::from_u128(7));
-        let request = Request::operator("test".to_owned());
-        let done = app.execute::<Agreement>(&request, agreement_id, None, |_, _| {
-            Ok(Plan::new(command(), app.vault.instance_key().clone()))
-        });
-        done.await.map(drop).unwrap();
-    }
-
-    async fn open_agreement(app: &App) {
-        run(app, || {
-            AgreementCommand::Open(OpenAgreement {
-                agreement_id: AgreementId::from_uuid(Uuid::from_u128(7)),
-                number: "7".to_owned(),
-                name: "Nordlys".to_owned(),
-                kind: AgreementKind::Standard,
-                administered_by: None,
-                at: app.clock.now(),
-            })
-        })
-        .await;
-    }
-
-    async fn toggle(app: &App, enforced: bool) {
-        run(app, || {
-            let by = Actor::operator();
-            let (deadline, reason, at) = (None, None, app.clock.now());
-            AgreementCommand::ToggleEnforcement(ToggleEnforcement { enforced, deadline, reason, by, at })
-        })
-        .await;
-    }
+    const LAST_LEAF: &str = "SELECT leaf_hash FROM snapshots";
 
     async fn column(app: &App, sql: &str) -> Vec<String> {
         let rows = app.database.read(sql, &[]).await.unwrap();
@@ -349,12 +310,11 @@ mod tests {
                      BEGIN UPDATE ledger_pending SET leaf = '{}'; END";
         app.database.write(spoil, &[]).await.unwrap();
         let mut made = Vec::new();
-        for enforced in [None, Some(true), Some(false)] {
-            match enforced {
-                None => open_agreement(&app).await,
-                Some(enforced) => toggle(&app, enforced).await,
-            }
-            made.extend(column(&app, "SELECT leaf_hash FROM snapshots").await);
+        open_agreement(&app).await;
+        made.extend(column(&app, LAST_LEAF).await);
+        for enforced in [true, false] {
+            toggle_enforcement(&app, enforced).await;
+            made.extend(column(&app, LAST_LEAF).await);
         }
         timeout(PATIENCE, sizes.wait_for(|size| *size == Some(3))).await.unwrap().unwrap();
         keeper.stop().await;

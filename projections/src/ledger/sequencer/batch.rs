@@ -65,10 +65,9 @@ const OF_PAGE: &str = "WHERE pending_id > $1 ORDER BY pending_id LIMIT $2";
 /// Which rows wait, as one text: a row for each would cost more than what is in it. A row without a leaf has no id, so
 /// that nothing is remembered of it. Whatever is no such text is read row by row: a comma within a name makes them more
 /// than are counted, a space makes the event one that does not read.
-const LIST_PENDING: &str = "SELECT count(*) AS waiting, coalesce(string_agg(pending_id || ' ' || \
+const LIST: &str = "SELECT count(*) AS waiting, coalesce(string_agg(pending_id || ' ' || \
     CASE WHEN leaf IS NULL THEN '' ELSE event_id END || ' ' || aggregate_type || ' ' || aggregate_id || ' ' || \
-    sequence, ','), '') AS listed FROM (SELECT * FROM ledger_pending WHERE pending_id > $1 ORDER BY pending_id \
-    LIMIT $2) AS page";
+    sequence, ','), '') AS listed";
 
 /// What a stream's event is found by.
 type EventKey = (StreamKey, u64);
@@ -143,7 +142,8 @@ impl Sequencer {
             return Ok(None);
         }
         let database = self.store.database();
-        let listed = database.read_bulk(LIST_PENDING, page).await?;
+        let sql = format!("{LIST} FROM (SELECT * FROM ledger_pending {OF_PAGE}) AS page");
+        let listed = database.read_bulk(&sql, page).await?;
         let Some(listed) = listed.first().map(read_list).transpose()?.flatten() else { return Ok(None) };
         let found = listed.len();
         let (mut rows, mut unknown) = (Vec::with_capacity(found), Vec::new());
@@ -263,7 +263,7 @@ fn read_row(mut row: Row) -> Result<PendingRow, LedgerError> {
     })
 }
 
-/// Reads what [`LIST_PENDING`] tells; nothing if it is not told for sure which event is which.
+/// Reads what [`LIST`] tells; nothing if it is not told for sure which event is which.
 fn read_list(row: &Row) -> Result<Option<Vec<ListedRow>>, LedgerError> {
     let (waiting, listed) = (natural(row, "waiting")?, row.get::<String>("listed")?);
     let listed: Option<Vec<_>> = listed.split_terminator(',').map(ListedRow::read).collect();

@@ -23,6 +23,13 @@ impl Log {
         self.database.write(sql, &params).await.unwrap();
     }
 
+    async fn append_and_remember(&self, leaves: &[&Leaf]) {
+        for leaf in leaves {
+            self.append(leaf).await;
+        }
+        self.remember(leaves);
+    }
+
     fn remember(&self, leaves: &[&Leaf]) {
         self.sequencer.appends.note(leaves.iter().map(|leaf| appended(leaf)).collect());
     }
@@ -70,10 +77,7 @@ async fn leading_logs() -> Vec<Log> {
 async fn what_the_node_appended_itself_gets_its_place_and_leaves_are_not_read_back() {
     for mut log in leading_logs().await {
         let leaves = three_leaves();
-        for leaf in &leaves {
-            log.append(leaf).await;
-        }
-        log.remember(&leaves.each_ref());
+        log.append_and_remember(&leaves.each_ref()).await;
         log.spoil_what_waits().await;
         let turn = log.turn().await;
         assert_eq!((turn.taken, turn.held.count, log.pending().await), (3, 0, 0));
@@ -109,12 +113,10 @@ async fn what_is_not_remembered_is_read_in_its_order() {
 async fn an_id_with_a_comma_has_everything_read() {
     for mut log in leading_logs().await {
         let [first, other, _] = three_leaves();
-        log.append(&first).await;
-        log.append(&other).await;
+        log.append_and_remember(&[&first, &other]).await;
         let sql = "UPDATE ledger_pending SET event_id = 'x,2 ' || $1 WHERE aggregate_id = $2";
         let params = [first.event_id.to_string().into(), first.stream_id.clone().into()];
         log.database.write(sql, &params).await.unwrap();
-        log.remember(&[&first, &other]);
         assert_eq!(log.turn().await.taken, 2);
         assert_eq!(log.entries().await, [first, other]);
     }
@@ -125,9 +127,8 @@ async fn an_id_with_a_comma_has_everything_read() {
 async fn an_event_without_its_leaf_is_not_remembered() {
     for mut log in leading_logs().await {
         let first = leaf_of(1, 1, None);
-        log.append(&first).await;
+        log.append_and_remember(&[&first]).await;
         log.database.write("UPDATE ledger_pending SET leaf = NULL", &[]).await.unwrap();
-        log.remember(&[&first]);
         assert_eq!(log.turn().await.taken, 1);
         assert_eq!(log.entries().await, [first]);
     }
@@ -155,10 +156,7 @@ async fn what_does_not_follow_its_stream_is_held_and_then_read() {
 async fn a_turn_that_was_lost_reads_what_it_had_remembered() {
     for mut log in leading_logs().await {
         let leaves = three_leaves();
-        for leaf in &leaves {
-            log.append(leaf).await;
-        }
-        log.remember(&leaves.each_ref());
+        log.append_and_remember(&leaves.each_ref()).await;
         let (placed, _) = log.sequencer.place_next(0).await.unwrap();
         assert_eq!(placed.entries.len(), 3);
         // Nothing became of these.
@@ -173,9 +171,8 @@ async fn a_row_that_says_another_stream_or_sequence_is_read_and_held() {
     for changed in ["aggregate_id = 'another'", "aggregate_type = 'agreement'", "sequence = 2"] {
         for mut log in leading_logs().await {
             let first = leaf_of(1, 1, None);
-            log.append(&first).await;
+            log.append_and_remember(&[&first]).await;
             log.database.write(&format!("UPDATE ledger_pending SET {changed}"), &[]).await.unwrap();
-            log.remember(&[&first]);
             let turn = log.turn().await;
             assert_eq!((turn.taken, turn.held.count), (0, 1), "{changed}");
         }
@@ -186,9 +183,8 @@ async fn a_row_that_says_another_stream_or_sequence_is_read_and_held() {
 async fn an_event_that_is_announced_twice_gets_one_place() {
     for mut log in leading_logs().await {
         let first = leaf_of(1, 1, None);
-        log.append(&first).await;
+        log.append_and_remember(&[&first]).await;
         log.queue(&first.event_id.to_string(), &first, Some(&first.to_text().unwrap())).await;
-        log.remember(&[&first]);
         let turn = log.turn().await;
         assert_eq!((turn.taken, turn.held.count, log.pending().await), (1, 0, 0));
         assert_eq!(log.entries().await, [first]);
@@ -201,8 +197,7 @@ async fn a_turn_that_is_full_is_followed_by_another() {
         log.event(1, 1).await;
         log.events_up_to(1, i64::try_from(TURN_ROWS_MAX).unwrap()).await;
         let last = leaf_of(2, 1, None);
-        log.append(&last).await;
-        log.remember(&[&last]);
+        log.append_and_remember(&[&last]).await;
         let turn = log.turn().await;
         assert_eq!((turn.taken, turn.again), (TURN_ROWS_MAX, true));
         let turn = log.turn().await;
