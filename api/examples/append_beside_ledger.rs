@@ -224,8 +224,9 @@ async fn probe(app: Arc<App>) -> anyhow::Result<()> {
         let answered = Instant::now();
         let (_, sequence) = written.rsplit_once('/').context("a place")?;
         let params = [id.to_string().into(), sequence.parse::<i64>()?.into()];
-        let sql = "SELECT 1 AS signed FROM ledger_entries l JOIN ledger_state s ON s.signed_size > l.position \
-                   WHERE l.aggregate_type = 'agreement' AND l.aggregate_id = $1 AND l.sequence = $2";
+        let sql = "SELECT 1 AS signed FROM events e JOIN ledger_entries l ON {entry_of_event} \
+                   JOIN ledger_state s ON s.signed_size > l.position \
+                   WHERE e.aggregate_type = 'agreement' AND e.aggregate_id = $1 AND e.sequence = $2";
         while app.database.read(sql, &params).await?.is_empty() {
             tokio::time::sleep(PROBE_EVERY).await;
         }

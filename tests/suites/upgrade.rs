@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use countersign_tests::{Agreement, Person, Place, TestApp, clock, fixture, left_by_on_both_databases};
+use countersign_tests::{
+    Agreement, Database, Person, Place, TestApp, clock, fixture, left_by_on_both_databases,
+};
 use serde_json::{Value, json};
 
 left_by_on_both_databases![
@@ -12,6 +14,7 @@ left_by_on_both_databases![
     everything_is_answered_as_the_older_version_did,
     events_of_an_older_shape_are_read_and_never_rewritten,
     a_read_model_of_a_new_version_is_filled_beside_the_old_one,
+    nodes_of_the_older_version_find_entries_by_the_key_that_they_know,
     events_of_a_newer_shape_are_refused_by_name_and_change_nothing,
 ];
 
@@ -115,6 +118,17 @@ async fn events_of_an_older_shape_are_read_and_never_rewritten(place: Arc<Place>
     assert_eq!(app.snapshots_and_refolds().await, snapshots);
     let after = place.column(payloads).await;
     assert!(before.iter().all(|payload| after.contains(payload)), "what was stored is as it was");
+}
+
+async fn nodes_of_the_older_version_find_entries_by_the_key_that_they_know(place: Arc<Place>) {
+    place.run(&["migrate"]).exits(0);
+    let named = if place.database == Database::Sqlite {
+        "SELECT sql FROM sqlite_schema WHERE name = 'ledger_entries'"
+    } else {
+        "SELECT conname::text FROM pg_constraint WHERE conrelid = 'ledger_entries'::regclass"
+    };
+    let named = place.column(named).await;
+    assert!(named.iter().any(|text| text.contains("ledger_entries_event_key")), "{named:?}");
 }
 
 async fn a_read_model_of_a_new_version_is_filled_beside_the_old_one(place: Arc<Place>) {

@@ -69,9 +69,10 @@ macro_rules! load_query {
                 "SELECT wanted.id AS id, wanted.subject AS subject, s.last_sequence AS sequence, \
                  s.current_snapshot AS snapshot_number, \
                  CASE WHEN s.leaf_sequence = s.last_sequence THEN s.leaf_hash ELSE \
-                 (SELECT l.leaf_hash FROM ledger_entries l WHERE l.aggregate_type = '",
+                 (SELECT l.leaf_hash FROM events e JOIN ledger_entries l ON {entry_of_event} \
+                 WHERE e.aggregate_type = '",
                 $type,
-                "' AND l.aggregate_id = wanted.id AND l.sequence = s.last_sequence) END AS leaf_hash, \
+                "' AND e.aggregate_id = wanted.id AND e.sequence = s.last_sequence) END AS leaf_hash, \
                  CAST(s.payload AS text) AS snapshot, \
                  CAST((SELECT {array}{object}'sequence', e.sequence, 'event_type', e.event_type, \
                  'event_version', e.event_version, 'payload', CAST(e.payload AS text){/object} \

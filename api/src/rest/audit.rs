@@ -241,8 +241,8 @@ impl App {
         let stream_type = conditions.param(stream_type.to_owned());
         let (stream_id, sequence) = (conditions.param(stream_id.to_owned()), conditions.param(sequence));
         conditions.texts.push(format!(
-            "t.position = (SELECT l.position FROM ledger_entries l WHERE l.aggregate_type = {stream_type} \
-             AND l.aggregate_id = {stream_id} AND l.sequence = {sequence})"
+            "t.position = (SELECT l.position FROM events e JOIN ledger_entries l ON {{entry_of_event}} \
+             WHERE e.aggregate_type = {stream_type} AND e.aggregate_id = {stream_id} AND e.sequence = {sequence})"
         ));
         let sql = conditions.select(reader, false, 1);
         let deadline = Instant::now() + AFTER_WRITE_WAIT;

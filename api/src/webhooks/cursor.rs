@@ -29,8 +29,8 @@ pub(super) struct Due {
 /// Makes cursors anew that were lost: each webhook begins again after its own registration.
 pub(super) async fn restore(database: &Database) -> Result<(), DatabaseError> {
     let sql = "INSERT INTO webhook_cursors (webhook_id, position) SELECT w.webhook_id, l.position + 1 \
-               FROM webhooks w JOIN ledger_entries l ON l.aggregate_type = 'instance' \
-               AND l.aggregate_id = w.webhook_id AND l.sequence = 1 WHERE NOT EXISTS \
+               FROM webhooks w JOIN events e ON e.aggregate_type = 'instance' AND e.aggregate_id = w.webhook_id \
+               AND e.sequence = 1 JOIN ledger_entries l ON {entry_of_event} WHERE NOT EXISTS \
                (SELECT 1 FROM webhook_cursors c WHERE c.webhook_id = w.webhook_id) \
                ON CONFLICT (webhook_id) DO NOTHING";
     database.write(sql, &[]).await.map(drop)

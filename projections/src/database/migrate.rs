@@ -112,6 +112,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0008_queue_without_statistics.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0008_queue_without_statistics.sql"),
     },
+    Migration {
+        version: 9,
+        name: "entry_by_event_id",
+        postgres: include_str!("../../../migrations/postgres/0009_entry_by_event_id.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0009_entry_by_event_id.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS countersign_migrations (

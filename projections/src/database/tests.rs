@@ -10,7 +10,7 @@ use super::testing::{cut_short, empty_databases, empty_postgres, empty_sqlite, f
 use super::{Database, DatabaseError, Engine, StatementCounts, Step, Transacted};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
-const ALL_MIGRATIONS: [&str; 8] = [
+const ALL_MIGRATIONS: [&str; 9] = [
     "0001_foundation",
     "0002_ledger",
     "0003_leaf_with_event",
@@ -19,6 +19,7 @@ const ALL_MIGRATIONS: [&str; 8] = [
     "0006_coverage_reach",
     "0007_queue_keeps_its_size",
     "0008_queue_without_statistics",
+    "0009_entry_by_event_id",
 ];
 
 const NOW: &str = "2026-01-02T03:04:05.678901Z";
@@ -67,7 +68,7 @@ async fn a_newer_database_is_refused() {
         let database = fresh.database;
         let newer = "INSERT INTO countersign_migrations VALUES (99, 'from_tomorrow', '00', $1)";
         database.write(newer, &[at(NOW).into()]).await.unwrap();
-        let refused = DatabaseError::Newer { found: 99, known: 8 };
+        let refused = DatabaseError::Newer { found: 99, known: 9 };
         assert_eq!(database.migrate(at(NOW)).await.unwrap_err(), refused);
         assert_eq!(database.pending_migrations().await.unwrap_err(), refused);
     }
@@ -80,6 +81,20 @@ async fn an_edited_migration_is_refused() {
         database.write("UPDATE countersign_migrations SET checksum = 'edited'", &[]).await.unwrap();
         let refused = database.migrate(at(NOW)).await.unwrap_err();
         assert!(matches!(refused, DatabaseError::Migration { name, .. } if name == "0001_foundation"));
+    }
+}
+
+/// It costs every entry more than all the rest of storing it.
+#[tokio::test]
+async fn a_new_database_has_no_key_by_which_only_older_nodes_look() {
+    for fresh in fresh_databases().await.unwrap() {
+        if let Engine::Postgres(_) = fresh.database.engine() {
+            let keys = "SELECT indexrelid::regclass::text AS key FROM pg_index \
+                        WHERE indrelid = 'ledger_entries'::regclass ORDER BY key";
+            let rows = fresh.database.read(keys, &[]).await.unwrap();
+            let keys: Vec<String> = rows.iter().map(|row| row.get("key").unwrap()).collect();
+            assert_eq!(keys, ["ledger_entries_event", "ledger_entries_pkey"]);
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use crate::database::Database;
 const COUNT: &str = "SELECT (SELECT count(*) FROM events) AS events, \
     (SELECT count(*) FROM ledger_entries) AS placed, \
     (SELECT count(*) FROM (SELECT DISTINCT p.aggregate_type, p.aggregate_id, p.sequence FROM ledger_pending p \
-    LEFT JOIN ledger_entries l ON l.aggregate_type = p.aggregate_type AND l.aggregate_id = p.aggregate_id \
-    AND l.sequence = p.sequence WHERE l.position IS NULL) AS waiting) AS waiting";
+    LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
+    AND e.sequence = p.sequence LEFT JOIN ledger_entries l ON {entry_of_event} \
+    WHERE l.position IS NULL) AS waiting) AS waiting";
 
 /// How many there are.
 pub(super) async fn count_unplaced(database: &Database) -> Result<u64, ReplayError> {

@@ -224,9 +224,10 @@ impl Sequencer {
         let given = database.given(1, &[text("aggregate_type"), text("aggregate_id")]);
         let sql = format!(
             "SELECT given.aggregate_type, given.aggregate_id, \
-             (SELECT CAST(l.sequence AS text) || ' ' || l.leaf_hash FROM ledger_entries l \
-             WHERE l.aggregate_type = given.aggregate_type AND l.aggregate_id = given.aggregate_id \
-             AND l.position < $2 ORDER BY l.sequence DESC LIMIT 1) AS last FROM {given}"
+             (SELECT CAST(l.sequence AS text) || ' ' || l.leaf_hash FROM events e \
+             JOIN ledger_entries l ON {{entry_of_event}} AND l.position < $2 \
+             WHERE e.aggregate_type = given.aggregate_type AND e.aggregate_id = given.aggregate_id \
+             ORDER BY e.sequence DESC LIMIT 1) AS last FROM {given}"
         );
         // What lies beyond the ledger's size is nothing that a sequencer wrote. Both values come as one text,
         // so that each stream is looked up once.

@@ -65,8 +65,9 @@ const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >
 
 /// Streams, with how far their events and their entries reach.
 const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last, \
-    coalesce((SELECT max(l.sequence) FROM ledger_entries l WHERE l.aggregate_type = s.aggregate_type \
-    AND l.aggregate_id = s.aggregate_id), 0) AS reached \
+    coalesce((SELECT e.sequence FROM events e JOIN ledger_entries l ON {entry_of_event} \
+    WHERE e.aggregate_type = s.aggregate_type AND e.aggregate_id = s.aggregate_id \
+    ORDER BY e.sequence DESC LIMIT 1), 0) AS reached \
     FROM (SELECT aggregate_type, aggregate_id, max(sequence) AS last FROM events \
     WHERE (aggregate_type, aggregate_id) > ($1, $2) GROUP BY aggregate_type, aggregate_id \
     ORDER BY aggregate_type, aggregate_id LIMIT 2000) AS s ORDER BY s.aggregate_type, s.aggregate_id";
@@ -228,8 +229,7 @@ pub(super) fn look(database: &Database) -> String {
 fn with_place(database: &Database, parameter: u8) -> String {
     let waiting = waiting(database, parameter);
     format!(
-        "LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-         AND l.sequence = e.sequence AND l.position < (SELECT size FROM ledger_state) \
+        "LEFT JOIN ledger_entries l ON {{entry_of_event}} AND l.position < (SELECT size FROM ledger_state) \
          LEFT JOIN {waiting} AS p ON p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id \
          AND p.sequence = e.sequence"
     )

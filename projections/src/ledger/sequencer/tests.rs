@@ -1,4 +1,5 @@
 mod appended;
+mod by_event;
 mod queue;
 mod tampered;
 mod with_leaf;

@@ -203,13 +203,37 @@ async fn a_sequencer_signs_no_second_tree_of_a_size_whatever_the_database_says()
 #[tokio::test]
 async fn an_entry_beyond_the_ledger_hides_no_event() {
     for mut log in logs().await {
-        let sql = "INSERT INTO ledger_entries (position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash) \
-                   VALUES (9000, 'user', $1, 1, 'x', $2)";
-        log.database.write(sql, &[name(1).into(), leaf_hash(b"x").to_string().into()]).await.unwrap();
         log.event(1, 1).await;
+        let sql = "INSERT INTO ledger_entries (position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash) \
+                   SELECT 9000, aggregate_type, aggregate_id, sequence, '{\"event_id\":\"' || event_id || '\"}', $1 \
+                   FROM events";
+        log.database.write(sql, &[leaf_hash(b"x").to_string().into()]).await.unwrap();
         // It stands in the way of the true one, which fails for everybody to see, and stays announced.
         assert!(log.sequencer.turn(Trust::Head(None), now()).await.is_err());
         assert_eq!(log.pending().await, 1);
+    }
+}
+
+/// Only the sequencer that placed it still knows its entry.
+#[tokio::test]
+async fn a_stream_whose_last_event_was_removed_is_held() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.event(1, 2).await;
+        log.turn().await;
+        let open = match log.database.engine() {
+            Engine::Postgres(_) => "ALTER TABLE events DISABLE TRIGGER events_append_only",
+            Engine::Sqlite(_) => "DROP TRIGGER events_refuse_delete",
+        };
+        for sql in [open, "DELETE FROM events WHERE sequence = 2"] {
+            log.database.write(sql, &[]).await.unwrap();
+        }
+        log.event(1, 3).await;
+        log.event(2, 1).await;
+        let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
+        let turn = next.turn(Trust::Head(None), now()).await.unwrap();
+        assert_eq!((turn.taken, turn.held.count), (1, 1));
+        assert_eq!(turn.held.first[0].reason, "event 2 of its stream is missing");
     }
 }
 

@@ -66,15 +66,13 @@ impl Key {
 /// The next events with their entries, and whether they wait.
 fn next_events(database: &Database) -> String {
     let [stream_type, id, sequence] = KEY;
-    let columns = [stream_type, id, sequence, text("event_type")];
-    let next = "SELECT aggregate_type, aggregate_id, sequence, event_type FROM events \
+    let columns = [stream_type, id, sequence, text("event_id"), text("event_type")];
+    let next = "SELECT aggregate_type, aggregate_id, sequence, event_id, event_type FROM events \
                 WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) \
                 ORDER BY aggregate_type, aggregate_id, sequence LIMIT $4";
     format!(
         "SELECT e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, l.position, p.sequence AS announced \
-         FROM {} AS e \
-         LEFT JOIN ledger_entries l ON l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
-         AND l.sequence = e.sequence \
+         FROM {} AS e LEFT JOIN ledger_entries l ON {{entry_of_event}} \
          LEFT JOIN {} AS p ON p.aggregate_type = e.aggregate_type AND p.aggregate_id = e.aggregate_id \
          AND p.sequence = e.sequence ORDER BY e.aggregate_type, e.aggregate_id, e.sequence",
         and_nothing(database, 5, &columns, next),

@@ -1,0 +1,1 @@
+-- How PostgreSQL finds the entry of an event; SQLite keeps the key by stream.
