@@ -140,9 +140,11 @@ async fn fill(app: &Arc<App>, events: i64) -> anyhow::Result<()> {
              metadata, recorded_at, aggregate_id FROM ({copied}) AS copied"
         );
         app.database.write(&sql, &params(from, to)).await?;
-        let sql = "INSERT INTO ledger_entries SELECT n * 10 + l.sequence - 1, l.aggregate_type, lpad(to_hex(n), 8, '0') || \
-            '-0000-4000-8000-000000000000', l.sequence, l.leaf, l.leaf_hash FROM \
-            generate_series($1::bigint, $2::bigint - 1) AS n, ledger_entries l WHERE l.aggregate_id = $3";
+        let sql = "INSERT INTO ledger_entries SELECT n * 10 + e.sequence - 1, e.aggregate_type, e.aggregate_id, e.sequence, \
+            replace(leaf, {id_in_leaf}, e.event_id), l.leaf_hash FROM generate_series($1::bigint, $2::bigint - 1) AS n \
+            JOIN events e ON e.aggregate_type = 'user' \
+            AND e.aggregate_id = lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000' \
+            JOIN ledger_entries l ON l.position < 100 AND l.aggregate_id = $3 AND l.sequence = e.sequence";
         app.database.write(sql, &params(from, to)).await?;
     }
     // What is replayed needs neither a tree nor signatures.

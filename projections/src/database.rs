@@ -268,6 +268,8 @@ impl Database {
     /// | `{array}x ORDER BY y{/array}` | a JSON array of all rows, `[]` if there are none |
     /// | `{json}x{/json}` | a stored or computed JSON value, inside an object or array |
     /// | `{boolean}x{/boolean}` | a boolean inside an object or array |
+    /// | `{entry_of_event}` | the condition that joins `ledger_entries l` with `events e`, which are so called |
+    /// | `{id_in_leaf}` | the event's id as it stands in a column `leaf` |
     #[must_use]
     pub fn sql<'s>(&self, text: &'s str) -> Cow<'s, str> {
         sql::spell(text, self.engine.flavour())

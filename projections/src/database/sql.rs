@@ -6,14 +6,18 @@ use super::migrate::Flavour;
 
 /// A token, and what PostgreSQL and SQLite call it. Opening and closing halves are separate tokens, so
 /// that spelling a statement is plain replacement and never has to understand SQL.
-const TOKENS: [(&str, &str, &str); 10] = [
-    // Joins entries `l` with events `e`. PostgreSQL has an index of just this, which grows at its end, since ids follow
-    // time; SQLite has one by stream.
+const TOKENS: [(&str, &str, &str); 11] = [
+    // PostgreSQL has an index of just this, which grows at its end, since ids follow time; SQLite has one by stream.
     (
         "{entry_of_event}",
         "left(split_part(l.leaf, '\"event_id\":\"', 2), 36) = e.event_id AND l.aggregate_type = e.aggregate_type \
          AND l.aggregate_id = e.aggregate_id AND l.sequence = e.sequence",
         "l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id AND l.sequence = e.sequence",
+    ),
+    (
+        "{id_in_leaf}",
+        "left(split_part(leaf, '\"event_id\":\"', 2), 36)",
+        "substr(leaf, instr(leaf, '\"event_id\":\"') + 12, 36)",
     ),
     (
         "{wanted}",

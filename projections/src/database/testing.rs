@@ -10,6 +10,7 @@ use sqlx::Executor;
 use tempfile::TempDir;
 
 use super::{Database, DatabaseError};
+use crate::table::Value;
 
 /// Names the server that tests may make databases on; without it only SQLite is tested.
 pub const TEST_POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES";
@@ -98,4 +99,37 @@ pub async fn cut_short<F: Future>(future: F, steps: u32) -> Option<F::Output> {
 #[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not tested")]
 fn say_what_is_left_out() {
     eprintln!("LEFT OUT: PostgreSQL, since {TEST_POSTGRES} names no server; only SQLite is tested");
+}
+
+/// How PostgreSQL would go about a statement.
+///
+/// # Errors
+/// When the database does not answer, or is none of PostgreSQL.
+pub async fn plan(database: &Database, sql: &str, params: &[Value]) -> Result<String, DatabaseError> {
+    let rows = database.read(&format!("EXPLAIN {sql}"), params).await?;
+    let lines: Vec<String> = rows.iter().map(|row| row.get("QUERY PLAN")).collect::<Result<_, _>>()?;
+    Ok(lines.join("\n"))
+}
+
+/// So many events, each the first of a user stream that is called by its number from one on, with an entry each.
+///
+/// # Errors
+/// When the database does not answer, or is none of PostgreSQL.
+pub async fn fill_ledger(database: &Database, events: u32) -> Result<(), DatabaseError> {
+    let series = format!("generate_series(1, {events}) AS n");
+    for sql in [
+        format!(
+            "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
+             SELECT 'user', CAST(n AS text), 1, 'SessionStarted', '1', '{{}}', '{{}}' FROM {series}"
+        ),
+        "INSERT INTO ledger_entries (position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash) \
+         SELECT CAST(aggregate_id AS bigint) - 1, aggregate_type, aggregate_id, sequence, \
+         '{\"actor_kind\":\"api_key\",\"event_id\":\"' || event_id || '\",\"event_type\":\"SessionStarted\"}', \
+         repeat('A', 43) || '=' FROM events"
+            .to_owned(),
+        "ANALYZE events, ledger_entries".to_owned(),
+    ] {
+        database.write(&sql, &[]).await?;
+    }
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod stream;
 mod sweeping;
 mod tally;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use countersign_domain::Timestamp;
@@ -24,10 +25,11 @@ use super::checkpoint::{Checkpoint, Signer};
 use super::store::{LedgerError, LedgerState, LedgerStore, encode_hashes, frontier_text, number};
 use super::tile::{self, TILE_WIDTH, Tile, full_tile_hash};
 use super::tree::{Frontier, Hash};
-use crate::database::{Step, Transacted};
-use crate::table::LEDGER_TILES;
+use crate::database::{DatabaseError, Step, Transacted};
+use crate::table::{LEDGER_ENTRIES, LEDGER_TILES};
 pub use appends::{Appended, Appends, KnownLeaf};
-use heads::Heads;
+use batch::last_entries_by_stream;
+use heads::{Head, Heads};
 use leaves::Placed;
 use queue::Queue;
 pub use reconcile::Looked;
@@ -156,14 +158,22 @@ impl Sequencer {
         let frontier = grow(&state.frontier, &placed)?;
         let steps = self.steps(&state, &frontier, &placed, now).await?;
         turn.again = more;
-        match self.store.database().transact(steps).await? {
+        match self.store.database().transact(steps).await {
             // Another sequencer was faster: what it did is found in the next turn.
-            Transacted::Undone => {
+            Ok(Transacted::Undone) => {
                 self.known = None;
                 turn.again = true;
                 return Ok(turn);
             }
-            Transacted::Committed => {}
+            Ok(Transacted::Committed) => {}
+            Err(DatabaseError::Constraint { name }) if name.starts_with(LEDGER_ENTRIES.name) => {
+                if !self.is_mistaken(&placed, state.size()).await? {
+                    return Err(DatabaseError::Constraint { name }.into());
+                }
+                turn.again = true;
+                return Ok(turn);
+            }
+            Err(error) => return Err(error.into()),
         }
         (turn.size, turn.taken) = (frontier.size(), placed.entries.len());
         self.sweeping.note(placed.done.len(), self.store.database());
@@ -171,12 +181,27 @@ impl Sequencer {
             self.tally.add(entry.recorded_at);
         }
         for (stream, last) in placed.last_entries {
-            self.heads.put(stream, last);
+            self.heads.put(stream, Some(last));
         }
         let signed = LedgerState { frontier, ..state };
         self.sign(&signed).await?;
         self.known = Some(signed.frontier);
         Ok(turn)
+    }
+
+    /// Whether the ledger has other last entries than were found by their events, since somebody removed these or
+    /// changed their ids. The next turn then knows them.
+    async fn is_mistaken(&mut self, placed: &Placed, size: u64) -> Result<bool, LedgerError> {
+        let streams: HashSet<&StreamKey> = placed.entries.iter().map(|entry| &entry.stream).collect();
+        let streams: Vec<_> = streams.into_iter().collect();
+        let found = last_entries_by_stream(self.store.database(), &streams, size).await?;
+        let mut is_mistaken = false;
+        for stream in streams {
+            let last = found.get(stream).copied();
+            is_mistaken |= self.heads.get(stream) != last.map_or(Head::None, Head::Last);
+            self.heads.put(stream.clone(), last);
+        }
+        Ok(is_mistaken)
     }
 
     /// Looks whether the ledger can be gone on from, before anything is recorded of that.

@@ -145,7 +145,12 @@ impl FoldedStream {
     /// # Errors
     /// [`Unreadable`] if it is not the next one, is gone, or does not read.
     pub fn apply(&mut self, event: &PastEvent) -> Result<(), Unreadable> {
-        if event.sequence != self.sequence + 1 {
+        let next = self.sequence + 1;
+        if event.sequence > next {
+            let gone = PastEvent { sequence: next, position: None, ..event.clone() };
+            return Err(gone.unreadable("is gone"));
+        }
+        if event.sequence < next {
             return Err(event.unreadable(&format!("does not follow event {}", self.sequence)));
         }
         let content = event.content.as_ref().ok_or_else(|| event.unreadable("is gone"))?;

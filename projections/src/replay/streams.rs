@@ -54,13 +54,14 @@ macro_rules! select {
     };
 }
 
-const NEXT: &str = select!(
-    "k.position",
-    "(SELECT position, aggregate_type, aggregate_id, sequence FROM ledger_entries \
-     WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) AND position < $4 \
+pub(super) const NEXT: &str = select!(
+    "l.position",
+    "(SELECT aggregate_type, aggregate_id, sequence FROM events \
+     WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) \
      ORDER BY aggregate_type, aggregate_id, sequence LIMIT $5) AS k \
-     LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
-     AND e.sequence = k.sequence ORDER BY k.aggregate_type, k.aggregate_id, k.sequence"
+     JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
+     AND e.sequence = k.sequence LEFT JOIN ledger_entries l ON {entry_of_event} AND l.position < $4 \
+     ORDER BY k.aggregate_type, k.aggregate_id, k.sequence"
 );
 
 const OF_ONE: &str = select!(
@@ -70,13 +71,17 @@ const OF_ONE: &str = select!(
      AND e.aggregate_id = k.aggregate_id AND e.sequence = k.sequence ORDER BY k.sequence"
 );
 
-const OF_ONE_AT: &str = select!(
-    "k.position",
-    "(SELECT position, aggregate_type, aggregate_id, sequence FROM ledger_entries \
-     WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 AND position < $5 \
+/// Its snapshot knows of the stream's last event though that was removed.
+pub(super) const OF_ONE_AT: &str = select!(
+    "l.position",
+    "(SELECT * FROM (SELECT * FROM (SELECT aggregate_type, aggregate_id, sequence FROM events \
+     WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4) AS there \
+     UNION SELECT aggregate_type, aggregate_id, last_sequence FROM snapshots \
+     WHERE aggregate_type = $1 AND aggregate_id = $2 AND last_sequence > $3) AS known \
      ORDER BY sequence LIMIT $4) AS k \
      LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
-     AND e.sequence = k.sequence WHERE coalesce(e.recorded_at, $6) <= $6 ORDER BY k.sequence"
+     AND e.sequence = k.sequence LEFT JOIN ledger_entries l ON {entry_of_event} AND l.position < $5 \
+     WHERE (l.position IS NOT NULL AND e.recorded_at <= $6) OR e.sequence IS NULL ORDER BY k.sequence"
 );
 
 /// Reads all events of the ledger below a size, in the order of their streams.
@@ -135,17 +140,18 @@ struct Reading {
 
 impl Reading {
     async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
-        if self.over {
-            return Ok(Vec::new());
-        }
-        let (stream_type, stream_id, sequence) = self.after.clone();
-        let params =
-            [stream_type.into(), stream_id.into(), sequence.into(), self.size.into(), PAGE_EVENTS.into()];
-        let rows = self.database.read_bulk(NEXT, &params).await?;
-        let events = rows.iter().map(read_event).collect::<Result<Vec<_>, _>>()?;
-        self.over = i64::try_from(events.len()) != Ok(PAGE_EVENTS);
-        if let Some(last) = events.last() {
-            self.after = (last.stream_type.clone(), last.stream_id.clone(), last.sequence);
+        let mut events = Vec::new();
+        while events.is_empty() && !self.over {
+            let (stream_type, stream_id, sequence) = self.after.clone();
+            let params =
+                [stream_type.into(), stream_id.into(), sequence.into(), self.size.into(), PAGE_EVENTS.into()];
+            let rows = self.database.read_bulk(NEXT, &params).await?;
+            events = rows.iter().map(read_event).collect::<Result<_, _>>()?;
+            self.over = is_last_page(&events);
+            if let Some(last) = events.last() {
+                self.after = (last.stream_type.clone(), last.stream_id.clone(), last.sequence);
+            }
+            events.retain(|event| event.position.is_some());
         }
         Ok(events)
     }

@@ -13,7 +13,7 @@ use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{Batch, CaughtUp, Projection, catch_up, outdate};
 use crate::coverage::Coverage;
-use crate::database::testing::{cut_short, fresh_databases};
+use crate::database::testing::{cut_short, fill_ledger, fresh_databases, plan};
 use crate::database::{Database, Engine, Step, Transacted};
 use crate::replay::model::STREAM_TABLES;
 use crate::table::{Change, LOGIN_CHECK_USERS};
@@ -48,9 +48,7 @@ async fn history(database: &Database, people: u32) {
             let params =
                 [id.clone().into(), sequence.into(), name.into(), payload.to_string().into(), AT.into()];
             database.write(&event, &params).await.unwrap();
-            let entry = "INSERT INTO ledger_entries VALUES ($1, 'user', $2, $3, 'leaf', 'hash')";
-            let position = i64::from(number) * 2 + sequence - 1;
-            database.write(entry, &[position.into(), id.clone().into(), sequence.into()]).await.unwrap();
+            entry_of(database, i64::from(number) * 2 + sequence - 1, &id, sequence).await;
         }
     }
     let size = i64::from(people) * 2;
@@ -60,6 +58,13 @@ async fn history(database: &Database, people: u32) {
                  sequenced_at, reconciled_to) VALUES ('o', 'k', $1, $2, '', 0, $3, $3)";
     let at: countersign_domain::Timestamp = AT.parse().unwrap();
     database.write(state, &[size.into(), edge.into(), at.into()]).await.unwrap();
+}
+
+/// Gives an event its place.
+async fn entry_of(database: &Database, position: i64, user_id: &str, sequence: i64) {
+    let entry = "INSERT INTO ledger_entries SELECT $1, aggregate_type, aggregate_id, sequence, \
+                 '{\"event_id\":\"' || event_id || '\"}', 'hash' FROM events WHERE aggregate_id = $2 AND sequence = $3";
+    database.write(entry, &[position.into(), user_id.into(), sequence.into()]).await.unwrap();
 }
 
 async fn login_check_users(database: &Database) -> Vec<(String, bool)> {
@@ -286,8 +291,7 @@ async fn what_does_not_read_is_named_by_its_place_and_never_quoted() {
         let other = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
                      metadata) VALUES ('user', $1, 3, 'Unheard', '9', '{\"Unheard\":{\"secret\":\"word\"}}', '{}')";
         database.write(other, &[user(1).into()]).await.unwrap();
-        let entry = "INSERT INTO ledger_entries VALUES (4, 'user', $1, 3, 'leaf', 'hash')";
-        database.write(entry, &[user(1).into()]).await.unwrap();
+        entry_of(&database, 4, &user(1), 3).await;
         let hash = crate::ledger::tree::Hash::from_bytes([0; 32]).to_string();
         let grown = "UPDATE ledger_state SET size = 5, frontier = $1";
         database.write(grown, &[format!("{hash} {hash}").into()]).await.unwrap();
@@ -296,5 +300,59 @@ async fn what_does_not_read_is_named_by_its_place_and_never_quoted() {
         assert!(!report.contains("word") && report.contains("4 of 5"), "{report}");
         let refused = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await;
         assert!(matches!(refused, Err(ReplayError::Unreadable(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_read_through_indexes() {
+    for fresh in fresh_databases().await.unwrap() {
+        let Engine::Postgres(_) = fresh.database.engine() else { continue };
+        fill_ledger(&fresh.database, 20_000).await.unwrap();
+        let (name, none) = ("user", "");
+        let at: countersign_domain::Timestamp = AT.parse().unwrap();
+        for (sql, params) in [
+            (streams::NEXT, vec![name.into(), "777".into(), 1.into(), 20_000.into(), 10.into()]),
+            (streams::NEXT, vec![none.into(), none.into(), 0.into(), i64::MAX.into(), 10.into()]),
+            (
+                streams::OF_ONE_AT,
+                vec![name.into(), "777".into(), 0.into(), 4_096.into(), 20_000.into(), at.into()],
+            ),
+        ] {
+            let plan = plan(&fresh.database, sql, &params).await.unwrap();
+            assert!(plan.contains("Index Scan using ledger_entries_event"), "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_was_removed_is_told_as_gone_wherever_it_stood() {
+    for gone in [1, 2, 3] {
+        for fresh in fresh_databases().await.unwrap() {
+            let database = fresh.database;
+            history(&database, 1).await;
+            let third = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
+                         metadata, recorded_at) SELECT aggregate_type, aggregate_id, 3, event_type, event_version, \
+                         payload, metadata, recorded_at FROM events WHERE sequence = 2";
+            database.write(third, &[]).await.unwrap();
+            entry_of(&database, 2, &user(0), 3).await;
+            let hash = crate::ledger::tree::Hash::from_bytes([0; 32]).to_string();
+            let grown = "UPDATE ledger_state SET size = 3, frontier = $1";
+            database.write(grown, &[format!("{hash} {hash}").into()]).await.unwrap();
+            rebuild(&database, &[Model::Snapshots], |_, _| {}).await.unwrap();
+            let moment = streams::Moment { at: AT.parse().unwrap(), size: 3 };
+            let read =
+                async || FoldedStream::read(&database, ("user", &user(0)), streams::Extent::At(moment)).await;
+            assert_eq!(read().await.unwrap().unwrap().sequence, 3);
+            let open = match database.engine() {
+                Engine::Postgres(_) => "ALTER TABLE events DISABLE TRIGGER events_append_only",
+                Engine::Sqlite(_) => "DROP TRIGGER events_refuse_delete",
+            };
+            for sql in [open, &format!("DELETE FROM events WHERE sequence = {gone}")] {
+                database.write(sql, &[]).await.unwrap();
+            }
+            let refused = read().await.unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("event {gone} of user/{} is gone;", user(0))), "{refused}");
+        }
     }
 }

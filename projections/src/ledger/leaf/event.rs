@@ -4,9 +4,7 @@ use std::borrow::Cow;
 
 use countersign_domain::Timestamp;
 use countersign_domain::context::ActorKind;
-use countersign_domain::ids::EventId;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::{Leaf, LeafError};
 use crate::ledger::canonical::{self, CanonicalError};
@@ -76,7 +74,7 @@ impl Leaf {
         let data_key = circumstances.data_key.as_deref().map(Hash::from_hex).transpose();
         let agreement_id = event.agreement_id.as_deref().map(str::parse).transpose();
         Ok(Self {
-            event_id: event_id(&event.event_id).ok_or(NoLeaf::Column("id"))?,
+            event_id: event.event_id.parse().map_err(|_| NoLeaf::Column("id"))?,
             event_type: event.event_type.clone().into_owned(),
             event_version: event.event_version.clone().into_owned(),
             stream_type: event.stream_type.clone().into_owned(),
@@ -92,10 +90,4 @@ impl Leaf {
             data_key: data_key.map_err(|_| NoLeaf::Column("commitment to a data key"))?,
         })
     }
-}
-
-/// An id in the one spelling that a leaf has, by which its entry is found.
-fn event_id(text: &str) -> Option<EventId> {
-    let id: Uuid = text.parse().ok()?;
-    (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(EventId::from_uuid(id))
 }

@@ -6,14 +6,15 @@ use std::collections::{HashMap, HashSet};
 use countersign_domain::ids::EventId;
 use serde_json::json;
 
-use super::heads::LastEntry;
+use super::heads::{Head, LastEntry};
 use super::leaves::{self, Placed};
+use super::stream::read_id;
 use super::{Appended, KnownLeaf, Sequencer, StreamKey, TURN_ROWS_MAX};
-use crate::database::Row;
+use crate::database::{Database, Engine, Row};
 use crate::ledger::leaf::EventColumns;
 use crate::ledger::store::{LedgerError, natural, number};
 use crate::ledger::tree::MAX_SIZE;
-use crate::table::{Value, integer, text};
+use crate::table::{Column, Value, integer, text};
 
 /// What a turn looks at.
 #[derive(Default)]
@@ -62,11 +63,11 @@ const PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence
 
 const OF_PAGE: &str = "WHERE pending_id > $1 ORDER BY pending_id LIMIT $2";
 
-/// Which rows wait, as one text: a row for each would cost more than what is in it. A row without a leaf has no id, so
-/// that nothing is remembered of it. Whatever is no such text is read row by row: a comma within a name makes them more
+/// Which rows wait, as one text: a row for each would cost more than what is in it. The id is the one that the leaf
+/// names, by which the entry will be found; a row without a leaf has none, so that nothing is remembered of it. Whatever is no such text is read row by row: a comma within a name makes them more
 /// than are counted, a space makes the event one that does not read.
 const LIST: &str = "SELECT count(*) AS waiting, coalesce(string_agg(pending_id || ' ' || \
-    CASE WHEN leaf IS NULL THEN '' ELSE event_id END || ' ' || aggregate_type || ' ' || aggregate_id || ' ' || \
+    CASE WHEN leaf IS NULL THEN '' ELSE {id_in_leaf} END || ' ' || aggregate_type || ' ' || aggregate_id || ' ' || \
     sequence, ','), '') AS listed";
 
 /// What a stream's event is found by.
@@ -113,7 +114,7 @@ impl Sequencer {
         Ok((Placed { held: self.queue.passed_over(), ..Placed::default() }, false))
     }
 
-    async fn read_page(&self, after: i64, size: u64) -> Result<Batch, LedgerError> {
+    async fn read_page(&mut self, after: i64, size: u64) -> Result<Batch, LedgerError> {
         let limit = i64::try_from(TURN_ROWS_MAX).unwrap_or(i64::MAX);
         let page = [after.into(), limit.into()];
         let (rows, found) = match self.read_remembered(&page).await? {
@@ -185,10 +186,14 @@ impl Sequencer {
              WHERE coalesce(e.sequence, 0) > 0",
             database.given(1, &given)
         );
+        // PostgreSQL finds the entry of no other spelling.
+        let by_stream = matches!(database.engine(), Engine::Sqlite(_));
         let mut events: HashMap<EventKey, Box<EventColumns<'static>>> = HashMap::with_capacity(keys.len());
         for row in database.read_bulk(&sql, &[json!(keys).to_string().into()]).await? {
             // One that does not read holds its stream back, like one that is gone.
-            if let Ok(event) = read_event(&row) {
+            if let Ok(event) = read_event(&row)
+                && (by_stream || read_id(&event.event_id).is_some())
+            {
                 let stream = StreamKey::new(&event.stream_type, &event.stream_id);
                 events.insert((stream, event.sequence), event.into());
             }
@@ -204,42 +209,99 @@ impl Sequencer {
         Ok(())
     }
 
-    async fn read_last_entries(&self, batch: &mut Batch, size: u64) -> Result<(), LedgerError> {
+    /// What was looked up is remembered, also of a stream that has no entry: one whose first event is held may have
+    /// many more.
+    async fn read_last_entries(&mut self, batch: &mut Batch, size: u64) -> Result<(), LedgerError> {
         let streams: HashSet<&StreamKey> = batch.rows.iter().map(|row| &row.stream).collect();
         let mut unknown = Vec::new();
         for stream in streams {
             match self.heads.get(stream) {
-                Some(last) => drop(batch.last_entries.insert(stream.clone(), last)),
-                None => unknown.push(stream),
+                Head::Last(last) => drop(batch.last_entries.insert(stream.clone(), last)),
+                Head::None => {}
+                Head::Unknown => unknown.push(stream),
             }
         }
         if unknown.is_empty() {
             return Ok(());
         }
-        let streams: Vec<_> = unknown
-            .into_iter()
-            .map(|stream| json!({ "aggregate_type": stream.stream_type(), "aggregate_id": stream.id() }))
-            .collect();
-        let database = self.store.database();
-        let given = database.given(1, &[text("aggregate_type"), text("aggregate_id")]);
-        let sql = format!(
-            "SELECT given.aggregate_type, given.aggregate_id, \
-             (SELECT CAST(l.sequence AS text) || ' ' || l.leaf_hash FROM events e \
-             JOIN ledger_entries l ON {{entry_of_event}} AND l.position < $2 \
-             WHERE e.aggregate_type = given.aggregate_type AND e.aggregate_id = given.aggregate_id \
-             ORDER BY e.sequence DESC LIMIT 1) AS last FROM {given}"
-        );
-        // What lies beyond the ledger's size is nothing that a sequencer wrote. Both values come as one text,
-        // so that each stream is looked up once.
-        let params = [json!(streams).to_string().into(), number(size)?];
-        for mut row in database.read_bulk(&sql, &params).await? {
-            let stream = read_stream(&mut row)?;
-            if let Some(last) = row.get::<Option<String>>("last")? {
-                batch.last_entries.insert(stream, read_last(&last)?);
-            }
+        let found = last_entries_by_event(self.store.database(), &unknown, size).await?;
+        for stream in unknown {
+            self.heads.put(stream.clone(), found.get(stream).copied());
         }
+        batch.last_entries.extend(found);
         Ok(())
     }
+}
+
+/// The last entries of streams, by way of their events.
+pub(super) async fn last_entries_by_event(
+    database: &Database,
+    streams: &[&StreamKey],
+    size: u64,
+) -> Result<HashMap<StreamKey, LastEntry>, LedgerError> {
+    let sql = last_by_event(database);
+    let mut last_entries = HashMap::with_capacity(streams.len());
+    for mut row in database.read_bulk(&sql, &[given(streams), number(size)?]).await? {
+        if let Some(last) = row.get::<Option<String>>("last")? {
+            last_entries.insert(read_stream(&mut row)?, read_last(&last)?);
+        }
+    }
+    Ok(last_entries)
+}
+
+/// What lies beyond the ledger's size is nothing that a sequencer wrote. Both values come as one text, so that each
+/// stream is looked up once.
+pub(super) fn last_by_event(database: &Database) -> String {
+    format!(
+        "SELECT given.aggregate_type, given.aggregate_id, \
+         (SELECT CAST(l.sequence AS text) || ' ' || l.leaf_hash FROM events e \
+         JOIN ledger_entries l ON {{entry_of_event}} AND l.position < $2 \
+         WHERE e.aggregate_type = given.aggregate_type AND e.aggregate_id = given.aggregate_id \
+         ORDER BY e.sequence DESC LIMIT 1) AS last FROM {}",
+        database.given(1, &STREAM)
+    )
+}
+
+/// The same without their events: the whole ledger is gone through, part by part.
+pub(super) async fn last_entries_by_stream(
+    database: &Database,
+    streams: &[&StreamKey],
+    size: u64,
+) -> Result<HashMap<StreamKey, LastEntry>, LedgerError> {
+    let sql = format!(
+        "SELECT l.aggregate_type, l.aggregate_id, CAST(l.sequence AS text) || ' ' || l.leaf_hash AS last \
+         FROM {} JOIN ledger_entries l ON l.aggregate_type = given.aggregate_type \
+         AND l.aggregate_id = given.aggregate_id WHERE l.position >= $2 AND l.position < $3",
+        database.given(1, &STREAM)
+    );
+    let mut last_entries: HashMap<StreamKey, LastEntry> = HashMap::new();
+    let size = if streams.is_empty() { 0 } else { size };
+    let mut from = 0;
+    while from < size {
+        let to = size.min(from + ENTRIES_AT_ONCE);
+        let params = [given(streams), number(from)?, number(to)?];
+        for mut row in database.read_bulk(&sql, &params).await? {
+            let stream = read_stream(&mut row)?;
+            let (sequence, hash) = read_last(&row.get::<String>("last")?)?;
+            let last = last_entries.entry(stream).or_insert((sequence, hash));
+            if last.0 <= sequence {
+                *last = (sequence, hash);
+            }
+        }
+        from = to;
+    }
+    Ok(last_entries)
+}
+
+const STREAM: [Column; 2] = [text("aggregate_type"), text("aggregate_id")];
+
+/// So many entries are gone through in one statement.
+const ENTRIES_AT_ONCE: u64 = 100_000;
+
+fn given(streams: &[&StreamKey]) -> Value {
+    let given =
+        |stream: &&StreamKey| json!({ "aggregate_type": stream.stream_type(), "aggregate_id": stream.id() });
+    json!(streams.iter().map(given).collect::<Vec<_>>()).to_string().into()
 }
 
 impl PendingRow {

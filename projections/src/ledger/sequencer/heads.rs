@@ -12,20 +12,30 @@ const STREAMS_MIN: usize = 32_768;
 /// The sequence and hash of a stream's last entry.
 pub(super) type LastEntry = (u64, Hash);
 
+/// What is known of a stream's last entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Head {
+    /// Nothing: it is to be looked up.
+    Unknown,
+    /// There is none.
+    None,
+    Last(LastEntry),
+}
+
 #[derive(Default)]
 pub(super) struct Heads {
-    young: HashMap<StreamKey, LastEntry>,
+    young: HashMap<StreamKey, Head>,
     /// What was young before; it goes when the young are as many.
-    old: HashMap<StreamKey, LastEntry>,
+    old: HashMap<StreamKey, Head>,
 }
 
 impl Heads {
-    pub(super) fn get(&self, stream: &StreamKey) -> Option<LastEntry> {
-        self.young.get(stream).or_else(|| self.old.get(stream)).copied()
+    pub(super) fn get(&self, stream: &StreamKey) -> Head {
+        self.young.get(stream).or_else(|| self.old.get(stream)).copied().unwrap_or(Head::Unknown)
     }
 
-    pub(super) fn put(&mut self, stream: StreamKey, last: LastEntry) {
-        self.young.insert(stream, last);
+    pub(super) fn put(&mut self, stream: StreamKey, last: Option<LastEntry>) {
+        self.young.insert(stream, last.map_or(Head::None, Head::Last));
         if self.young.len() >= STREAMS_MIN {
             self.old = std::mem::take(&mut self.young);
         }

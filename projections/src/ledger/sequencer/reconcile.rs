@@ -4,8 +4,9 @@ use chrono::TimeDelta;
 use countersign_domain::Timestamp;
 use serde_json::json;
 
-use super::Sequencer;
+use super::batch::last_entries_by_stream;
 use super::tally::whole_second;
+use super::{Sequencer, StreamKey};
 use crate::database::{Database, Row, Step};
 use crate::ledger::store::{LedgerError, natural, number};
 use crate::ledger::waiting::{KEY, and_nothing, nothing, waiting};
@@ -60,6 +61,9 @@ pub(super) const MISSING_KEPT_MAX: usize = 2_000;
 
 /// So many of them are named.
 const MISSING_NAMED_MAX: usize = 100;
+
+/// The ledger is gone through once for so many streams that have events without a place.
+const BEHIND_MAX: usize = 20_000;
 
 const COUNT: &str = "SELECT count(*) AS recorded FROM events WHERE recorded_at >= $1 AND recorded_at < $2";
 
@@ -183,29 +187,60 @@ impl Sequencer {
     pub async fn requeue(&self) -> Result<u64, LedgerError> {
         let database = self.store.database();
         database.write("DELETE FROM ledger_pending", &[]).await?;
-        let (mut after, mut requeued) = (None::<(String, String)>, 0);
+        let (mut after, mut requeued, mut behind) = ((String::new(), String::new()), 0, Vec::new());
         loop {
-            // Stream by stream, so that each comes back in its own order.
-            let (stream_type, id) = after.clone().unwrap_or_default();
+            let (stream_type, id) = after;
             let rows = database.read_bulk(NEXT_STREAMS, &[stream_type.into(), id.into()]).await?;
-            let Some(last) = rows.last() else { return Ok(requeued) };
-            after = Some((last.get("aggregate_type")?, last.get("aggregate_id")?));
+            let Some(last) = rows.last() else { break };
+            after = (last.get("aggregate_type")?, last.get("aggregate_id")?);
             for row in &rows {
-                let (last, reached) = (natural(row, "last")?, natural(row, "reached")?);
-                if last > reached {
-                    self.requeue_stream(row, reached).await?;
-                    requeued += last - reached;
+                let stream = Behind::read(row)?;
+                if stream.last > stream.reached {
+                    behind.push(stream);
                 }
             }
+            if behind.len() >= BEHIND_MAX {
+                requeued += self.requeue_streams(std::mem::take(&mut behind)).await?;
+            }
         }
+        Ok(requeued + self.requeue_streams(behind).await?)
     }
 
-    async fn requeue_stream(&self, row: &Row, reached: u64) -> Result<(), LedgerError> {
-        let stream = [row.get::<String>("aggregate_type")?.into(), row.get::<String>("aggregate_id")?.into()];
-        let forget = Step::new(FORGET_CHAIN, stream.to_vec());
-        let requeue = Step::new(REQUEUE, stream.into_iter().chain([number(reached)?]).collect());
-        self.store.database().transact(vec![forget, requeue]).await?;
-        Ok(())
+    /// An event whose id was changed has an entry that is not found by it, and is not to get another.
+    async fn requeue_streams(&self, behind: Vec<Behind>) -> Result<u64, LedgerError> {
+        let keys: Vec<StreamKey> =
+            behind.iter().map(|behind| StreamKey::new(&behind.stream.0, &behind.stream.1)).collect();
+        let size = self.store.state().await?.ok_or(LedgerError::NotThere)?.size();
+        let database = self.store.database();
+        let last_entries = last_entries_by_stream(database, &keys.iter().collect::<Vec<_>>(), size).await?;
+        let mut requeued = 0;
+        for (Behind { stream: (stream_type, id), last, reached }, key) in behind.into_iter().zip(&keys) {
+            let reached = last_entries.get(key).map_or(reached, |(sequence, _)| reached.max(*sequence));
+            if last > reached {
+                // Stream by stream, so that each comes back in its own order.
+                let stream: [Value; 2] = [stream_type.into(), id.into()];
+                let forget = Step::new(FORGET_CHAIN, stream.to_vec());
+                let requeue = Step::new(REQUEUE, stream.into_iter().chain([number(reached)?]).collect());
+                database.transact(vec![forget, requeue]).await?;
+                requeued += last - reached;
+            }
+        }
+        Ok(requeued)
+    }
+}
+
+/// A stream with events that have no place.
+struct Behind {
+    stream: (String, String),
+    /// The sequence of its last event, and of the last one that has an entry.
+    last: u64,
+    reached: u64,
+}
+
+impl Behind {
+    fn read(row: &Row) -> Result<Self, LedgerError> {
+        let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
+        Ok(Self { stream, last: natural(row, "last")?, reached: natural(row, "reached")? })
     }
 }
 

@@ -52,8 +52,8 @@ impl fmt::Display for StreamKey {
     }
 }
 
-/// A UUID, if it is spelled as this program does: two spellings are two streams.
-fn read_id(id: &str) -> Option<Uuid> {
+/// A UUID, if it is spelled as this program does: two spellings are two streams, or two events.
+pub(super) fn read_id(id: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(id).ok()?;
     let mut spelled = [0; Hyphenated::LENGTH];
     (uuid.hyphenated().encode_lower(&mut spelled) == id).then_some(uuid)

@@ -34,9 +34,10 @@ impl Log {
         self.sequencer.appends.note(leaves.iter().map(|leaf| appended(leaf)).collect());
     }
 
-    /// What is in the queue is no leaf any more.
+    /// What is in the queue names its event, and is no leaf any more.
     async fn spoil_what_waits(&self) {
-        self.database.write("UPDATE ledger_pending SET leaf = '{}'", &[]).await.unwrap();
+        let sql = "UPDATE ledger_pending SET leaf = '{\"event_id\":\"' || {id_in_leaf} || '\"}'";
+        self.database.write(sql, &[]).await.unwrap();
     }
 
     async fn hashes(&self) -> Vec<Hash> {
@@ -85,7 +86,7 @@ async fn what_the_node_appended_itself_gets_its_place_and_leaves_are_not_read_ba
         assert!(log.sequencer.appends.is_empty());
         // What was in the queue instead is in the ledger, under the hash of what was appended.
         let found = log.store.leaves(0, 3).await.unwrap();
-        assert!(found.iter().all(|found| found.leaf == "{}"));
+        assert!(found.iter().all(|found| found.leaf.len() == r#"{"event_id":""}"#.len() + 36));
     }
 }
 
@@ -110,15 +111,32 @@ async fn what_is_not_remembered_is_read_in_its_order() {
 
 /// It could say that an event is another.
 #[tokio::test]
-async fn an_id_with_a_comma_has_everything_read() {
+async fn a_name_with_a_comma_has_everything_read() {
     for mut log in leading_logs().await {
         let [first, other, _] = three_leaves();
         log.append_and_remember(&[&first, &other]).await;
-        let sql = "UPDATE ledger_pending SET event_id = 'x,2 ' || $1 WHERE aggregate_id = $2";
+        let sql = "UPDATE ledger_pending SET aggregate_id = 'x 1,2 ' || $1 || ' user ' || $2 WHERE aggregate_id = $2";
         let params = [first.event_id.to_string().into(), first.stream_id.clone().into()];
         log.database.write(sql, &params).await.unwrap();
-        assert_eq!(log.turn().await.taken, 2);
-        assert_eq!(log.entries().await, [first, other]);
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.count), (1, 1));
+        assert_eq!(log.entries().await, [other]);
+    }
+}
+
+/// It would not be found by the event's id.
+#[tokio::test]
+async fn a_leaf_that_names_another_event_is_read() {
+    for mut log in leading_logs().await {
+        let first = leaf_of(1, 1, None);
+        log.append_and_remember(&[&first]).await;
+        let sql = "UPDATE ledger_pending SET leaf = replace(leaf, {id_in_leaf}, $1)";
+        let another = "00000000-0000-7000-8000-00000000000a";
+        log.database.write(sql, &[another.into()]).await.unwrap();
+        assert_eq!(log.turn().await.taken, 1);
+        let forged = Leaf { event_id: another.parse().unwrap(), ..first };
+        assert_eq!(log.hashes().await, [forged.hash().unwrap()]);
+        assert_eq!(log.entries().await, [forged]);
     }
 }
 

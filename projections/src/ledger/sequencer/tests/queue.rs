@@ -2,6 +2,7 @@
 
 use super::super::sweeping::SWEEP_ROWS;
 use super::*;
+use crate::database::testing::plan;
 
 /// After its busiest time, when its file is large and holds next to nothing.
 #[tokio::test]
@@ -19,10 +20,8 @@ async fn what_waits_is_read_through_the_index() {
         for only in
             ["", "WHERE pending_id > (SELECT 0)", "WHERE pending_id BETWEEN (SELECT 0) AND (SELECT 9)"]
         {
-            let sql = format!("EXPLAIN SELECT * FROM ledger_pending {only} ORDER BY pending_id LIMIT 4096");
-            let rows = log.database.read(&sql, &[]).await.unwrap();
-            let plan: Vec<String> = rows.iter().map(|row| row.get("QUERY PLAN").unwrap()).collect();
-            let plan = plan.join("\n");
+            let sql = format!("SELECT * FROM ledger_pending {only} ORDER BY pending_id LIMIT 4096");
+            let plan = plan(&log.database, &sql, &[]).await.unwrap();
             assert!(plan.contains("Index Scan using ledger_pending_pkey"), "{only}: {plan}");
             // Going through the index is known to be little work, however large the file is.
             let cost =
@@ -52,10 +51,7 @@ async fn what_waits_is_gone_through_once_for_a_look_though_it_was_empty_when_las
         for from in [Timestamp::UNIX_EPOCH, now() + chrono::TimeDelta::minutes(1)] {
             let params =
                 [from.into(), String::new().into(), later.into(), LOOK_MAX.into(), waiting::nothing()];
-            let sql = format!("EXPLAIN {}", look(&log.database));
-            let rows = log.database.read(&sql, &params).await.unwrap();
-            let plan: Vec<String> = rows.iter().map(|row| row.get("QUERY PLAN").unwrap()).collect();
-            let plan = plan.join("\n");
+            let plan = plan(&log.database, &look(&log.database), &params).await.unwrap();
             assert!(!plan.contains("Join Filter"), "{plan}");
         }
     }

@@ -214,6 +214,19 @@ async fn an_entry_beyond_the_ledger_hides_no_event() {
     }
 }
 
+impl Log {
+    /// Events may be changed and removed.
+    pub(super) async fn open_events(&self) {
+        let open: &[&str] = match self.database.engine() {
+            Engine::Postgres(_) => &["ALTER TABLE events DISABLE TRIGGER events_append_only"],
+            Engine::Sqlite(_) => &["DROP TRIGGER events_refuse_update", "DROP TRIGGER events_refuse_delete"],
+        };
+        for sql in open {
+            self.database.write(sql, &[]).await.unwrap();
+        }
+    }
+}
+
 /// Only the sequencer that placed it still knows its entry.
 #[tokio::test]
 async fn a_stream_whose_last_event_was_removed_is_held() {
@@ -221,19 +234,56 @@ async fn a_stream_whose_last_event_was_removed_is_held() {
         log.event(1, 1).await;
         log.event(1, 2).await;
         log.turn().await;
-        let open = match log.database.engine() {
-            Engine::Postgres(_) => "ALTER TABLE events DISABLE TRIGGER events_append_only",
-            Engine::Sqlite(_) => "DROP TRIGGER events_refuse_delete",
-        };
-        for sql in [open, "DELETE FROM events WHERE sequence = 2"] {
-            log.database.write(sql, &[]).await.unwrap();
-        }
+        log.open_events().await;
+        log.database.write("DELETE FROM events WHERE sequence = 2", &[]).await.unwrap();
         log.event(1, 3).await;
         log.event(2, 1).await;
         let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
         let turn = next.turn(Trust::Head(None), now()).await.unwrap();
         assert_eq!((turn.taken, turn.held.count), (1, 1));
         assert_eq!(turn.held.first[0].reason, "event 2 of its stream is missing");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_not_found_by_its_event_gets_in_nobodys_way() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.event(1, 2).await;
+        log.turn().await;
+        let entries = log.entries().await;
+        log.open_events().await;
+        log.database.write("DELETE FROM events WHERE sequence = 2", &[]).await.unwrap();
+        // The same again, and another one that says it is that.
+        let other = Leaf { event_type: "SignedIn".to_owned(), ..entries[1].clone() };
+        for (leaf, held) in [(&entries[1], 0), (&other, 1)] {
+            log.announce_with(1, 2, &leaf.to_text().unwrap()).await;
+            log.event(2 + held, 1).await;
+            let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
+            let turn = next.turn(Trust::Head(None), now()).await.unwrap();
+            assert_eq!((turn.taken, turn.again), (0, true), "it is looked up");
+            let turn = next.turn(Trust::Head(None), now()).await.unwrap();
+            assert_eq!((turn.taken, turn.held.count), (1, usize::try_from(held).unwrap()));
+        }
+        assert_eq!(log.pending().await, 1);
+        assert_eq!(log.entries().await.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_id_was_changed_gets_no_second_entry_by_adopting() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.event(1, 2).await;
+        log.turn().await;
+        log.open_events().await;
+        let changed =
+            "UPDATE events SET event_id = '00000000-0000-7000-8000-00000000000a' WHERE sequence = 2";
+        log.database.write(changed, &[]).await.unwrap();
+        log.event(1, 3).await;
+        assert_eq!(log.sequencer.requeue().await.unwrap(), 1);
+        assert_eq!(log.turn().await.taken, 1);
+        assert_eq!(log.places().await, [(name(1), 1), (name(1), 2), (name(1), 3)]);
     }
 }
 

@@ -44,7 +44,7 @@ impl Log {
         self.database.write(&sql, &[json!(behind).to_string().into()]).await.unwrap();
     }
 
-    async fn announce_with(&self, stream: u32, sequence: i64, leaf: &str) {
+    pub(super) async fn announce_with(&self, stream: u32, sequence: i64, leaf: &str) {
         let sql = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence, leaf) \
                    VALUES ('unused', 'user', $1, $2, $3)";
         self.database.write(sql, &[name(stream).into(), sequence.into(), leaf.into()]).await.unwrap();
