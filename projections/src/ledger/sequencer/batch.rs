@@ -6,15 +6,15 @@ use std::collections::{HashMap, HashSet};
 use countersign_domain::ids::EventId;
 use serde_json::json;
 
-use super::heads::{Head, LastEntry};
+use super::heads::{Head, LastEntry, last_entries_by_event};
 use super::leaves::{self, Placed};
 use super::stream::read_id;
 use super::{Appended, KnownLeaf, Sequencer, StreamKey, TURN_ROWS_MAX};
-use crate::database::{Database, Engine, Row};
+use crate::database::{Engine, Row};
 use crate::ledger::leaf::EventColumns;
-use crate::ledger::store::{LedgerError, natural, number};
+use crate::ledger::store::{LedgerError, natural};
 use crate::ledger::tree::MAX_SIZE;
-use crate::table::{Column, Value, integer, text};
+use crate::table::{Value, integer, text};
 
 /// What a turn looks at.
 #[derive(Default)]
@@ -233,77 +233,6 @@ impl Sequencer {
     }
 }
 
-/// The last entries of streams, by way of their events.
-pub(super) async fn last_entries_by_event(
-    database: &Database,
-    streams: &[&StreamKey],
-    size: u64,
-) -> Result<HashMap<StreamKey, LastEntry>, LedgerError> {
-    let sql = last_by_event(database);
-    let mut last_entries = HashMap::with_capacity(streams.len());
-    for mut row in database.read_bulk(&sql, &[given(streams), number(size)?]).await? {
-        if let Some(last) = row.get::<Option<String>>("last")? {
-            last_entries.insert(read_stream(&mut row)?, read_last(&last)?);
-        }
-    }
-    Ok(last_entries)
-}
-
-/// What lies beyond the ledger's size is nothing that a sequencer wrote. Both values come as one text, so that each
-/// stream is looked up once.
-pub(super) fn last_by_event(database: &Database) -> String {
-    format!(
-        "SELECT given.aggregate_type, given.aggregate_id, \
-         (SELECT CAST(l.sequence AS text) || ' ' || l.leaf_hash FROM events e \
-         JOIN ledger_entries l ON {{entry_of_event}} AND l.position < $2 \
-         WHERE e.aggregate_type = given.aggregate_type AND e.aggregate_id = given.aggregate_id \
-         ORDER BY e.sequence DESC LIMIT 1) AS last FROM {}",
-        database.given(1, &STREAM)
-    )
-}
-
-/// The same without their events: the whole ledger is gone through, part by part.
-pub(super) async fn last_entries_by_stream(
-    database: &Database,
-    streams: &[&StreamKey],
-    size: u64,
-) -> Result<HashMap<StreamKey, LastEntry>, LedgerError> {
-    let sql = format!(
-        "SELECT l.aggregate_type, l.aggregate_id, CAST(l.sequence AS text) || ' ' || l.leaf_hash AS last \
-         FROM {} JOIN ledger_entries l ON l.aggregate_type = given.aggregate_type \
-         AND l.aggregate_id = given.aggregate_id WHERE l.position >= $2 AND l.position < $3",
-        database.given(1, &STREAM)
-    );
-    let mut last_entries: HashMap<StreamKey, LastEntry> = HashMap::new();
-    let size = if streams.is_empty() { 0 } else { size };
-    let mut from = 0;
-    while from < size {
-        let to = size.min(from + ENTRIES_AT_ONCE);
-        let params = [given(streams), number(from)?, number(to)?];
-        for mut row in database.read_bulk(&sql, &params).await? {
-            let stream = read_stream(&mut row)?;
-            let (sequence, hash) = read_last(&row.get::<String>("last")?)?;
-            let last = last_entries.entry(stream).or_insert((sequence, hash));
-            if last.0 <= sequence {
-                *last = (sequence, hash);
-            }
-        }
-        from = to;
-    }
-    Ok(last_entries)
-}
-
-const STREAM: [Column; 2] = [text("aggregate_type"), text("aggregate_id")];
-
-/// So many entries are gone through in one statement.
-const ENTRIES_AT_ONCE: u64 = 100_000;
-
-fn given(streams: &[&StreamKey]) -> Value {
-    let given =
-        |stream: &&StreamKey| json!({ "aggregate_type": stream.stream_type(), "aggregate_id": stream.id() });
-    json!(streams.iter().map(given).collect::<Vec<_>>()).to_string().into()
-}
-
 impl PendingRow {
     fn remembered(pending_id: i64, event: Appended) -> Self {
         let Appended { stream, sequence, leaf, .. } = event;
@@ -319,7 +248,7 @@ impl PendingRow {
 fn read_row(mut row: Row) -> Result<PendingRow, LedgerError> {
     Ok(PendingRow {
         pending_id: row.get("pending_id")?,
-        stream: read_stream(&mut row)?,
+        stream: StreamKey::read(&mut row)?,
         // No event has a sequence below one; such a row finds none, and is held.
         sequence: natural(&row, "sequence").unwrap_or(MAX_SIZE),
         content: row.take::<Option<String>>("leaf")?.map_or(Content::Gone, Content::Leaf),
@@ -348,18 +277,6 @@ impl ListedEvent {
         let stream = StreamKey::new(stream_type, id);
         Some(Self { event_id: event_id.parse().ok()?, stream, sequence: sequence.parse().ok()? })
     }
-}
-
-fn read_stream(row: &mut Row) -> Result<StreamKey, LedgerError> {
-    let (stream_type, id): (String, String) = (row.take("aggregate_type")?, row.take("aggregate_id")?);
-    Ok(StreamKey::new(&stream_type, &id))
-}
-
-/// The sequence and hash of a stream's last entry.
-fn read_last(text: &str) -> Result<LastEntry, LedgerError> {
-    let (sequence, hash) = text.split_once(' ').unwrap_or_default();
-    let corrupt = |_| LedgerError::Corrupt("an entry has no sequence".to_owned());
-    Ok((sequence.parse().map_err(corrupt)?, hash.parse()?))
 }
 
 fn read_event(row: &Row) -> Result<EventColumns<'static>, LedgerError> {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use countersign_domain::Timestamp;
 use serde_json::json;
 
-use super::batch::last_entries_by_stream;
+use super::heads::last_entries_by_stream;
 use super::tally::whole_second;
 use super::{Sequencer, StreamKey};
 use crate::database::{Database, Row, Step};

@@ -6,6 +6,8 @@ use std::fmt;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
+use crate::database::{DatabaseError, Row};
+
 /// A stream, by its type and id.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StreamKey(Name);
@@ -29,6 +31,11 @@ impl StreamKey {
             Some((stream_type, id)) => Name::Known(stream_type, id),
             None => Name::Other(stream_type.to_owned(), id.to_owned()),
         })
+    }
+
+    pub(super) fn read(row: &mut Row) -> Result<Self, DatabaseError> {
+        let (stream_type, id): (String, String) = (row.take("aggregate_type")?, row.take("aggregate_id")?);
+        Ok(Self::new(&stream_type, &id))
     }
 
     pub(super) fn stream_type(&self) -> &str {

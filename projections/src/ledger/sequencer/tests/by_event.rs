@@ -1,6 +1,6 @@
 //! How the entry of an event is found.
 
-use super::super::batch::{last_by_event, last_entries_by_event};
+use super::super::heads::{last_by_event, last_entries_by_event};
 use super::*;
 use crate::database::testing::{fill_ledger, plan};
 
