@@ -26,7 +26,7 @@ use super::store::{LedgerError, LedgerState, LedgerStore, encode_hashes, frontie
 use super::tile::{self, TILE_WIDTH, Tile, full_tile_hash};
 use super::tree::{Frontier, Hash};
 use crate::database::{DatabaseError, Step, Transacted};
-use crate::table::{LEDGER_ENTRIES, LEDGER_TILES};
+use crate::table::LEDGER_TILES;
 pub use appends::{Appended, Appends, KnownLeaf};
 use heads::{Head, Heads, last_entries_by_stream};
 use leaves::Placed;
@@ -56,6 +56,8 @@ pub struct Sequencer {
     search: Search,
     tally: Tally,
     heads: Heads,
+    /// The size of the ledger when the database refused its next entries: it is gone through for that once.
+    refused_at: Option<u64>,
     sweeping: Sweeping,
 }
 
@@ -132,6 +134,7 @@ impl Sequencer {
             search: Search::default(),
             tally: Tally::default(),
             heads: Heads::default(),
+            refused_at: None,
             sweeping: Sweeping::default(),
         }
     }
@@ -165,9 +168,10 @@ impl Sequencer {
                 return Ok(turn);
             }
             Ok(Transacted::Committed) => {}
-            Err(DatabaseError::Constraint { name }) if name.starts_with(LEDGER_ENTRIES.name) => {
+            Err(error @ DatabaseError::Constraint { .. }) if self.refused_at != Some(state.size()) => {
+                self.refused_at = Some(state.size());
                 if !self.is_mistaken(&placed, state.size()).await? {
-                    return Err(DatabaseError::Constraint { name }.into());
+                    return Err(error.into());
                 }
                 turn.again = true;
                 return Ok(turn);
@@ -180,7 +184,7 @@ impl Sequencer {
             self.tally.add(entry.recorded_at);
         }
         for (stream, last) in placed.last_entries {
-            self.heads.put(stream, Some(last));
+            self.heads.put(stream, last);
         }
         let signed = LedgerState { frontier, ..state };
         self.sign(&signed).await?;
@@ -189,18 +193,19 @@ impl Sequencer {
     }
 
     /// Whether the ledger has other last entries than were found by their events, since somebody removed these or
-    /// changed their ids. The next turn then knows them.
+    /// changed their ids. The next turn then finds them.
     async fn is_mistaken(&mut self, placed: &Placed, size: u64) -> Result<bool, LedgerError> {
         let streams: HashSet<&StreamKey> = placed.entries.iter().map(|entry| &entry.stream).collect();
         let streams: Vec<_> = streams.into_iter().collect();
         let found = last_entries_by_stream(self.store.database(), &streams, size).await?;
-        let mut is_mistaken = false;
-        for stream in streams {
-            let last = found.get(stream).copied();
-            is_mistaken |= self.heads.get(stream) != last.map_or(Head::None, Head::Last);
-            self.heads.put(stream.clone(), last);
+        let known = |stream: &StreamKey| found.get(stream).map_or(Head::None, |last| Head::Last(*last));
+        let unlike: Vec<_> =
+            streams.into_iter().filter(|stream| self.heads.get(stream) != known(stream)).collect();
+        for stream in &unlike {
+            self.heads.note_unlike((*stream).clone());
         }
-        Ok(is_mistaken)
+        self.heads.forget();
+        Ok(!unlike.is_empty())
     }
 
     /// Looks whether the ledger can be gone on from, before anything is recorded of that.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ReplayError;
-use super::streams::{Extent, PastContent, PastEvent, events_of, is_last_page};
+use super::streams::{Extent, Page, PastContent, PastEvent, events_of};
 use crate::database::Database;
 use crate::instance_rows::instance_rows;
 use crate::login_check::{agreement_row, link_row, user_row};
@@ -120,15 +120,19 @@ impl FoldedStream {
     ) -> Result<Option<Self>, ReplayError> {
         loop {
             let after = folded.as_ref().map_or(0, |folded| folded.sequence);
-            let events = events_of(database, stream, after, extent).await?;
+            let Page { events, is_last } = events_of(database, stream, after, extent).await?;
             for event in &events {
                 let folded = match &mut folded {
                     Some(folded) => folded,
                     None => folded.insert(Self::before(event)?),
                 };
+                let is_next = event.sequence == folded.sequence + 1;
+                if matches!(extent, Extent::At(_)) && event.is_without_place() && is_next {
+                    return Err(event.unreadable("has no place in the ledger").into());
+                }
                 folded.apply(event)?;
             }
-            if is_last_page(&events) {
+            if is_last {
                 return Ok(folded);
             }
         }

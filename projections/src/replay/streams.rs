@@ -7,12 +7,12 @@
 use countersign_domain::Timestamp;
 use tokio::sync::mpsc;
 
-use super::number;
 use crate::database::{Database, Row};
 use crate::ledger::store::{LedgerError, natural};
+use crate::table::Value;
 
 /// So many events are read at once.
-const PAGE_EVENTS: i64 = 4_096;
+const PAGE_EVENTS: i64 = if cfg!(test) { 3 } else { 4_096 };
 
 /// One event with its place.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct PastEvent {
     pub stream_id: String,
     /// Its place in the stream, from 1.
     pub sequence: i64,
-    /// Its place in the ledger; none for an event that waits for it.
+    /// Its place in the ledger; none for an event that waits for it, or that is not found there by its id.
     pub position: Option<u64>,
     /// What it says; none if it was removed behind the program's back.
     pub content: Option<PastContent>,
@@ -72,7 +72,7 @@ const OF_ONE: &str = select!(
 );
 
 /// Its snapshot knows of the stream's last event though that was removed.
-pub(super) const OF_ONE_AT: &str = select!(
+pub(super) const OF_ONE_WITH_PLACES: &str = select!(
     "l.position",
     "(SELECT * FROM (SELECT * FROM (SELECT aggregate_type, aggregate_id, sequence FROM events \
      WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4) AS there \
@@ -80,9 +80,11 @@ pub(super) const OF_ONE_AT: &str = select!(
      WHERE aggregate_type = $1 AND aggregate_id = $2 AND last_sequence > $3) AS known \
      ORDER BY sequence LIMIT $4) AS k \
      LEFT JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
-     AND e.sequence = k.sequence LEFT JOIN ledger_entries l ON {entry_of_event} AND l.position < $5 \
-     WHERE (l.position IS NOT NULL AND e.recorded_at <= $6) OR e.sequence IS NULL ORDER BY k.sequence"
+     AND e.sequence = k.sequence LEFT JOIN ledger_entries l ON {entry_of_event} ORDER BY k.sequence"
 );
+
+const WAITS: &str = "SELECT 1 AS waits FROM ledger_pending \
+    WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3 LIMIT 1";
 
 /// Reads all events of the ledger below a size, in the order of their streams.
 pub struct Streams {
@@ -104,8 +106,7 @@ impl Streams {
     }
 
     fn read(database: &Database, size: u64, after: (String, String, i64)) -> Self {
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
-        let mut reading = Reading { database: database.clone(), size, after, over: false };
+        let mut reading = Reading::new(database, size, after);
         let (ahead, pages) = mpsc::channel(1);
         // It ends with whoever reads these pages, one page later at most.
         tokio::spawn(async move {
@@ -131,7 +132,7 @@ impl Streams {
 }
 
 /// How far the pages were read.
-struct Reading {
+pub(super) struct Reading {
     database: Database,
     size: i64,
     after: (String, String, i64),
@@ -139,7 +140,12 @@ struct Reading {
 }
 
 impl Reading {
-    async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
+    pub(super) fn new(database: &Database, size: u64, after: (String, String, i64)) -> Self {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        Self { database: database.clone(), size, after, over: false }
+    }
+
+    pub(super) async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
         let mut events = Vec::new();
         while events.is_empty() && !self.over {
             let (stream_type, stream_id, sequence) = self.after.clone();
@@ -147,9 +153,11 @@ impl Reading {
                 [stream_type.into(), stream_id.into(), sequence.into(), self.size.into(), PAGE_EVENTS.into()];
             let rows = self.database.read_bulk(NEXT, &params).await?;
             events = rows.iter().map(read_event).collect::<Result<_, _>>()?;
-            self.over = is_last_page(&events);
+            self.over = !is_full(&events);
             if let Some(last) = events.last() {
-                self.after = (last.stream_type.clone(), last.stream_id.clone(), last.sequence);
+                // What follows one without a place may get its own until the next page is read, and would not follow.
+                let sequence = if last.position.is_some() { last.sequence } else { i64::MAX };
+                self.after = (last.stream_type.clone(), last.stream_id.clone(), sequence);
             }
             events.retain(|event| event.position.is_some());
         }
@@ -175,6 +183,15 @@ pub struct Moment {
     pub size: u64,
 }
 
+/// Some events of a stream.
+#[derive(Debug)]
+pub struct Page {
+    /// The events, in their order.
+    pub events: Vec<PastEvent>,
+    /// Whether no more come after these.
+    pub is_last: bool,
+}
+
 /// The next events of one stream after a sequence.
 ///
 /// # Errors
@@ -184,22 +201,67 @@ pub async fn events_of(
     (stream_type, stream_id): (&str, &str),
     after: i64,
     extent: Extent,
-) -> Result<Vec<PastEvent>, LedgerError> {
-    let mut params = vec![stream_type.into(), stream_id.into(), after.into(), PAGE_EVENTS.into()];
+) -> Result<Page, LedgerError> {
+    let params = [stream_type.into(), stream_id.into(), after.into(), PAGE_EVENTS.into()];
     let sql = match extent {
         Extent::Everything => OF_ONE,
-        Extent::At(Moment { at, size }) => {
-            params.extend([number(size), at.into()]);
-            OF_ONE_AT
-        }
+        Extent::At(_) => OF_ONE_WITH_PLACES,
     };
     let rows = database.read_bulk(sql, &params).await?;
-    rows.iter().map(read_event).collect()
+    let events = rows.iter().map(read_event).collect::<Result<Vec<_>, _>>()?;
+    let page = Page { is_last: !is_full(&events), events };
+    match extent {
+        Extent::Everything => Ok(page),
+        Extent::At(moment) => page.at(database, after, moment).await,
+    }
 }
 
-/// Whether a page of events was the last one. One that ends at a moment is.
-pub(super) fn is_last_page(events: &[PastEvent]) -> bool {
-    i64::try_from(events.len()) != Ok(PAGE_EVENTS)
+impl Page {
+    /// As far as a moment: neither times nor places go back within a stream. What is gone may have been before it.
+    async fn at(mut self, database: &Database, after: i64, moment: Moment) -> Result<Self, LedgerError> {
+        let is_later = |event: &PastEvent| {
+            let recorded_at = event.content.as_ref().and_then(|content| content.recorded_at);
+            recorded_at.is_some_and(|at| at > moment.at) || event.position.is_some_and(|at| at >= moment.size)
+        };
+        let end = self.events.iter().position(|event| is_later(event) || event.is_without_place());
+        let Some((end, event)) = end.and_then(|end| Some((end, self.events.get(end)?))) else {
+            return Ok(self);
+        };
+        let before =
+            end.checked_sub(1).and_then(|before| self.events.get(before)).map_or(after, |it| it.sequence);
+        if event.sequence != before + 1 || !is_later(event) && !event.waits(database).await? {
+            return Ok(self);
+        }
+        self.events.truncate(end);
+        Ok(Self { is_last: true, ..self })
+    }
+}
+
+impl PastEvent {
+    /// Whether it is there, and no entry is of it.
+    #[must_use]
+    pub fn is_without_place(&self) -> bool {
+        self.content.is_some() && self.position.is_none()
+    }
+
+    /// Whether such an event waited for its place, or got it just now.
+    async fn waits(&self, database: &Database) -> Result<bool, LedgerError> {
+        let stream: [Value; 2] = [self.stream_type.clone().into(), self.stream_id.clone().into()];
+        let [stream_type, stream_id] = stream.clone();
+        if !database.read_bulk(WAITS, &[stream_type, stream_id, self.sequence.into()]).await?.is_empty() {
+            return Ok(true);
+        }
+        let [stream_type, stream_id] = stream;
+        let this = [stream_type, stream_id, (self.sequence - 1).into(), 1.into()];
+        let rows = database.read_bulk(OF_ONE_WITH_PLACES, &this).await?;
+        let now = rows.first().map(read_event).transpose()?;
+        Ok(now.is_some_and(|event| event.position.is_some()))
+    }
+}
+
+/// Whether more may come after these.
+fn is_full(events: &[PastEvent]) -> bool {
+    i64::try_from(events.len()) == Ok(PAGE_EVENTS)
 }
 
 fn read_event(row: &Row) -> Result<PastEvent, LedgerError> {

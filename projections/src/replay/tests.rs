@@ -35,19 +35,7 @@ async fn history(database: &Database, people: u32) {
             [("UserRegistered", registered), ("TwoFactorEnabled", enabled)].into_iter().enumerate()
         {
             let sequence = i64::try_from(sequence).unwrap() + 1;
-            let event = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, \
-                         payload, metadata, recorded_at, user_id) \
-                         SELECT 'user', $1, $2, $3, '1', CAST($4 AS json), '{}', CAST($5 AS timestamptz), $1";
-            // SQLite keeps both as text, and has no such types.
-            let event = match database.engine() {
-                crate::database::Engine::Postgres(_) => event.to_owned(),
-                crate::database::Engine::Sqlite(_) => {
-                    event.replace("CAST($4 AS json)", "$4").replace("CAST($5 AS timestamptz)", "$5")
-                }
-            };
-            let params =
-                [id.clone().into(), sequence.into(), name.into(), payload.to_string().into(), AT.into()];
-            database.write(&event, &params).await.unwrap();
+            event(database, &id, sequence, (name, &payload), AT).await;
             entry_of(database, i64::from(number) * 2 + sequence - 1, &id, sequence).await;
         }
     }
@@ -58,6 +46,25 @@ async fn history(database: &Database, people: u32) {
                  sequenced_at, reconciled_to) VALUES ('o', 'k', $1, $2, '', 0, $3, $3)";
     let at: countersign_domain::Timestamp = AT.parse().unwrap();
     database.write(state, &[size.into(), edge.into(), at.into()]).await.unwrap();
+}
+
+async fn event(
+    database: &Database,
+    user_id: &str,
+    sequence: i64,
+    (name, payload): (&str, &serde_json::Value),
+    at: &str,
+) {
+    let event = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, \
+                 payload, metadata, recorded_at, user_id) \
+                 SELECT 'user', $1, $2, $3, '1', CAST($4 AS json), '{}', CAST($5 AS timestamptz), $1";
+    // SQLite keeps both as text, and has no such types.
+    let event = match database.engine() {
+        Engine::Postgres(_) => event.to_owned(),
+        Engine::Sqlite(_) => event.replace("CAST($4 AS json)", "$4").replace("CAST($5 AS timestamptz)", "$5"),
+    };
+    let params = [user_id.into(), sequence.into(), name.into(), payload.to_string().into(), at.into()];
+    database.write(&event, &params).await.unwrap();
 }
 
 /// Gives an event its place.
@@ -309,14 +316,10 @@ async fn streams_are_read_through_indexes() {
         let Engine::Postgres(_) = fresh.database.engine() else { continue };
         fill_ledger(&fresh.database, 20_000).await.unwrap();
         let (name, none) = ("user", "");
-        let at: countersign_domain::Timestamp = AT.parse().unwrap();
         for (sql, params) in [
             (streams::NEXT, vec![name.into(), "777".into(), 1.into(), 20_000.into(), 10.into()]),
             (streams::NEXT, vec![none.into(), none.into(), 0.into(), i64::MAX.into(), 10.into()]),
-            (
-                streams::OF_ONE_AT,
-                vec![name.into(), "777".into(), 0.into(), 4_096.into(), 20_000.into(), at.into()],
-            ),
+            (streams::OF_ONE_WITH_PLACES, vec![name.into(), "777".into(), 0.into(), 4_096.into()]),
         ] {
             let plan = plan(&fresh.database, sql, &params).await.unwrap();
             assert!(plan.contains("Index Scan using ledger_entries_event"), "{plan}");
@@ -325,34 +328,114 @@ async fn streams_are_read_through_indexes() {
     }
 }
 
+/// The moment at which the event of this sequence is recorded.
+fn minute(sequence: i64) -> String {
+    format!("2030-03-17T17:{:02}:00.000000Z", 40 + sequence)
+}
+
+/// One person with eight events, a minute between them. The last one waits for its place.
+async fn eight_events(database: &Database) {
+    let registered =
+        json!({ "UserRegistered": { "user_id": user(0), "email": "e", "display_name": "n", "at": AT } });
+    let enabled = json!({ "TwoFactorEnabled": { "at": AT } });
+    for sequence in 1..=8 {
+        let what =
+            if sequence == 1 { ("UserRegistered", &registered) } else { ("TwoFactorEnabled", &enabled) };
+        event(database, &user(0), sequence, what, &minute(sequence)).await;
+        if sequence < 8 {
+            entry_of(database, sequence - 1, &user(0), sequence).await;
+        }
+    }
+    let waits = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+                 SELECT event_id, aggregate_type, aggregate_id, sequence FROM events WHERE sequence = 8";
+    database.write(waits, &[]).await.unwrap();
+    let snapshot = "INSERT INTO snapshots (aggregate_type, aggregate_id, last_sequence, previous_sequence, payload) \
+                    SELECT aggregate_type, aggregate_id, sequence, 7, payload FROM events WHERE sequence = 8";
+    database.write(snapshot, &[]).await.unwrap();
+    let open: &[&str] = match database.engine() {
+        Engine::Postgres(_) => &["ALTER TABLE events DISABLE TRIGGER events_append_only"],
+        Engine::Sqlite(_) => &["DROP TRIGGER events_refuse_delete", "DROP TRIGGER events_refuse_update"],
+    };
+    for sql in open {
+        database.write(sql, &[]).await.unwrap();
+    }
+}
+
+/// How far the person of [`eight_events`] comes.
+async fn reaches(database: &Database, minutes: i64, size: u64) -> Result<i64, String> {
+    let moment = streams::Moment { at: minute(minutes).parse().unwrap(), size };
+    let read = FoldedStream::read(database, ("user", &user(0)), streams::Extent::At(moment)).await;
+    match read {
+        Ok(folded) => Ok(folded.map_or(0, |folded| folded.sequence)),
+        Err(error) => Err(error.to_string().split_once(';').unwrap().0.replace(&user(0), "…")),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_read_up_to_a_moment_and_a_size() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        eight_events(&database).await;
+        for minutes in 0..=8 {
+            assert_eq!(reaches(&database, minutes, 7).await, Ok(minutes.min(7)));
+            assert_eq!(reaches(&database, 9, u64::try_from(minutes).unwrap()).await, Ok(minutes.min(7)));
+        }
+        database.write("DELETE FROM ledger_pending", &[]).await.unwrap();
+        assert_eq!(reaches(&database, 7, 7).await, Ok(7));
+        let no_place = Err("event 8 of user/… has no place in the ledger".to_owned());
+        assert_eq!(reaches(&database, 8, 7).await, no_place);
+    }
+}
+
 #[tokio::test]
 async fn an_event_that_was_removed_is_told_as_gone_wherever_it_stood() {
-    for gone in [1, 2, 3] {
+    for gone in 1..=8 {
         for fresh in fresh_databases().await.unwrap() {
             let database = fresh.database;
-            history(&database, 1).await;
-            let third = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
-                         metadata, recorded_at) SELECT aggregate_type, aggregate_id, 3, event_type, event_version, \
-                         payload, metadata, recorded_at FROM events WHERE sequence = 2";
-            database.write(third, &[]).await.unwrap();
-            entry_of(&database, 2, &user(0), 3).await;
-            let hash = crate::ledger::tree::Hash::from_bytes([0; 32]).to_string();
-            let grown = "UPDATE ledger_state SET size = 3, frontier = $1";
-            database.write(grown, &[format!("{hash} {hash}").into()]).await.unwrap();
-            rebuild(&database, &[Model::Snapshots], |_, _| {}).await.unwrap();
-            let moment = streams::Moment { at: AT.parse().unwrap(), size: 3 };
-            let read =
-                async || FoldedStream::read(&database, ("user", &user(0)), streams::Extent::At(moment)).await;
-            assert_eq!(read().await.unwrap().unwrap().sequence, 3);
-            let open = match database.engine() {
-                Engine::Postgres(_) => "ALTER TABLE events DISABLE TRIGGER events_append_only",
-                Engine::Sqlite(_) => "DROP TRIGGER events_refuse_delete",
-            };
-            for sql in [open, &format!("DELETE FROM events WHERE sequence = {gone}")] {
-                database.write(sql, &[]).await.unwrap();
+            eight_events(&database).await;
+            database.write("DELETE FROM events WHERE sequence = $1", &[gone.into()]).await.unwrap();
+            assert_eq!(reaches(&database, 9, 7).await, Err(format!("event {gone} of user/… is gone")));
+            // When it was recorded nobody knows any more, but that it was after the one before.
+            if gone > 1 {
+                assert_eq!(reaches(&database, gone - 2, 7).await, Ok(gone - 2));
             }
-            let refused = read().await.unwrap_err().to_string();
-            assert!(refused.starts_with(&format!("event {gone} of user/{} is gone;", user(0))), "{refused}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_another_id_is_told_as_without_a_place() {
+    for changed in [1, 3, 4, 7] {
+        for fresh in fresh_databases().await.unwrap() {
+            let Engine::Postgres(_) = fresh.database.engine() else { continue };
+            eight_events(&fresh.database).await;
+            let sql = "UPDATE events SET event_id = gen_random_uuid()::text WHERE sequence = $1";
+            fresh.database.write(sql, &[changed.into()]).await.unwrap();
+            let no_place = format!("event {changed} of user/… has no place in the ledger");
+            assert_eq!(reaches(&fresh.database, 9, 7).await, Err(no_place));
+            assert_eq!(reaches(&fresh.database, changed - 1, 7).await, Ok(changed - 1));
+        }
+    }
+}
+
+/// It would not follow what was read.
+#[tokio::test]
+async fn what_gets_its_place_between_two_pages_is_left_to_the_next_reading() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        eight_events(&database).await;
+        let registered =
+            json!({ "UserRegistered": { "user_id": user(1), "email": "e", "display_name": "n", "at": AT } });
+        event(&database, &user(1), 1, ("UserRegistered", &registered), AT).await;
+        entry_of(&database, 7, &user(1), 1).await;
+        let after = ("user".to_owned(), user(0), 5);
+        let mut reading = streams::Reading::new(&database, u64::MAX, after);
+        let sequences =
+            |events: &[streams::PastEvent]| events.iter().map(|event| event.sequence).collect::<Vec<_>>();
+        assert_eq!(sequences(&reading.next_page().await.unwrap()), [6, 7]);
+        entry_of(&database, 8, &user(0), 8).await;
+        let next = reading.next_page().await.unwrap();
+        assert_eq!((next[0].stream_id.clone(), sequences(&next)), (user(1), vec![1]));
+        assert!(reading.next_page().await.unwrap().is_empty());
     }
 }

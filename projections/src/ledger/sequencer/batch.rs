@@ -1,12 +1,12 @@
 //! What waits for a place, with the leaves that came with it and the entries that come before.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use countersign_domain::ids::EventId;
 use serde_json::json;
 
-use super::heads::{Head, LastEntry, last_entries_by_event};
+use super::heads::{Head, LastEntry};
 use super::leaves::{self, Placed};
 use super::stream::read_id;
 use super::{Appended, KnownLeaf, Sequencer, StreamKey, TURN_ROWS_MAX};
@@ -64,8 +64,9 @@ const PENDING: &str = "SELECT pending_id, aggregate_type, aggregate_id, sequence
 const OF_PAGE: &str = "WHERE pending_id > $1 ORDER BY pending_id LIMIT $2";
 
 /// Which rows wait, as one text: a row for each would cost more than what is in it. The id is the one that the leaf
-/// names, by which the entry will be found; a row without a leaf has none, so that nothing is remembered of it. Whatever is no such text is read row by row: a comma within a name makes them more
-/// than are counted, a space makes the event one that does not read.
+/// names, by which the entry will be found; a row without a leaf has none, so that nothing is remembered of it.
+/// Whatever is no such text is read row by row: a comma within a name makes them more than are counted, a space makes
+/// the event one that does not read.
 const LIST: &str = "SELECT count(*) AS waiting, coalesce(string_agg(pending_id || ' ' || \
     CASE WHEN leaf IS NULL THEN '' ELSE {id_in_leaf} END || ' ' || aggregate_type || ' ' || aggregate_id || ' ' || \
     sequence, ','), '') AS listed";
@@ -209,26 +210,26 @@ impl Sequencer {
         Ok(())
     }
 
-    /// What was looked up is remembered, also of a stream that has no entry: one whose first event is held may have
-    /// many more.
     async fn read_last_entries(&mut self, batch: &mut Batch, size: u64) -> Result<(), LedgerError> {
-        let streams: HashSet<&StreamKey> = batch.rows.iter().map(|row| &row.stream).collect();
-        let mut unknown = Vec::new();
-        for stream in streams {
-            match self.heads.get(stream) {
-                Head::Last(last) => drop(batch.last_entries.insert(stream.clone(), last)),
+        let mut unknown: HashMap<&StreamKey, u64> = HashMap::new();
+        for row in &batch.rows {
+            if batch.last_entries.contains_key(&row.stream) {
+                continue;
+            }
+            match self.heads.get(&row.stream) {
+                Head::Last(last) => drop(batch.last_entries.insert(row.stream.clone(), last)),
                 Head::None => {}
-                Head::Unknown => unknown.push(stream),
+                Head::Unknown => {
+                    let first = unknown.entry(&row.stream).or_insert(row.sequence);
+                    *first = row.sequence.min(*first);
+                }
             }
         }
-        if unknown.is_empty() {
-            return Ok(());
+        if !unknown.is_empty() {
+            let unknown: Vec<_> = unknown.into_iter().collect();
+            let found = self.heads.look_up(self.store.database(), &unknown, size).await?;
+            batch.last_entries.extend(found);
         }
-        let found = last_entries_by_event(self.store.database(), &unknown, size).await?;
-        for stream in unknown {
-            self.heads.put(stream.clone(), found.get(stream).copied());
-        }
-        batch.last_entries.extend(found);
         Ok(())
     }
 }

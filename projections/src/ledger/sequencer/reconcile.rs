@@ -93,6 +93,7 @@ impl Sequencer {
     /// # Errors
     /// When the database does not answer.
     pub async fn look_for_missing(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
+        self.heads.look_again();
         // A clock that was set back makes nothing unseen that was looked at.
         let until = whole_second(self.search.looked_to.map_or(until, |looked_to| looked_to.max(until)));
         if self.search.at.is_none() {
@@ -184,8 +185,8 @@ impl Sequencer {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn requeue(&self) -> Result<u64, LedgerError> {
-        let database = self.store.database();
+    pub async fn requeue(&mut self) -> Result<u64, LedgerError> {
+        let database = self.store.database().clone();
         database.write("DELETE FROM ledger_pending", &[]).await?;
         let (mut after, mut requeued, mut behind) = ((String::new(), String::new()), 0, Vec::new());
         loop {
@@ -207,15 +208,19 @@ impl Sequencer {
     }
 
     /// An event whose id was changed has an entry that is not found by it, and is not to get another.
-    async fn requeue_streams(&self, behind: Vec<Behind>) -> Result<u64, LedgerError> {
+    async fn requeue_streams(&mut self, behind: Vec<Behind>) -> Result<u64, LedgerError> {
         let keys: Vec<StreamKey> =
             behind.iter().map(|behind| StreamKey::new(&behind.stream.0, &behind.stream.1)).collect();
         let size = self.store.state().await?.ok_or(LedgerError::NotThere)?.size();
-        let database = self.store.database();
-        let last_entries = last_entries_by_stream(database, &keys.iter().collect::<Vec<_>>(), size).await?;
+        let database = self.store.database().clone();
+        let last_entries = last_entries_by_stream(&database, &keys.iter().collect::<Vec<_>>(), size).await?;
         let mut requeued = 0;
         for (Behind { stream: (stream_type, id), last, reached }, key) in behind.into_iter().zip(&keys) {
-            let reached = last_entries.get(key).map_or(reached, |(sequence, _)| reached.max(*sequence));
+            let found = last_entries.get(key).map_or(0, |(sequence, _)| *sequence);
+            if found > reached {
+                self.heads.note_unlike(key.clone());
+            }
+            let reached = found.max(reached);
             if last > reached {
                 // Stream by stream, so that each comes back in its own order.
                 let stream: [Value; 2] = [stream_type.into(), id.into()];

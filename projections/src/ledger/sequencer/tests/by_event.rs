@@ -11,10 +11,10 @@ async fn entries_are_found_through_the_index_by_event() {
         fill_ledger(&log.database, 100_000).await.unwrap();
         log.database.write("UPDATE ledger_state SET size = 100000", &[]).await.unwrap();
         let known = StreamKey::new("user", "777");
-        let found = last_entries_by_event(&log.database, &[&known], 100_000).await.unwrap();
+        let found = last_entries_by_event(&log.database, &[(&known, 2)], 100_000).await.unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), [&known]);
         let (from, to) = (now() - chrono::TimeDelta::days(1), now());
-        let one = json!([{ "aggregate_type": "user", "aggregate_id": "777" }]).to_string();
+        let one = json!([{ "aggregate_type": "user", "aggregate_id": "777", "sequence": 2 }]).to_string();
         for (sql, params) in [
             (last_by_event(&log.database), vec![one.into(), 100_000.into()]),
             (

@@ -270,6 +270,25 @@ async fn an_entry_that_is_not_found_by_its_event_gets_in_nobodys_way() {
     }
 }
 
+/// What was looked up is not remembered for ever.
+#[tokio::test]
+async fn a_stream_goes_on_once_its_event_is_as_it_was() {
+    for mut log in logs().await {
+        let Engine::Postgres(_) = log.database.engine() else { continue };
+        log.event(1, 1).await;
+        log.turn().await;
+        log.open_events().await;
+        let change = "UPDATE events SET event_id = $1 || substr(event_id, 2) WHERE sequence = 1";
+        log.database.write(change, &["1".into()]).await.unwrap();
+        log.event(1, 2).await;
+        let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
+        assert_eq!(next.turn(Trust::Head(None), now()).await.unwrap().held.count, 1);
+        log.database.write(change, &["0".into()]).await.unwrap();
+        next.look_for_missing(now()).await.unwrap();
+        assert_eq!(next.turn(Trust::Head(None), now()).await.unwrap().taken, 1);
+    }
+}
+
 #[tokio::test]
 async fn an_event_whose_id_was_changed_gets_no_second_entry_by_adopting() {
     for mut log in logs().await {
@@ -281,8 +300,10 @@ async fn an_event_whose_id_was_changed_gets_no_second_entry_by_adopting() {
             "UPDATE events SET event_id = '00000000-0000-7000-8000-00000000000a' WHERE sequence = 2";
         log.database.write(changed, &[]).await.unwrap();
         log.event(1, 3).await;
-        assert_eq!(log.sequencer.requeue().await.unwrap(), 1);
-        assert_eq!(log.turn().await.taken, 1);
+        let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
+        assert_eq!(next.requeue().await.unwrap(), 1);
+        assert_eq!(next.turn(Trust::Head(None), now()).await.unwrap().taken, 1);
+        assert_eq!(next.requeue().await.unwrap(), 0);
         assert_eq!(log.places().await, [(name(1), 1), (name(1), 2), (name(1), 3)]);
     }
 }
