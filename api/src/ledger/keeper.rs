@@ -305,9 +305,9 @@ mod tests {
         let keeper = Keeper::start(Arc::clone(&app));
         let mut sizes = keeper.sizes();
         timeout(PATIENCE, sizes.wait_for(|size| *size == Some(0))).await.unwrap().unwrap();
-        // Whatever is read back from the queue is no leaf, and would be held.
+        // Whatever is read back from the queue names its event, is no leaf, and would be held.
         let spoil = "CREATE TRIGGER spoil AFTER INSERT ON ledger_pending \
-                     BEGIN UPDATE ledger_pending SET leaf = '{}'; END";
+                     BEGIN UPDATE ledger_pending SET leaf = '{\"event_id\":\"' || event_id || '\"}'; END";
         app.database.write(spoil, &[]).await.unwrap();
         let mut made = Vec::new();
         open_agreement(&app).await;
