@@ -433,7 +433,11 @@ async fn what_gets_its_place_between_two_pages_is_left_to_the_next_reading() {
         let sequences =
             |events: &[streams::PastEvent]| events.iter().map(|event| event.sequence).collect::<Vec<_>>();
         assert_eq!(sequences(&reading.next_page().await.unwrap()), [6, 7]);
-        entry_of(&database, 8, &user(0), 8).await;
+        event(&database, &user(0), 9, ("TwoFactorEnabled", &json!({ "TwoFactorEnabled": { "at": AT } })), AT)
+            .await;
+        for sequence in [8, 9] {
+            entry_of(&database, sequence, &user(0), sequence).await;
+        }
         let next = reading.next_page().await.unwrap();
         assert_eq!((next[0].stream_id.clone(), sequences(&next)), (user(1), vec![1]));
         assert!(reading.next_page().await.unwrap().is_empty());
