@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::Executor;
 use tempfile::TempDir;
 
-use super::{Database, DatabaseError};
+use super::{Database, DatabaseError, Engine};
 use crate::table::Value;
 
 /// Names the server that tests may make databases on; without it only SQLite is tested.
@@ -99,6 +99,25 @@ pub async fn cut_short<F: Future>(future: F, steps: u32) -> Option<F::Output> {
 #[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not tested")]
 fn say_what_is_left_out() {
     eprintln!("LEFT OUT: PostgreSQL, since {TEST_POSTGRES} names no server; only SQLite is tested");
+}
+
+/// Takes away what keeps history as it is, as somebody may who has the database.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unlock(database: &Database) -> Result<(), DatabaseError> {
+    for table in ["events", "ledger_entries"] {
+        let statements = match database.engine() {
+            Engine::Postgres(_) => vec![format!("ALTER TABLE {table} DISABLE TRIGGER ALL")],
+            Engine::Sqlite(_) => ["update", "delete"]
+                .map(|change| format!("DROP TRIGGER IF EXISTS {table}_refuse_{change}"))
+                .to_vec(),
+        };
+        for sql in statements {
+            database.write(&sql, &[]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// How PostgreSQL would go about a statement.

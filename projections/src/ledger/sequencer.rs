@@ -170,7 +170,7 @@ impl Sequencer {
             Ok(Transacted::Committed) => {}
             Err(error @ DatabaseError::Constraint { .. }) if self.refused_at != Some(state.size()) => {
                 self.refused_at = Some(state.size());
-                if !self.is_mistaken(&placed, state.size()).await? {
+                if !self.look_by_stream(&placed, state.size()).await? {
                     return Err(error.into());
                 }
                 turn.again = true;
@@ -192,20 +192,21 @@ impl Sequencer {
         Ok(turn)
     }
 
-    /// Whether the ledger has other last entries than were found by their events, since somebody removed these or
-    /// changed their ids. The next turn then finds them.
-    async fn is_mistaken(&mut self, placed: &Placed, size: u64) -> Result<bool, LedgerError> {
+    /// Looks in the ledger itself whether it has other last entries than were found by their events, since somebody
+    /// removed these or changed their ids. If so, the next turn finds them.
+    async fn look_by_stream(&mut self, placed: &Placed, size: u64) -> Result<bool, LedgerError> {
         let streams: HashSet<&StreamKey> = placed.entries.iter().map(|entry| &entry.stream).collect();
         let streams: Vec<_> = streams.into_iter().collect();
         let found = last_entries_by_stream(self.store.database(), &streams, size).await?;
-        let known = |stream: &StreamKey| found.get(stream).map_or(Head::None, |last| Head::Last(*last));
-        let unlike: Vec<_> =
-            streams.into_iter().filter(|stream| self.heads.get(stream) != known(stream)).collect();
-        for stream in &unlike {
-            self.heads.note_unlike((*stream).clone());
+        let mut is_mistaken = false;
+        for stream in streams {
+            if self.heads.get(stream) != found.get(stream).map_or(Head::None, |last| Head::Last(*last)) {
+                is_mistaken = true;
+                self.heads.note_unlike(stream.clone());
+            }
         }
         self.heads.forget();
-        Ok(!unlike.is_empty())
+        Ok(is_mistaken)
     }
 
     /// Looks whether the ledger can be gone on from, before anything is recorded of that.

@@ -13,7 +13,7 @@ use super::*;
 use crate::audit_trail::AuditTrail;
 use crate::catch_up::{CaughtUp, catch_up};
 use crate::coverage::Coverage;
-use crate::database::testing::{FreshDatabase, fresh_databases};
+use crate::database::testing::{FreshDatabase, fresh_databases, unlock};
 use crate::database::{Database, Engine};
 use crate::ledger::canonical;
 use crate::ledger::checkpoint::Verifier;
@@ -129,7 +129,12 @@ impl Log {
     }
 
     async fn turn(&mut self) -> Turn {
-        self.sequencer.turn(Trust::Head(None), now()).await.unwrap()
+        turn_of(&mut self.sequencer).await
+    }
+
+    /// Another node's.
+    fn another_sequencer(&self) -> Sequencer {
+        Sequencer::new(self.store.clone(), signer(), Arc::default())
     }
 
     async fn entries(&self) -> Vec<Leaf> {
@@ -152,6 +157,10 @@ impl Log {
         let verifier: Verifier = state.verifier_key.parse().unwrap();
         verifier.verify(state.checkpoint.as_bytes()).unwrap()
     }
+}
+
+async fn turn_of(sequencer: &mut Sequencer) -> Turn {
+    sequencer.turn(Trust::Head(None), now()).await.unwrap()
 }
 
 fn name(stream: u32) -> String {
@@ -312,16 +321,11 @@ async fn an_event_that_is_gone_holds_only_its_stream() {
 #[tokio::test]
 async fn of_two_sequencers_at_once_each_event_gets_one_place() {
     for mut log in logs().await {
-        let mut other = Sequencer::new(log.store.clone(), signer(), Arc::default());
+        let mut other = log.another_sequencer();
         for sequence in 1..=40 {
             log.event(1, sequence).await;
             log.event(2, sequence).await;
-            let (mine, theirs) = tokio::join!(
-                log.sequencer.turn(Trust::Head(None), now()),
-                other.turn(Trust::Head(None), now())
-            );
-            mine.unwrap();
-            theirs.unwrap();
+            tokio::join!(turn_of(&mut log.sequencer), turn_of(&mut other));
         }
         log.turn().await;
         assert_eq!(log.entries().await.len(), 80);
@@ -336,8 +340,8 @@ async fn a_turn_that_ended_before_it_signed_is_signed_by_the_next() {
         log.turn().await;
         let unsigned = "UPDATE ledger_state SET signed_size = 0, checkpoint = $1";
         log.database.write(unsigned, &[signer().sign(0, empty_root()).into()]).await.unwrap();
-        let mut next = Sequencer::new(log.store.clone(), signer(), Arc::default());
-        next.turn(Trust::Head(None), now()).await.unwrap();
+        let mut next = log.another_sequencer();
+        turn_of(&mut next).await;
         assert_eq!(log.signed().await.size, 1);
     }
 }
@@ -375,13 +379,7 @@ async fn what_follows_the_ledger_stops_before_an_entry_that_is_gone() {
                 log.event(1, sequence).await;
             }
             log.turn().await;
-            let open = match log.database.engine() {
-                crate::database::Engine::Postgres(_) => {
-                    "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only"
-                }
-                crate::database::Engine::Sqlite(_) => "DROP TRIGGER ledger_entries_refuse_delete",
-            };
-            log.database.write(open, &[]).await.unwrap();
+            unlock(&log.database).await.unwrap();
             log.database.write(&format!("DELETE FROM ledger_entries WHERE {gone}"), &[]).await.unwrap();
             let poisoned = Ok(CaughtUp::Poisoned(first));
             assert_eq!(catch_up(&AuditTrail, &log.database, 3).await, poisoned, "the trail, without {gone}");
@@ -421,10 +419,6 @@ async fn what_was_passed_over_is_held_while_more_is_behind_it() {
 }
 
 async fn remove_event(database: &Database, sequence: i64) {
-    let open = match database.engine() {
-        crate::database::Engine::Postgres(_) => "ALTER TABLE events DISABLE TRIGGER events_append_only",
-        crate::database::Engine::Sqlite(_) => "DROP TRIGGER events_refuse_delete",
-    };
-    database.write(open, &[]).await.unwrap();
+    unlock(database).await.unwrap();
     database.write("DELETE FROM events WHERE sequence = $1", &[sequence.into()]).await.unwrap();
 }

@@ -12,11 +12,7 @@ async fn filled(database: &Database) {
     catch_up(&AuditTrail, database, 6).await.unwrap();
     catch_up(&Coverage, database, 6).await.unwrap();
     rebuild(database, &Model::ALL, |_, _| {}).await.unwrap();
-    let unlock = match database.engine() {
-        Engine::Postgres(_) => "ALTER TABLE events DISABLE TRIGGER ALL",
-        Engine::Sqlite(_) => "DROP TRIGGER events_refuse_update",
-    };
-    database.write(unlock, &[]).await.unwrap();
+    unlock(database).await.unwrap();
 }
 
 async fn respell(database: &Database, table: &str, column: &str, which: &str) {

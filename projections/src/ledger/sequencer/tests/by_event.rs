@@ -36,12 +36,12 @@ async fn what_a_value_says_is_not_taken_for_the_id() {
     for mut log in logs().await {
         log.event_without_notice(1, 1).await;
         let name = r#"","event_id":"00000000-0000-7000-8000-000002000001"#;
-        let actor = json!({"actor_kind": "api_key", "actor_id": name, "request_id": "r"}).to_string();
-        log.open_events().await;
+        let metadata =
+            json!([{ "metadata": { "actor_kind": "api_key", "actor_id": name, "request_id": "r" } }]);
+        unlock(&log.database).await.unwrap();
         let given = log.database.given(1, &[crate::table::json("metadata")]);
         let sql = format!("UPDATE events SET metadata = (SELECT given.metadata FROM {given})");
-        let metadata = json!([{ "metadata": actor.parse::<serde_json::Value>().unwrap() }]).to_string();
-        log.database.write(&sql, &[metadata.into()]).await.unwrap();
+        log.database.write(&sql, &[metadata.to_string().into()]).await.unwrap();
         log.announce(1, 1).await;
         assert_eq!(log.turn().await.taken, 1);
         log.event(2, 1).await;

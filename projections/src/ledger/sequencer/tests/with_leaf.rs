@@ -144,14 +144,10 @@ async fn an_event_whose_place_somebody_elses_leaf_took_is_held() {
 #[tokio::test]
 async fn what_another_sequencer_placed_is_looked_up_again() {
     for mut log in logs().await {
-        let mut other = Sequencer::new(log.store.clone(), signer(), Arc::default());
+        let mut other = log.another_sequencer();
         for sequence in 1..=6 {
             log.event(1, sequence).await;
-            let turn = if sequence % 2 == 0 {
-                other.turn(Trust::Head(None), now()).await.unwrap()
-            } else {
-                log.turn().await
-            };
+            let turn = if sequence % 2 == 0 { turn_of(&mut other).await } else { log.turn().await };
             assert_eq!((turn.taken, turn.held.count), (1, 0), "{sequence}");
         }
     }

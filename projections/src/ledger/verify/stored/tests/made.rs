@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::database::Step;
 use crate::database::Transacted;
-use crate::database::testing::{FreshDatabase, fresh_databases};
+use crate::database::testing::{FreshDatabase, fresh_databases, unlock};
 use crate::ledger::tile;
 use crate::table::{Column, EVENTS, LEDGER_ENTRIES, LEDGER_TILES, integer, text, timestamp, timestamp_text};
 
@@ -83,7 +83,7 @@ impl Made {
             timestamp("reconciled_to"),
         ];
         self.insert("ledger_state", &columns, state.as_array().unwrap()).await;
-        self.unlock().await;
+        unlock(&self.fresh.database).await.unwrap();
     }
 
     async fn insert(&self, table: &str, columns: &[Column], rows: &[Json]) {
@@ -93,25 +93,6 @@ impl Made {
         let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {given}");
         let step = Step::new(sql, vec![json!(rows).to_string().into()]).changing(rows.len() as u64);
         assert_eq!(self.fresh.database.transact(vec![step]).await.unwrap(), Transacted::Committed);
-    }
-
-    /// Takes away what keeps history as it is, as somebody may who has the database.
-    async fn unlock(&self) {
-        let statements = match self.fresh.database.engine() {
-            Engine::Postgres(_) => vec![
-                "ALTER TABLE events DISABLE TRIGGER ALL",
-                "ALTER TABLE ledger_entries DISABLE TRIGGER ALL",
-            ],
-            Engine::Sqlite(_) => vec![
-                "DROP TRIGGER events_refuse_update",
-                "DROP TRIGGER events_refuse_delete",
-                "DROP TRIGGER ledger_entries_refuse_update",
-                "DROP TRIGGER ledger_entries_refuse_delete",
-            ],
-        };
-        for statement in statements {
-            self.fresh.database.write(statement, &[]).await.unwrap();
-        }
     }
 
     pub(super) fn note(&self, size: u64) -> String {
