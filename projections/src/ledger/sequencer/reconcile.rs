@@ -194,39 +194,38 @@ impl Sequencer {
             let rows = database.read_bulk(NEXT_STREAMS, &[stream_type.into(), id.into()]).await?;
             let Some(last) = rows.last() else { break };
             after = (last.get("aggregate_type")?, last.get("aggregate_id")?);
-            for row in &rows {
+            for row in rows {
                 let stream = Behind::read(row)?;
                 if stream.last > stream.reached {
                     behind.push(stream);
                 }
             }
             if behind.len() >= BEHIND_MAX {
-                requeued += self.requeue_streams(std::mem::take(&mut behind)).await?;
+                requeued += self.requeue_streams(&behind).await?;
+                behind.clear();
             }
         }
-        Ok(requeued + self.requeue_streams(behind).await?)
+        Ok(requeued + self.requeue_streams(&behind).await?)
     }
 
     /// An event whose id was changed has an entry that is not found by it, and is not to get another.
-    async fn requeue_streams(&mut self, behind: Vec<Behind>) -> Result<u64, LedgerError> {
-        let keys: Vec<StreamKey> =
-            behind.iter().map(|behind| StreamKey::new(&behind.stream.0, &behind.stream.1)).collect();
+    async fn requeue_streams(&mut self, behind: &[Behind]) -> Result<u64, LedgerError> {
+        let streams: Vec<&StreamKey> = behind.iter().map(|behind| &behind.stream).collect();
         let size = self.store.state().await?.ok_or(LedgerError::NotThere)?.size();
-        let database = self.store.database().clone();
-        let last_entries = last_entries_by_stream(&database, &keys.iter().collect::<Vec<_>>(), size).await?;
+        let last_entries = last_entries_by_stream(self.store.database(), &streams, size).await?;
         let mut requeued = 0;
-        for (Behind { stream: (stream_type, id), last, reached }, key) in behind.into_iter().zip(&keys) {
-            let found = last_entries.get(key).map_or(0, |(sequence, _)| *sequence);
-            if found > reached {
-                self.heads.note_unlike(key.clone());
+        for Behind { stream, last, reached } in behind {
+            let found = last_entries.get(stream).map_or(0, |(sequence, _)| *sequence);
+            if found > *reached {
+                self.heads.note_unlike(stream.clone());
             }
-            let reached = found.max(reached);
-            if last > reached {
+            let reached = found.max(*reached);
+            if *last > reached {
                 // Stream by stream, so that each comes back in its own order.
-                let stream: [Value; 2] = [stream_type.into(), id.into()];
-                let forget = Step::new(FORGET_CHAIN, stream.to_vec());
-                let requeue = Step::new(REQUEUE, stream.into_iter().chain([number(reached)?]).collect());
-                database.transact(vec![forget, requeue]).await?;
+                let name: [Value; 2] = [stream.stream_type().into(), stream.id().into_owned().into()];
+                let forget = Step::new(FORGET_CHAIN, name.to_vec());
+                let requeue = Step::new(REQUEUE, name.into_iter().chain([number(reached)?]).collect());
+                self.store.database().transact(vec![forget, requeue]).await?;
                 requeued += last - reached;
             }
         }
@@ -236,16 +235,19 @@ impl Sequencer {
 
 /// A stream with events that have no place.
 struct Behind {
-    stream: (String, String),
+    stream: StreamKey,
     /// The sequence of its last event, and of the last one that has an entry.
     last: u64,
     reached: u64,
 }
 
 impl Behind {
-    fn read(row: &Row) -> Result<Self, LedgerError> {
-        let stream = (row.get("aggregate_type")?, row.get("aggregate_id")?);
-        Ok(Self { stream, last: natural(row, "last")?, reached: natural(row, "reached")? })
+    fn read(mut row: Row) -> Result<Self, LedgerError> {
+        Ok(Self {
+            last: natural(&row, "last")?,
+            reached: natural(&row, "reached")?,
+            stream: StreamKey::read(&mut row)?,
+        })
     }
 }
 
