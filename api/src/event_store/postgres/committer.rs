@@ -84,12 +84,15 @@ impl Committer {
                 }
                 // Of the second try; the first may still be under way, or have taken place.
                 Err(Failure::Refused(error) | Failure::Collided(error)) if group.again => {
-                    let error = DatabaseError::Unavailable(error.to_string());
-                    groups.extend(self.settle(group, error).await);
+                    let lost = DatabaseError::Unavailable(error.to_string());
+                    // What a constraint keeps out of the second try, it keeps out of the first as well.
+                    let refused =
+                        if let DatabaseError::Constraint { .. } = error { error } else { lost.clone() };
+                    groups.extend(self.settle(group, lost, &refused).await);
                 }
                 Err(Failure::Refused(error)) => group.fail(&error.into()),
                 Err(Failure::Collided(_)) => group.fail(&AppendError::Conflict),
-                Err(Failure::Lost(error)) => groups.extend(self.settle(group, error).await),
+                Err(Failure::Lost(error)) => groups.extend(self.settle(group, error.clone(), &error).await),
                 Err(Failure::Unreachable(error)) => {
                     group.fail(&error.clone().into());
                     self.fail_all_waiting(&error);
@@ -119,12 +122,13 @@ impl Committer {
     /// After a lost connection: answers what can be known, and hands back what is to be tried again.
     ///
     /// The server may still be working on the statement that was lost. Trying again is safe: a stream
-    /// moves on from one sequence only once, so the second of the two stores nothing.
-    async fn settle(&mut self, group: Group, lost: DatabaseError) -> Option<Group> {
+    /// moves on from one sequence only once, so the second of the two stores nothing. `refused` is why, where that is
+    /// known to have stored nothing.
+    async fn settle(&mut self, group: Group, lost: DatabaseError, refused: &DatabaseError) -> Option<Group> {
         tracing::warn!(appends = group.appends.len(), error = %lost, "looking up what became of a batch");
         for _ in 0..LOOKUPS_MAX {
             match self.find(&group).await {
-                Ok(found) => return group.settle(found, &lost),
+                Ok(found) => return group.settle(found, refused),
                 Err(Failure::Lost(_)) => {}
                 Err(Failure::Refused(_) | Failure::Collided(_) | Failure::Unreachable(_)) => break,
             }
@@ -201,13 +205,13 @@ impl Group {
     }
 
     /// Answers those that are stored and those that cannot be any more; the rest is tried once more.
-    fn settle(self, found: Vec<Found>, lost: &DatabaseError) -> Option<Group> {
+    fn settle(self, found: Vec<Found>, refused: &DatabaseError) -> Option<Group> {
         let mut not_stored = Vec::new();
         for (waiting, found) in self.appends.into_iter().zip(found) {
             match found {
                 Found::Ours => waiting.answer(Ok(())),
                 Found::Another => waiting.answer(Err(AppendError::Conflict)),
-                Found::Nothing if self.again => waiting.answer(Err(lost.clone().into())),
+                Found::Nothing if self.again => waiting.answer(Err(refused.clone().into())),
                 Found::Nothing => not_stored.push(waiting),
             }
         }

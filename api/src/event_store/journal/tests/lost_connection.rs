@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::super::{AppendError, Journal};
-use super::{LOAD_USER, append, assert_whole, count, moment};
+use super::super::{Append, AppendError, Journal};
+use super::{LOAD_USER, append, assert_whole, claim, count, moment};
 
 async fn postgres() -> Option<FreshDatabase> {
     let fresh = empty_postgres().await.unwrap()?;
@@ -101,6 +101,31 @@ async fn an_append_that_was_not_stored_is_tried_again() {
     assert!(terminate(&fresh.database, "countersign committer").await);
     blocker.rollback().await.unwrap();
     appending.await.unwrap().unwrap();
+    assert_eq!(count(&fresh.database, "events").await, 4);
+    assert_whole(&fresh.database).await;
+}
+
+/// Whoever registers with a taken address is told so, although the first try was lost.
+#[tokio::test]
+async fn an_append_that_is_refused_when_it_is_tried_again_is_told_why() {
+    let Some(fresh) = postgres().await else { return };
+    let journal = Journal::open(fresh.database.clone()).await.unwrap();
+    let claiming = |user: &str| Append { changes: vec![claim("d", user)], ..append(user, 0, "me") };
+    journal.append(claiming("u1")).await.unwrap();
+    assert!(terminate(&fresh.database, "countersign committer").await);
+    wait_until(
+        &fresh.database,
+        "SELECT 1 - count(*) AS found FROM pg_stat_activity \
+        WHERE application_name = 'countersign committer' AND datname = current_database()",
+    )
+    .await;
+    let (refused, stored) =
+        tokio::join!(journal.append(claiming("u2")), journal.append(append("u3", 0, "me")));
+    assert!(
+        matches!(&refused, Err(AppendError::Taken { constraint }) if constraint == "email_claims_pkey"),
+        "{refused:?}"
+    );
+    stored.unwrap();
     assert_eq!(count(&fresh.database, "events").await, 4);
     assert_whole(&fresh.database).await;
 }
