@@ -10,6 +10,7 @@ mod compare;
 mod coverage;
 pub mod digest;
 pub mod folded;
+mod matching;
 pub mod model;
 pub mod policy;
 mod rebuild;
@@ -20,7 +21,6 @@ pub mod streams;
 #[cfg(test)]
 mod tests;
 mod trail;
-mod unplaced;
 mod verify;
 
 pub use folded::{FoldedStream, State, Unreadable};

@@ -1,8 +1,8 @@
 //! The events of the ledger, stream by stream: what everything is folded from.
 //!
-//! Only what has a place in the ledger is read, so that nothing is missed and nothing is read that is not
-//! proved. Pages go by the key of a stream and its sequence, and memory holds three of them: the next one is read
-//! while one is folded.
+//! Pages go by the key of a stream and its sequence, and memory holds three of them: the next one is read while one
+//! is folded. Places in the ledger are looked up only by who folds no further than some size of it, since that takes
+//! longer than the reading.
 
 use countersign_domain::Timestamp;
 use tokio::sync::mpsc;
@@ -23,7 +23,8 @@ pub struct PastEvent {
     pub stream_id: String,
     /// Its place in the stream, from 1.
     pub sequence: i64,
-    /// Its place in the ledger; none for an event that waits for it, or that is not found there by its id.
+    /// Its place in the ledger; none if that was not looked up, or for an event that waits for it, or that is not
+    /// found there by its id.
     pub position: Option<u64>,
     /// What it says; none if it was removed behind the program's back.
     pub content: Option<PastContent>,
@@ -43,37 +44,50 @@ pub struct PastContent {
 }
 
 macro_rules! select {
-    ($position:literal, $from:literal) => {
+    ($position:literal, $key:literal, $from:literal) => {
         concat!(
             "SELECT ",
             $position,
-            " AS position, k.aggregate_type, k.aggregate_id, k.sequence, e.event_type, e.event_version, \
-             e.recorded_at, CAST(e.payload AS text) AS payload FROM ",
+            " AS position, ",
+            $key,
+            ".aggregate_type, ",
+            $key,
+            ".aggregate_id, ",
+            $key,
+            ".sequence, e.event_type, e.event_version, e.recorded_at, CAST(e.payload AS text) AS payload FROM ",
             $from
         )
     };
 }
 
-pub(super) const NEXT: &str = select!(
+const NEXT: &str = select!(
+    "CAST(NULL AS bigint)",
+    "e",
+    "events e WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) \
+     ORDER BY aggregate_type, aggregate_id, sequence LIMIT $4"
+);
+
+pub(super) const NEXT_WITH_PLACES: &str = select!(
     "l.position",
+    "k",
     "(SELECT aggregate_type, aggregate_id, sequence FROM events \
      WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) \
-     ORDER BY aggregate_type, aggregate_id, sequence LIMIT $5) AS k \
+     ORDER BY aggregate_type, aggregate_id, sequence LIMIT $4) AS k \
      JOIN events e ON e.aggregate_type = k.aggregate_type AND e.aggregate_id = k.aggregate_id \
-     AND e.sequence = k.sequence LEFT JOIN ledger_entries l ON {entry_of_event} AND l.position < $4 \
+     AND e.sequence = k.sequence LEFT JOIN ledger_entries l ON {entry_of_event} AND l.position < $5 \
      ORDER BY k.aggregate_type, k.aggregate_id, k.sequence"
 );
 
 const OF_ONE: &str = select!(
     "CAST(NULL AS bigint)",
-    "(SELECT * FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 \
-     ORDER BY sequence LIMIT $4) AS k JOIN events e ON e.aggregate_type = k.aggregate_type \
-     AND e.aggregate_id = k.aggregate_id AND e.sequence = k.sequence ORDER BY k.sequence"
+    "e",
+    "events e WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4"
 );
 
 /// Its snapshot knows of the stream's last event though that was removed.
 pub(super) const OF_ONE_WITH_PLACES: &str = select!(
     "l.position",
+    "k",
     "(SELECT * FROM (SELECT * FROM (SELECT aggregate_type, aggregate_id, sequence FROM events \
      WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4) AS there \
      UNION SELECT aggregate_type, aggregate_id, last_sequence FROM snapshots \
@@ -86,27 +100,32 @@ pub(super) const OF_ONE_WITH_PLACES: &str = select!(
 const WAITS: &str = "SELECT 1 AS waits FROM ledger_pending \
     WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3 LIMIT 1";
 
-/// Reads all events of the ledger below a size, in the order of their streams.
+/// Reads the events of all streams, in the order of their streams.
 pub struct Streams {
     /// What was read ahead; an empty page is the end.
     pages: mpsc::Receiver<Result<Vec<PastEvent>, LedgerError>>,
 }
 
 impl Streams {
-    /// From the first stream on.
+    /// All there are, from the first stream on. What is recorded meanwhile may be among them.
+    #[must_use]
+    pub fn all(database: &Database) -> Self {
+        Self::read(Reading::new(database, BEFORE_ANY, None))
+    }
+
+    /// All there are, from the stream on that comes after this one.
+    #[must_use]
+    pub fn after(database: &Database, (stream_type, stream_id): &(String, String)) -> Self {
+        Self::read(Reading::new(database, (stream_type, stream_id, i64::MAX), None))
+    }
+
+    /// Those that have a place in the ledger below a size.
     #[must_use]
     pub fn below(database: &Database, size: u64) -> Self {
-        Self::read(database, size, (String::new(), String::new(), 0))
+        Self::read(Reading::new(database, BEFORE_ANY, Some(size)))
     }
 
-    /// From the stream on that comes after this one.
-    #[must_use]
-    pub fn below_after(database: &Database, size: u64, (stream_type, stream_id): &(String, String)) -> Self {
-        Self::read(database, size, (stream_type.clone(), stream_id.clone(), i64::MAX))
-    }
-
-    fn read(database: &Database, size: u64, after: (String, String, i64)) -> Self {
-        let mut reading = Reading::new(database, size, after);
+    fn read(mut reading: Reading) -> Self {
         let (ahead, pages) = mpsc::channel(1);
         // It ends with whoever reads these pages, one page later at most.
         tokio::spawn(async move {
@@ -131,35 +150,44 @@ impl Streams {
     }
 }
 
+const BEFORE_ANY: (&str, &str, i64) = ("", "", 0);
+
 /// How far the pages were read.
 pub(super) struct Reading {
     database: Database,
-    size: i64,
     after: (String, String, i64),
+    below: Option<i64>,
     over: bool,
 }
 
 impl Reading {
-    pub(super) fn new(database: &Database, size: u64, after: (String, String, i64)) -> Self {
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
-        Self { database: database.clone(), size, after, over: false }
+    pub(super) fn new(
+        database: &Database,
+        (stream_type, stream_id, sequence): (&str, &str, i64),
+        below: Option<u64>,
+    ) -> Self {
+        let after = (stream_type.to_owned(), stream_id.to_owned(), sequence);
+        let below = below.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+        Self { database: database.clone(), after, below, over: false }
     }
 
     pub(super) async fn next_page(&mut self) -> Result<Vec<PastEvent>, LedgerError> {
         let mut events = Vec::new();
         while events.is_empty() && !self.over {
             let (stream_type, stream_id, sequence) = self.after.clone();
-            let params =
-                [stream_type.into(), stream_id.into(), sequence.into(), self.size.into(), PAGE_EVENTS.into()];
-            let rows = self.database.read_bulk(NEXT, &params).await?;
+            let mut params = vec![stream_type.into(), stream_id.into(), sequence.into(), PAGE_EVENTS.into()];
+            params.extend(self.below.map(Value::from));
+            let sql = if self.below.is_some() { NEXT_WITH_PLACES } else { NEXT };
+            let rows = self.database.read_bulk(sql, &params).await?;
             events = rows.iter().map(read_event).collect::<Result<_, _>>()?;
             self.over = !is_full(&events);
             if let Some(last) = events.last() {
                 // What follows one without a place may get its own until the next page is read, and would not follow.
-                let sequence = if last.position.is_some() { last.sequence } else { i64::MAX };
+                let is_left_out = self.below.is_some() && last.position.is_none();
+                let sequence = if is_left_out { i64::MAX } else { last.sequence };
                 self.after = (last.stream_type.clone(), last.stream_id.clone(), sequence);
             }
-            events.retain(|event| event.position.is_some());
+            events.retain(|event| self.below.is_none() || event.position.is_some());
         }
         Ok(events)
     }

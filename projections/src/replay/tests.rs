@@ -1,5 +1,6 @@
 //! What a replay does that is cut short, or that meets what it cannot fold, on real databases.
 
+mod matching;
 mod respelled;
 mod trail;
 
@@ -22,6 +23,10 @@ const AT: &str = "2030-03-17T17:46:40.000000Z";
 
 fn user(number: u32) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
+}
+
+fn event_id(user_id: &str, sequence: i64) -> String {
+    format!("{sequence:08}{}", &user_id[8..])
 }
 
 /// People who registered and turned two-factor on, in a ledger with two entries for each.
@@ -51,14 +56,15 @@ async fn event(database: &Database, user_id: &str, sequence: i64, at: &str) {
         ("TwoFactorEnabled", json!({ "TwoFactorEnabled": { "at": AT } }))
     };
     let event = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, \
-                 payload, metadata, recorded_at, user_id) \
-                 SELECT 'user', $1, $2, $3, '1', CAST($4 AS json), '{}', CAST($5 AS timestamptz), $1";
+                 payload, metadata, recorded_at, user_id, event_id) \
+                 SELECT 'user', $1, $2, $3, '1', CAST($4 AS json), '{}', CAST($5 AS timestamptz), $1, $6";
     // SQLite keeps both as text, and has no such types.
     let event = match database.engine() {
         Engine::Postgres(_) => event.to_owned(),
         Engine::Sqlite(_) => event.replace("CAST($4 AS json)", "$4").replace("CAST($5 AS timestamptz)", "$5"),
     };
-    let params = [user_id.into(), sequence.into(), name.into(), payload.to_string().into(), at.into()];
+    let (payload, event_id) = (payload.to_string(), event_id(user_id, sequence));
+    let params = [user_id.into(), sequence.into(), name.into(), payload.into(), at.into(), event_id.into()];
     database.write(&event, &params).await.unwrap();
 }
 
@@ -291,8 +297,9 @@ async fn what_does_not_read_is_named_by_its_place_and_never_quoted() {
         history(&database, 2).await;
         rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
         let other = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, \
-                     metadata) VALUES ('user', $1, 3, 'Unheard', '9', '{\"Unheard\":{\"secret\":\"word\"}}', '{}')";
-        database.write(other, &[user(1).into()]).await.unwrap();
+                     metadata, event_id) \
+                     VALUES ('user', $1, 3, 'Unheard', '9', '{\"Unheard\":{\"secret\":\"word\"}}', '{}', $2)";
+        database.write(other, &[user(1).into(), event_id(&user(1), 3).into()]).await.unwrap();
         entry_of(&database, 4, &user(1), 3).await;
         let hash = crate::ledger::tree::Hash::from_bytes([0; 32]).to_string();
         let grown = "UPDATE ledger_state SET size = 5, frontier = $1";
@@ -312,8 +319,8 @@ async fn streams_are_read_through_indexes() {
         fill_ledger(&fresh.database, 20_000).await.unwrap();
         let (name, none) = ("user", "");
         for (sql, params) in [
-            (streams::NEXT, vec![name.into(), "777".into(), 1.into(), 20_000.into(), 10.into()]),
-            (streams::NEXT, vec![none.into(), none.into(), 0.into(), i64::MAX.into(), 10.into()]),
+            (streams::NEXT_WITH_PLACES, vec![name.into(), "777".into(), 1.into(), 10.into(), 20_000.into()]),
+            (streams::NEXT_WITH_PLACES, vec![none.into(), none.into(), 0.into(), 10.into(), i64::MAX.into()]),
             (streams::OF_ONE_WITH_PLACES, vec![name.into(), "777".into(), 0.into(), 4_096.into()]),
         ] {
             let plan = plan(&fresh.database, sql, &params).await.unwrap();
@@ -410,8 +417,7 @@ async fn what_gets_its_place_between_two_pages_is_left_to_the_next_reading() {
         eight_events(&database).await;
         event(&database, &user(1), 1, AT).await;
         entry_of(&database, 7, &user(1), 1).await;
-        let after = ("user".to_owned(), user(0), 5);
-        let mut reading = streams::Reading::new(&database, u64::MAX, after);
+        let mut reading = streams::Reading::new(&database, ("user", &user(0), 5), Some(u64::MAX));
         let sequences =
             |events: &[streams::PastEvent]| events.iter().map(|event| event.sequence).collect::<Vec<_>>();
         assert_eq!(sequences(&reading.next_page().await.unwrap()), [6, 7]);

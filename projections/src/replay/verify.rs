@@ -8,14 +8,13 @@ use std::collections::BTreeSet;
 
 use super::compare::{Rows, Tally, differing_streams};
 use super::folded::FoldedStream;
+use super::matching::Matching;
 use super::model::{Model, STREAM_TABLES, StreamTable};
 use super::recheck::{look_again, read_all, rows_of};
 use super::report::{Difference, ReplayReport};
 use super::streams::{PastEvent, Streams};
-use super::unplaced::count_unplaced;
 use super::{ReplayError, Unreadable, coverage, trail};
 use crate::database::Database;
-use crate::ledger::store::LedgerStore;
 use crate::table::{Table, Value};
 
 /// So many streams, or rows, are compared at once; a stream is never split.
@@ -39,17 +38,19 @@ pub async fn verify_replay(
     models: &[Model],
     mut progress: impl FnMut(u64, u64),
 ) -> Result<ReplayReport, ReplayError> {
-    let state = LedgerStore::new(database.clone()).state().await?.ok_or(ReplayError::NotThere)?;
-    let size = state.size();
+    let Matching { size, placed, unplaced } = Matching::of(database).await?;
     let mut run = Run::new(database, models, size);
+    let mut events = placed;
     if !run.tables.is_empty() {
         run.fold_all(&mut progress).await?;
+        // What was recorded since may have been folded too.
+        events = run.folded.min(placed.saturating_sub(run.passed_over));
     }
     let mut reports: Vec<_> = run.tallies.into_iter().map(Tally::report).collect();
     if models.contains(&Model::AuditTrail) {
         let (report, seen) = trail::compare(database, size, &mut run.differences).await?;
         if run.tables.is_empty() {
-            run.events = seen;
+            events = seen;
             progress(seen, size);
         }
         reports.push(report);
@@ -63,18 +64,18 @@ pub async fn verify_replay(
         }
         if models == [Model::Coverage] {
             // It looks at every entry by itself.
-            run.events = size;
+            events = size;
             progress(size, size);
         }
     }
     Ok(ReplayReport {
         size,
-        events: run.events,
+        events,
         models: reports,
         differences: run.differences,
         unreadable: run.unreadable,
         unreadable_total: run.unreadable_total,
-        unplaced: count_unplaced(database).await?,
+        unplaced,
         coverage_stops_before,
     })
 }
@@ -85,7 +86,9 @@ struct Run<'d> {
     tables: Vec<&'static StreamTable>,
     tallies: Vec<Tally>,
     differences: Vec<Difference>,
-    events: u64,
+    folded: u64,
+    /// Events of streams of which nobody knows what they amount to.
+    passed_over: u64,
     unreadable: Vec<Unreadable>,
     unreadable_total: u64,
     chunk: Chunk,
@@ -145,7 +148,8 @@ impl<'d> Run<'d> {
             size,
             tallies,
             differences: Vec::new(),
-            events: 0,
+            folded: 0,
+            passed_over: 0,
             unreadable: Vec::new(),
             unreadable_total: 0,
             chunk: Chunk::default(),
@@ -155,7 +159,7 @@ impl<'d> Run<'d> {
     }
 
     async fn fold_all(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<(), ReplayError> {
-        let mut streams = Streams::below(self.database, u64::MAX);
+        let mut streams = Streams::all(self.database);
         let mut current: Option<Current> = None;
         loop {
             let events = streams.next_page().await?;
@@ -168,7 +172,7 @@ impl<'d> Run<'d> {
                 }
                 current = Some(self.fold(current, event));
             }
-            progress(self.events, self.size);
+            progress(self.folded.min(self.size), self.size);
         }
         self.finish_stream(current).await?;
         self.flush(Until::End).await?;
@@ -187,16 +191,19 @@ impl<'d> Run<'d> {
     fn fold(&mut self, current: Option<Current>, event: &PastEvent) -> Current {
         let folded = match current {
             Some(Current::Folded(folded)) => Ok(folded),
-            Some(broken @ Current::Broken(..)) => return broken,
+            Some(broken @ Current::Broken(..)) => {
+                self.passed_over += 1;
+                return broken;
+            }
             None => FoldedStream::before(event),
         };
         match folded.and_then(|mut folded| folded.apply(event).map(|()| folded)) {
             Ok(folded) => {
-                // What came after this began is compared, and counted by the next.
-                self.events += u64::from(event.position.is_some_and(|position| position < self.size));
+                self.folded += 1;
                 Current::Folded(folded)
             }
             Err(error) => {
+                self.passed_over += 1;
                 self.name(error);
                 Current::Broken(event.stream_type.clone(), event.stream_id.clone())
             }

@@ -7,9 +7,9 @@ use super::flip::{self, Scope};
 use super::ledger_size;
 use crate::database::{Database, Exclusive, Step, Transacted};
 use crate::replay::folded::FoldedStream;
+use crate::replay::matching::Matching;
 use crate::replay::model::{Model, StreamTable};
 use crate::replay::streams::{Extent, Streams};
-use crate::replay::unplaced::refuse_unplaced;
 use crate::replay::{ReplayError, StreamTables, number};
 use crate::table::{SNAPSHOTS, Table, Value};
 
@@ -53,14 +53,15 @@ pub(super) async fn rebuild(
 ) -> Result<Vec<(Model, u64)>, ReplayError> {
     let pairs = tables_of(tables);
     fold_streams(database, tables, &mut run, progress).await?;
-    if run.seen != run.size {
+    // What was recorded since may have been seen too.
+    if run.seen < run.size {
         return Err(ReplayError::Incomplete { seen: run.seen, size: run.size });
     }
     run.index(database, &pairs).await?;
     let mut moving = Moving { from: run.size, moved: BTreeSet::new() };
     moving.take_in(database, tables, &run).await?;
     progress(run.size, run.size);
-    refuse_unplaced(database).await?;
+    Matching::of(database).await?.refuse_mismatch()?;
     // Looked for while everybody writes, so that little is left to do while nobody may; and so is what moved
     // while that was looked for.
     let differing = Differing::of(database, tables).await?;
@@ -269,7 +270,7 @@ async fn fold_streams(
     run: &mut Run,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<(), ReplayError> {
-    let mut streams = Streams::below_after(database, run.size, &run.after);
+    let mut streams = Streams::after(database, &run.after);
     let mut batch = Batch { seen: run.seen, rows: Vec::new(), after: run.after.clone() };
     let mut current: Option<FoldedStream> = None;
     let mut pending = 0;
@@ -292,7 +293,7 @@ async fn fold_streams(
             folded.apply(event)?;
             pending += 1;
         }
-        progress(batch.seen, run.size);
+        progress(batch.seen.min(run.size), run.size);
     }
     batch.add(current, pending);
     batch.write(database, tables, run).await

@@ -1,0 +1,115 @@
+//! Which events have a place in the ledger, where some were slipped in, removed or exchanged.
+
+use super::*;
+use crate::replay::matching::{MATCH, Matching};
+
+/// Three people with two events each, and nothing that keeps history as it is.
+async fn six_events(database: &Database) {
+    history(database, 3).await;
+    unlock(database).await.unwrap();
+}
+
+/// Lets an event wait for its place.
+async fn queue(database: &Database, user_id: &str, sequence: i64) {
+    let waits = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+                 SELECT event_id, aggregate_type, aggregate_id, sequence FROM events \
+                 WHERE aggregate_id = $1 AND sequence = $2";
+    database.write(waits, &[user_id.into(), sequence.into()]).await.unwrap();
+}
+
+async fn remove(database: &Database, user_id: &str, sequence: i64) {
+    let gone = "DELETE FROM events WHERE aggregate_id = $1 AND sequence = $2";
+    database.write(gone, &[user_id.into(), sequence.into()]).await.unwrap();
+}
+
+/// How events and entries match, and whether a rebuild and a comparison say the same of it.
+async fn matching(database: &Database) -> (u64, u64) {
+    let matching = Matching::of(database).await.unwrap();
+    assert_eq!(matching.size, 6);
+    let refused =
+        rebuild(database, &[Model::Snapshots], |_, _| {}).await.err().map(|error| error.to_string());
+    let report = verify_replay(database, &[Model::Snapshots], |_, _| {}).await.unwrap();
+    assert_eq!((report.unplaced, report.events.min(6)), (matching.unplaced, matching.placed), "{report}");
+    let expected = match (matching.unplaced, matching.placed) {
+        (0, 6) => None,
+        (0, placed) => Some(format!("only {placed} of the ledger's 6 entries were seen")),
+        (unplaced, _) => Some(format!("{unplaced} events neither have a place")),
+    };
+    match (&expected, &refused) {
+        (None, None) => assert!(report.holds(), "{report}"),
+        (Some(expected), Some(refused)) => {
+            assert!(refused.contains(expected.as_str()), "{expected}: {refused}");
+            assert!(!report.holds(), "{report}");
+        }
+        other => panic!("{other:?}"),
+    }
+    (matching.placed, matching.unplaced)
+}
+
+#[tokio::test]
+async fn what_waits_is_neither_without_a_place_nor_missing() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        six_events(&database).await;
+        assert_eq!(matching(&database).await, (6, 0));
+        event(&database, &user(1), 3, AT).await;
+        queue(&database, &user(1), 3).await;
+        // What was announced twice waits once, and what has its place waits no more.
+        queue(&database, &user(1), 3).await;
+        queue(&database, &user(0), 2).await;
+        assert_eq!(matching(&database).await, (6, 0));
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_was_slipped_in_does_not_stand_for_one_that_was_removed() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        six_events(&database).await;
+        event(&database, &user(1), 3, AT).await;
+        assert_eq!(matching(&database).await, (6, 1));
+        remove(&database, &user(0), 2).await;
+        assert_eq!(matching(&database).await, (5, 1));
+        remove(&database, &user(1), 3).await;
+        assert_eq!(matching(&database).await, (5, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_announces_an_event_that_is_gone_does_not_stand_for_another() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        six_events(&database).await;
+        event(&database, &user(2), 3, AT).await;
+        queue(&database, &user(2), 3).await;
+        remove(&database, &user(2), 3).await;
+        assert_eq!(matching(&database).await, (6, 0));
+        event(&database, &user(1), 3, AT).await;
+        assert_eq!(matching(&database).await, (6, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_another_id_is_not_the_one_of_its_entry() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        six_events(&database).await;
+        let other = "UPDATE events SET event_id = '00000000-0000-4000-8000-00000000000f' \
+                     WHERE aggregate_id = $1 AND sequence = 1";
+        database.write(other, &[user(1).into()]).await.unwrap();
+        assert_eq!(matching(&database).await, (5, 1));
+    }
+}
+
+#[tokio::test]
+async fn events_and_entries_are_matched_as_a_whole() {
+    for fresh in fresh_databases().await.unwrap() {
+        let Engine::Postgres(_) = fresh.database.engine() else { continue };
+        fill_ledger(&fresh.database, 20_000).await.unwrap();
+        let plan = plan(&fresh.database, MATCH, &[]).await.unwrap();
+        assert!(
+            plan.contains("Hash Join") || plan.contains("Hash Left Join") || plan.contains("Hash Right Join")
+        );
+        assert_eq!(plan.matches("ledger_entries_event").count(), 1, "only for what waits: {plan}");
+    }
+}
