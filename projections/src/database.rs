@@ -160,6 +160,20 @@ impl Database {
         self.read_beside(sql, params, None).await
     }
 
+    /// Runs a statement that changes nothing and goes through whole tables, for work that nobody waits for.
+    ///
+    /// # Errors
+    /// As for [`Database::read`].
+    pub async fn read_whole_tables(&self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+        match &self.engine {
+            Engine::Postgres(postgres) => {
+                self.count(StatementKind::Read);
+                postgres.read_whole_tables(&self.sql(sql)).await
+            }
+            Engine::Sqlite(_) => self.read_bulk(sql, &[]).await,
+        }
+    }
+
     async fn read_beside(
         &self,
         sql: &str,

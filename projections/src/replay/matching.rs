@@ -8,15 +8,14 @@ use crate::database::Database;
 /// One statement, and so of one moment. Each event has one entry at most, by its id and its key, and each entry is of
 /// one event. Of the entries only what is compared is put aside, not the whole leaf.
 pub(super) const MATCH: &str = "WITH placed AS MATERIALIZED \
-    (SELECT {id_in_leaf} AS event_id, aggregate_type, aggregate_id, sequence FROM ledger_entries) \
-    SELECT count(*) AS events, count(p.event_id) AS placed, \
-    (SELECT max(size) FROM ledger_state) AS size, \
-    (SELECT count(*) FROM (SELECT DISTINCT w.aggregate_type, w.aggregate_id, w.sequence FROM ledger_pending w \
-    JOIN events e ON e.aggregate_type = w.aggregate_type AND e.aggregate_id = w.aggregate_id \
-    AND e.sequence = w.sequence LEFT JOIN ledger_entries l ON {entry_of_event} \
-    WHERE l.position IS NULL) AS waiting) AS waiting \
+    (SELECT {id_in_leaf} AS event_id, aggregate_type, aggregate_id, sequence FROM ledger_entries), \
+    waiting AS MATERIALIZED (SELECT DISTINCT aggregate_type, aggregate_id, sequence FROM ledger_pending) \
+    SELECT (SELECT max(size) FROM ledger_state) AS size, count(p.sequence) AS placed, \
+    count(*) FILTER (WHERE p.sequence IS NULL AND w.sequence IS NULL) AS unplaced \
     FROM events e LEFT JOIN placed p ON p.event_id = e.event_id AND p.aggregate_type = e.aggregate_type \
-    AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence";
+    AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence \
+    LEFT JOIN waiting w ON w.aggregate_type = e.aggregate_type AND w.aggregate_id = e.aggregate_id \
+    AND w.sequence = e.sequence";
 
 /// How events and entries match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,13 +32,14 @@ pub(super) struct Matching {
 impl Matching {
     /// As it is now.
     pub(super) async fn of(database: &Database) -> Result<Self, ReplayError> {
-        let rows = database.read_bulk(MATCH, &[]).await?;
+        let rows = database.read_whole_tables(MATCH).await?;
         let counts = rows.first().ok_or(ReplayError::NotThere)?;
         let count = |name| Ok::<_, ReplayError>(counts.get::<Option<i64>>(name)?.map(natural));
-        let size = count("size")?.ok_or(ReplayError::NotThere)?;
-        let [events, placed, waiting] =
-            [count("events")?, count("placed")?, count("waiting")?].map(Option::unwrap_or_default);
-        Ok(Self { size, placed, unplaced: events.saturating_sub(placed + waiting) })
+        Ok(Self {
+            size: count("size")?.ok_or(ReplayError::NotThere)?,
+            placed: count("placed")?.unwrap_or_default(),
+            unplaced: count("unplaced")?.unwrap_or_default(),
+        })
     }
 
     /// Whether every entry has its event, and every event its entry unless it waits for one.

@@ -110,6 +110,6 @@ async fn events_and_entries_are_matched_as_a_whole() {
         assert!(
             plan.contains("Hash Join") || plan.contains("Hash Left Join") || plan.contains("Hash Right Join")
         );
-        assert_eq!(plan.matches("ledger_entries_event").count(), 1, "only for what waits: {plan}");
+        assert!(!plan.contains("Index Scan"), "{plan}");
     }
 }
