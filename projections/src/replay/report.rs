@@ -16,7 +16,7 @@ pub const DIFFERENCES_NAMED_MAX: usize = 100;
 pub struct ReplayReport {
     /// How many entries the ledger had.
     pub size: u64,
-    /// How many of their events were folded.
+    /// How many of them have an event that was folded.
     pub events: u64,
     /// Each read model that was compared.
     pub models: Vec<ModelReport>,
@@ -27,7 +27,7 @@ pub struct ReplayReport {
     pub unreadable: Vec<Unreadable>,
     /// How many could not be folded.
     pub unreadable_total: u64,
-    /// Events that neither have a place in the ledger nor wait for one, and so were not seen.
+    /// Events that neither have a place in the ledger nor wait for one.
     pub unplaced: u64,
     /// The entry that keeps coverage from being replayed.
     pub coverage_stops_before: Option<u64>,
