@@ -160,7 +160,8 @@ impl Database {
         self.read_beside(sql, params, None).await
     }
 
-    /// Runs a statement that changes nothing and goes through whole tables, for work that nobody waits for.
+    /// Runs a statement that changes nothing and goes through whole tables, however long that takes, for work that
+    /// nobody waits for.
     ///
     /// # Errors
     /// As for [`Database::read`].
@@ -283,6 +284,7 @@ impl Database {
     /// | `{json}x{/json}` | a stored or computed JSON value, inside an object or array |
     /// | `{boolean}x{/boolean}` | a boolean inside an object or array |
     /// | `{entry_of_event}` | the condition that joins `ledger_entries l` with `events e`, which are so called |
+    /// | `{bare_entries}` | all `ledger_entries`, with no more of each leaf than that condition looks at |
     /// | `{id_in_leaf}` | the event's id as it stands in a column `leaf` |
     #[must_use]
     pub fn sql<'s>(&self, text: &'s str) -> Cow<'s, str> {

@@ -21,9 +21,6 @@ use sqlx::{
 use super::{DatabaseError, Row, connection_lost};
 use crate::table::{Table, Value, to_microseconds};
 
-/// Without estimates, as after a restore, a loop within a loop over whole tables would never end.
-const WHOLE_TABLES: [&str; 2] = ["SET LOCAL statement_timeout = '1h'", "SET LOCAL enable_nestloop = off"];
-
 /// A PostgreSQL database, as one node uses it.
 #[derive(Clone)]
 pub struct Postgres {
@@ -106,12 +103,10 @@ impl Postgres {
         rows(&last)
     }
 
-    /// The same, for as long as whole tables take, and by joins that suit these.
+    /// Runs a statement that changes nothing and goes through whole tables, for as long as that takes.
     pub(super) async fn read_whole_tables(&self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
         let mut transaction = self.begin().await?;
-        for setting in WHOLE_TABLES {
-            transaction.execute(setting).await?;
-        }
+        transaction.execute("SET LOCAL statement_timeout = '1h'").await?;
         let answer = sqlx::query(sql).fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
         rows(&answer)

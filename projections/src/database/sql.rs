@@ -6,7 +6,7 @@ use super::migrate::Flavour;
 
 /// A token, and what PostgreSQL and SQLite call it. Opening and closing halves are separate tokens, so
 /// that spelling a statement is plain replacement and never has to understand SQL.
-const TOKENS: [(&str, &str, &str); 11] = [
+const TOKENS: [(&str, &str, &str); 12] = [
     // PostgreSQL has an index of just this, which grows at its end, since ids follow time; SQLite has one by stream.
     (
         "{entry_of_event}",
@@ -18,6 +18,14 @@ const TOKENS: [(&str, &str, &str); 11] = [
         "{id_in_leaf}",
         "left(split_part(leaf, '\"event_id\":\"', 2), 36)",
         "substr(leaf, instr(leaf, '\"event_id\":\"') + 12, 36)",
+    ),
+    // PostgreSQL would put whole leaves aside for a join of all; SQLite looks each entry up.
+    (
+        "{bare_entries}",
+        "(SELECT position, aggregate_type, aggregate_id, sequence, \
+         '\"event_id\":\"' || left(split_part(leaf, '\"event_id\":\"', 2), 36) AS leaf \
+         FROM ledger_entries OFFSET 0) AS",
+        "ledger_entries",
     ),
     (
         "{wanted}",

@@ -4,25 +4,23 @@
 
 use super::ReplayError;
 use crate::database::Database;
+use crate::ledger::store::natural;
 
-/// One statement, and so of one moment. Each event has one entry at most, by its id and its key, and each entry is of
-/// one event. Of the entries only what is compared is put aside, not the whole leaf.
-pub(super) const MATCH: &str = "WITH placed AS MATERIALIZED \
-    (SELECT {id_in_leaf} AS event_id, aggregate_type, aggregate_id, sequence FROM ledger_entries), \
-    waiting AS MATERIALIZED (SELECT DISTINCT aggregate_type, aggregate_id, sequence FROM ledger_pending) \
-    SELECT (SELECT max(size) FROM ledger_state) AS size, count(p.sequence) AS placed, \
-    count(*) FILTER (WHERE p.sequence IS NULL AND w.sequence IS NULL) AS unplaced \
-    FROM events e LEFT JOIN placed p ON p.event_id = e.event_id AND p.aggregate_type = e.aggregate_type \
-    AND p.aggregate_id = e.aggregate_id AND p.sequence = e.sequence \
-    LEFT JOIN waiting w ON w.aggregate_type = e.aggregate_type AND w.aggregate_id = e.aggregate_id \
-    AND w.sequence = e.sequence";
+/// One statement, and so of one moment. Each event has one entry at most and each entry one event, so that where as
+/// many are matched as the ledger has entries, it is these.
+pub(super) const MATCH: &str = "SELECT (SELECT max(size) FROM ledger_state) AS size, count(l.position) AS placed, \
+    count(*) FILTER (WHERE l.position IS NULL AND w.sequence IS NULL) AS unplaced \
+    FROM events e LEFT JOIN {bare_entries} l ON {entry_of_event} \
+    AND l.position < (SELECT max(size) FROM ledger_state) \
+    LEFT JOIN (SELECT DISTINCT aggregate_type, aggregate_id, sequence FROM ledger_pending) AS w \
+    ON w.aggregate_type = e.aggregate_type AND w.aggregate_id = e.aggregate_id AND w.sequence = e.sequence";
 
 /// How events and entries match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Matching {
     /// How many entries the ledger has.
     pub size: u64,
-    /// How many events have their entry.
+    /// How many events have one of these.
     pub placed: u64,
     /// How many events neither have an entry nor wait for one. Somebody removed what announced them, or their entry,
     /// or slipped them in.
@@ -34,11 +32,13 @@ impl Matching {
     pub(super) async fn of(database: &Database) -> Result<Self, ReplayError> {
         let rows = database.read_whole_tables(MATCH).await?;
         let counts = rows.first().ok_or(ReplayError::NotThere)?;
-        let count = |name| Ok::<_, ReplayError>(counts.get::<Option<i64>>(name)?.map(natural));
+        if counts.get::<Option<i64>>("size")?.is_none() {
+            return Err(ReplayError::NotThere);
+        }
         Ok(Self {
-            size: count("size")?.ok_or(ReplayError::NotThere)?,
-            placed: count("placed")?.unwrap_or_default(),
-            unplaced: count("unplaced")?.unwrap_or_default(),
+            size: natural(counts, "size")?,
+            placed: natural(counts, "placed")?,
+            unplaced: natural(counts, "unplaced")?,
         })
     }
 
@@ -53,8 +53,4 @@ impl Matching {
         }
         Ok(())
     }
-}
-
-fn natural(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The events of the ledger, stream by stream: what everything is folded from.
+//! All events, stream by stream: what everything is folded from.
 //!
 //! Pages go by the key of a stream and its sequence, and memory holds three of them: the next one is read while one
 //! is folded. Places in the ledger are looked up only by who folds no further than some size of it, since that takes
@@ -60,7 +60,7 @@ macro_rules! select {
     };
 }
 
-const NEXT: &str = select!(
+pub(super) const NEXT: &str = select!(
     "CAST(NULL AS bigint)",
     "e",
     "events e WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3) \
@@ -266,7 +266,7 @@ impl Page {
 }
 
 impl PastEvent {
-    /// Whether it is there, and no entry is of it.
+    /// Whether it is there, and no entry is of it; to be asked where places were looked up.
     #[must_use]
     pub fn is_without_place(&self) -> bool {
         self.content.is_some() && self.position.is_none()

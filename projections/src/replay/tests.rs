@@ -317,15 +317,21 @@ async fn streams_are_read_through_indexes() {
     for fresh in fresh_databases().await.unwrap() {
         let Engine::Postgres(_) = fresh.database.engine() else { continue };
         fill_ledger(&fresh.database, 20_000).await.unwrap();
-        let (name, none) = ("user", "");
-        for (sql, params) in [
-            (streams::NEXT_WITH_PLACES, vec![name.into(), "777".into(), 1.into(), 10.into(), 20_000.into()]),
-            (streams::NEXT_WITH_PLACES, vec![none.into(), none.into(), 0.into(), 10.into(), i64::MAX.into()]),
-            (streams::OF_ONE_WITH_PLACES, vec![name.into(), "777".into(), 0.into(), 4_096.into()]),
+        let after = |(stream_type, stream_id, sequence): (&str, &str, i64)| {
+            vec![stream_type.into(), stream_id.into(), sequence.into(), 10.into()]
+        };
+        let (none, amid) = (("", "", 0), ("user", "777", 1));
+        let below = |stream| after(stream).into_iter().chain([20_000.into()]).collect();
+        for (sql, params, index) in [
+            (streams::NEXT, after(none), "events_pkey"),
+            (streams::NEXT, after(amid), "events_pkey"),
+            (streams::NEXT_WITH_PLACES, below(none), "ledger_entries_event"),
+            (streams::NEXT_WITH_PLACES, below(amid), "ledger_entries_event"),
+            (streams::OF_ONE_WITH_PLACES, after(amid), "ledger_entries_event"),
         ] {
             let plan = plan(&fresh.database, sql, &params).await.unwrap();
-            assert!(plan.contains("Index Scan using ledger_entries_event"), "{plan}");
-            assert!(!plan.contains("Seq Scan"), "{plan}");
+            assert!(plan.contains(&format!("Index Scan using {index}")), "{plan}");
+            assert!(!plan.contains("Seq Scan") && !plan.contains("Bitmap"), "{plan}");
         }
     }
 }

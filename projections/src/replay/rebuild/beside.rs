@@ -23,6 +23,9 @@ const RUNS: &str = "TABLE IF NOT EXISTS replay_runs (model text NOT NULL PRIMARY
     token bigint NOT NULL, size bigint NOT NULL, seen bigint NOT NULL, after_type text NOT NULL, \
     after_id text NOT NULL)";
 
+/// The row stays, so that no token is ever given twice.
+const END: &str = "UPDATE replay_runs SET shape = '', token = token + 1 WHERE model = $1 AND token = $2";
+
 /// A rebuild, as far as it came.
 #[derive(Clone, Debug)]
 pub(in crate::replay) struct Run {
@@ -161,15 +164,19 @@ impl Run {
         Step::new(sql, vec![self.name.into(), self.token.into()]).changing(1)
     }
 
-    /// The same within the transaction that puts the rows in place, of which nothing is left beside.
+    /// Lets the next one begin anew.
+    pub(super) async fn forget(&self, database: &Database) -> Result<(), ReplayError> {
+        database.write(END, &[self.name.into(), self.token.into()]).await?;
+        Ok(())
+    }
+
+    /// Ends it within the transaction that puts the rows in place, of which nothing is left beside.
     pub(in crate::replay) async fn end(
         &self,
         exclusive: &mut Exclusive,
         pairs: &[Pair],
     ) -> Result<(), ReplayError> {
-        // The row stays, so that no token is ever given twice.
-        let end = "UPDATE replay_runs SET shape = '', token = token + 1 WHERE model = $1 AND token = $2";
-        if exclusive.execute(end, vec![self.name.into(), self.token.into()]).await? != 1 {
+        if exclusive.execute(END, vec![self.name.into(), self.token.into()]).await? != 1 {
             return Err(ReplayError::TakenOver);
         }
         for (_, beside) in pairs {

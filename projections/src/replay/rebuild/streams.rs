@@ -51,21 +51,38 @@ pub(super) async fn rebuild(
     mut run: Run,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<Vec<(Model, u64)>, ReplayError> {
+    let replaced = carry_through(database, tables, &mut run, progress).await;
+    if matches!(
+        replaced,
+        Err(ReplayError::Unreadable(_) | ReplayError::Incomplete { .. } | ReplayError::Unplaced { .. })
+    ) {
+        // Once history is mended, what was folded of it before is wrong.
+        run.forget(database).await?;
+    }
+    replaced
+}
+
+async fn carry_through(
+    database: &Database,
+    tables: &StreamTables,
+    run: &mut Run,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Vec<(Model, u64)>, ReplayError> {
     let pairs = tables_of(tables);
-    fold_streams(database, tables, &mut run, progress).await?;
+    fold_streams(database, tables, run, progress).await?;
     // What was recorded since may have been seen too.
     if run.seen < run.size {
         return Err(ReplayError::Incomplete { seen: run.seen, size: run.size });
     }
     run.index(database, &pairs).await?;
     let mut moving = Moving { from: run.size, moved: BTreeSet::new() };
-    moving.take_in(database, tables, &run).await?;
+    moving.take_in(database, tables, run).await?;
     progress(run.size, run.size);
     Matching::of(database).await?.refuse_mismatch()?;
     // Looked for while everybody writes, so that little is left to do while nobody may; and so is what moved
     // while that was looked for.
     let differing = Differing::of(database, tables).await?;
-    moving.take_in(database, tables, &run).await?;
+    moving.take_in(database, tables, run).await?;
     // Appends begin with the snapshots; tables beside may be looked after by autovacuum.
     let mut locked = vec![SNAPSHOTS.name];
     locked.extend(pairs.iter().map(|(live, _)| live.name).filter(|name| *name != SNAPSHOTS.name));
