@@ -160,8 +160,8 @@ impl Database {
         self.read_beside(sql, params, None).await
     }
 
-    /// Runs a statement that changes nothing and goes through whole tables, however long that takes, for work that
-    /// nobody waits for.
+    /// Runs a statement that changes nothing and goes through whole tables, for up to an hour, for work that nobody
+    /// waits for.
     ///
     /// # Errors
     /// As for [`Database::read`].

@@ -61,7 +61,7 @@ pub enum ReplayError {
     Unreadable(#[from] Unreadable),
     /// Fewer events were seen than the ledger has, so nothing was put in place of what is there.
     #[error(
-        "only {seen} of the ledger's {size} entries were seen; nothing was changed; run `countersign verify`"
+        "only {seen} of the ledger's {size} entries have their event; nothing was changed; run `countersign verify`"
     )]
     Incomplete {
         /// How many were seen.

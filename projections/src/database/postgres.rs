@@ -103,7 +103,7 @@ impl Postgres {
         rows(&last)
     }
 
-    /// Runs a statement that changes nothing and goes through whole tables, for as long as that takes.
+    /// Runs a statement that changes nothing and goes through whole tables, for up to an hour.
     pub(super) async fn read_whole_tables(&self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
         let mut transaction = self.begin().await?;
         transaction.execute("SET LOCAL statement_timeout = '1h'").await?;

@@ -319,17 +319,21 @@ async fn a_full_queue_answers_busy() {
     let fresh = empty_sqlite().await.unwrap();
     let Engine::Sqlite(sqlite) = fresh.database.engine().clone() else { panic!("opened SQLite") };
     let (release, held) = std::sync::mpsc::channel::<()>();
+    let (begins, begun) = tokio::sync::oneshot::channel::<()>();
     let blocker = tokio::spawn({
         let sqlite = sqlite.clone();
         async move {
             sqlite
                 .submit(move |_| {
+                    begins.send(()).ok();
                     held.recv().ok();
                     Ok::<_, DatabaseError>(())
                 })
                 .await
         }
     });
+    // Until then it has a place in the queue itself.
+    begun.await.unwrap();
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..2_000 {
         let sqlite = sqlite.clone();

@@ -68,7 +68,7 @@ pub struct Unreadable {
     pub stream_id: String,
     /// Its place in the stream.
     pub sequence: i64,
-    /// Its place in the ledger, if it has one.
+    /// Its place in the ledger, if it has one and that was looked up.
     pub position: Option<u64>,
     /// What is the matter.
     pub reason: String,

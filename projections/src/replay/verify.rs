@@ -43,8 +43,8 @@ pub async fn verify_replay(
     let mut events = placed;
     if !run.tables.is_empty() {
         run.fold_all(&mut progress).await?;
-        // What was recorded since may have been folded too. What waits may have been passed over: this then says too
-        // few, and that something cannot be folded is said as well.
+        // What was recorded since may have been folded too. What has no place may have been passed over: this then
+        // says too few, and that something cannot be folded is said as well.
         events = run.folded.min(placed.saturating_sub(run.passed_over));
     }
     let mut reports: Vec<_> = run.tallies.into_iter().map(Tally::report).collect();

@@ -32,9 +32,9 @@ pub(in crate::replay) struct Run {
     pub(super) name: &'static str,
     /// Whoever takes the rebuild over has another.
     token: i64,
-    /// Up to where streams are folded before what came meanwhile is taken in.
+    /// So many entries there were when it began; what moved since is folded anew at its end.
     pub(super) size: u64,
-    /// How many entries were taken in.
+    /// How many entries were taken in, or events folded.
     pub(super) seen: u64,
     /// The last stream that was.
     pub(super) after: (String, String),
@@ -165,7 +165,7 @@ impl Run {
     }
 
     /// Lets the next one begin anew.
-    pub(super) async fn forget(&self, database: &Database) -> Result<(), ReplayError> {
+    pub(super) async fn give_up(&self, database: &Database) -> Result<(), ReplayError> {
         database.write(END, &[self.name.into(), self.token.into()]).await?;
         Ok(())
     }

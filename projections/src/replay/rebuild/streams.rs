@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::beside::{Pair, Run};
 use super::flip::{self, Scope};
 use super::ledger_size;
-use crate::database::{Database, Exclusive, Step, Transacted};
+use crate::database::{Database, DatabaseError, Exclusive, Step, Transacted};
 use crate::replay::folded::FoldedStream;
 use crate::replay::matching::Matching;
 use crate::replay::model::{Model, StreamTable};
@@ -54,10 +54,13 @@ pub(super) async fn rebuild(
     let replaced = carry_through(database, tables, &mut run, progress).await;
     if matches!(
         replaced,
-        Err(ReplayError::Unreadable(_) | ReplayError::Incomplete { .. } | ReplayError::Unplaced { .. })
+        Err(ReplayError::Unreadable(_)
+            | ReplayError::Incomplete { .. }
+            | ReplayError::Unplaced { .. }
+            | ReplayError::Database(DatabaseError::Constraint { .. }))
     ) {
-        // Once history is mended, what was folded of it before is wrong.
-        run.forget(database).await?;
+        // Once history is mended, what was folded of it before is wrong. That it is refused is told in any case.
+        drop(run.give_up(database).await);
     }
     replaced
 }
@@ -69,6 +72,8 @@ async fn carry_through(
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<Vec<(Model, u64)>, ReplayError> {
     let pairs = tables_of(tables);
+    // What is folded now is not folded again by a run that goes on with it.
+    Matching::of(database).await?.refuse_mismatch()?;
     fold_streams(database, tables, run, progress).await?;
     // What was recorded since may have been seen too.
     if run.seen < run.size {
