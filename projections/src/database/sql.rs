@@ -4,27 +4,35 @@ use std::borrow::Cow;
 
 use super::migrate::Flavour;
 
+/// The event's id as PostgreSQL takes it out of a leaf. Its index is of just this expression.
+macro_rules! id_in_leaf {
+    ($leaf:literal) => {
+        concat!("left(split_part(", $leaf, ", '\"event_id\":\"', 2), 36)")
+    };
+}
+
 /// A token, and what PostgreSQL and SQLite call it. Opening and closing halves are separate tokens, so
 /// that spelling a statement is plain replacement and never has to understand SQL.
 const TOKENS: [(&str, &str, &str); 12] = [
-    // PostgreSQL has an index of just this, which grows at its end, since ids follow time; SQLite has one by stream.
+    // PostgreSQL has an index for this, which grows at its end, since ids follow time; SQLite has one by stream.
     (
         "{entry_of_event}",
-        "left(split_part(l.leaf, '\"event_id\":\"', 2), 36) = e.event_id AND l.aggregate_type = e.aggregate_type \
-         AND l.aggregate_id = e.aggregate_id AND l.sequence = e.sequence",
+        concat!(
+            id_in_leaf!("l.leaf"),
+            " = e.event_id AND l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id \
+             AND l.sequence = e.sequence"
+        ),
         "l.aggregate_type = e.aggregate_type AND l.aggregate_id = e.aggregate_id AND l.sequence = e.sequence",
     ),
-    (
-        "{id_in_leaf}",
-        "left(split_part(leaf, '\"event_id\":\"', 2), 36)",
-        "substr(leaf, instr(leaf, '\"event_id\":\"') + 12, 36)",
-    ),
+    ("{id_in_leaf}", id_in_leaf!("leaf"), "substr(leaf, instr(leaf, '\"event_id\":\"') + 12, 36)"),
     // PostgreSQL would put whole leaves aside for a join of all; SQLite looks each entry up.
     (
         "{bare_entries}",
-        "(SELECT position, aggregate_type, aggregate_id, sequence, \
-         '\"event_id\":\"' || left(split_part(leaf, '\"event_id\":\"', 2), 36) AS leaf \
-         FROM ledger_entries OFFSET 0) AS",
+        concat!(
+            "(SELECT position, aggregate_type, aggregate_id, sequence, '\"event_id\":\"' || ",
+            id_in_leaf!("leaf"),
+            " AS leaf FROM ledger_entries OFFSET 0) AS"
+        ),
         "ledger_entries",
     ),
     (

@@ -93,26 +93,20 @@ impl Folding {
                 self.later += 1;
                 continue;
             }
-            if !self.current.as_ref().is_some_and(|current| current.holds(event)) {
-                self.finish_stream();
-                self.current = Some(FoldedStream::before(event)?);
-            }
-            if let Some(current) = &mut self.current {
-                current.apply(event)?;
+            if let Some(stream) = FoldedStream::fold_next(&mut self.current, event)? {
+                self.finish_stream(&stream);
             }
         }
         Ok(self)
     }
 
-    fn finish_stream(&mut self) {
-        let Some(stream) = self.current.take() else { return };
+    fn finish_stream(&mut self, stream: &FoldedStream) {
         if self.kind.as_ref().is_none_or(|kind| kind.stream_type != stream.stream_type) {
             self.finish_kind();
         }
         let kind = self.kind.get_or_insert_with(|| OpenKind::new(&stream.stream_type));
         kind.streams += 1;
-        // A stream counts its events from 1, without a gap.
-        kind.events += u64::try_from(stream.sequence).unwrap_or_default();
+        kind.events += stream.events();
         for (table, row) in stream.rows() {
             digest(&mut kind.hasher, &[table.name.into()]);
             digest(&mut kind.hasher, &row);
@@ -126,7 +120,9 @@ impl Folding {
     }
 
     fn finish(mut self) -> FoldedAt {
-        self.finish_stream();
+        if let Some(stream) = self.current.take() {
+            self.finish_stream(&stream);
+        }
         self.finish_kind();
         FoldedAt { kinds: self.done, later: self.later }
     }

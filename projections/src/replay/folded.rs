@@ -138,6 +138,30 @@ impl FoldedStream {
         }
     }
 
+    /// Folds the next of the events of all streams, into the stream that it goes on with or begins. Hands back the
+    /// stream before, which is whole then.
+    ///
+    /// # Errors
+    /// As for [`FoldedStream::apply`].
+    pub(super) fn fold_next(
+        current: &mut Option<Self>,
+        event: &PastEvent,
+    ) -> Result<Option<Self>, Unreadable> {
+        let whole = current.take_if(|folded| !folded.holds(event));
+        let folded = match current {
+            Some(folded) => folded,
+            None => current.insert(Self::before(event)?),
+        };
+        folded.apply(event)?;
+        Ok(whole)
+    }
+
+    /// How many events were folded: a stream counts its own from 1, without a gap.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        u64::try_from(self.sequence).unwrap_or_default()
+    }
+
     /// Whether an event is one of this stream's.
     #[must_use]
     pub fn holds(&self, event: &PastEvent) -> bool {

@@ -81,33 +81,52 @@ async fn login_check_users(database: &Database) -> Vec<(String, bool)> {
     rows.iter().map(|row| (row.get("user_id").unwrap(), row.get("two_factor_enabled").unwrap())).collect()
 }
 
+/// What a rebuild leaves that was cut short after the first of three people, of whom it says something by which that is
+/// told from a new beginning.
+async fn folded_as_far_as_the_first(database: &Database) {
+    let tables: StreamTables =
+        STREAM_TABLES.iter().filter(|table| table.model == Model::LoginCheck).collect();
+    let mut run = Run::begin(database, "streams", &tables_of(&tables), Fate::Copied, 6).await.unwrap();
+    let folded =
+        FoldedStream::read(database, ("user", &user(0)), streams::Extent::Everything).await.unwrap().unwrap();
+    let State::User(id, mut state) = folded.state else { panic!("a person") };
+    state.apply(&countersign_domain::user::UserEvent::TwoFactorDisabled { at: AT.parse().unwrap() });
+    let Some(Change::Upsert(_, row)) = crate::login_check::user_row(id, &state) else { panic!("a row") };
+    let users = tables.iter().find(|table| table.table.name == LOGIN_CHECK_USERS.name).unwrap();
+    let step = Step::insert(users.beside, vec![row]);
+    let advanced = run.advance(database, vec![step], 2, ("user".to_owned(), user(0))).await.unwrap();
+    assert_eq!(advanced, Transacted::Committed);
+}
+
 #[tokio::test]
 async fn a_rebuild_that_was_cut_short_is_gone_on_with() {
     for fresh in fresh_databases().await.unwrap() {
         let database = fresh.database;
         history(&database, 3).await;
-        // As far as the first person, and with something by which that is told from a new beginning.
-        let tables: StreamTables =
-            STREAM_TABLES.iter().filter(|table| table.model == Model::LoginCheck).collect();
-        let mut run = Run::begin(&database, "streams", &tables_of(&tables), Fate::Copied, 6).await.unwrap();
-        let folded = FoldedStream::read(&database, ("user", &user(0)), streams::Extent::Everything)
-            .await
-            .unwrap()
-            .unwrap();
-        let State::User(id, mut state) = folded.state else { panic!("a person") };
-        state.apply(&countersign_domain::user::UserEvent::TwoFactorDisabled { at: AT.parse().unwrap() });
-        let Some(Change::Upsert(_, row)) = crate::login_check::user_row(id, &state) else { panic!("a row") };
-        let users = tables.iter().find(|table| table.table.name == LOGIN_CHECK_USERS.name).unwrap();
-        let step = Step::insert(users.beside, vec![row]);
-        let advanced = run.advance(&database, vec![step], 2, ("user".to_owned(), user(0))).await.unwrap();
-        assert_eq!(advanced, Transacted::Committed);
-
+        folded_as_far_as_the_first(&database).await;
         let rebuilt = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
         assert_eq!(rebuilt.replaced, [(Model::LoginCheck, 3)]);
         assert_eq!(login_check_users(&database).await, [(user(0), false), (user(1), true), (user(2), true)]);
         // The next one begins anew, and finds that.
         let rebuilt = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
         assert_eq!(rebuilt.replaced, [(Model::LoginCheck, 1)]);
+        assert_eq!(login_check_users(&database).await, [(user(0), true), (user(1), true), (user(2), true)]);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_refused_is_begun_anew() {
+    for fresh in fresh_databases().await.unwrap() {
+        let database = fresh.database;
+        history(&database, 3).await;
+        unlock(&database).await.unwrap();
+        folded_as_far_as_the_first(&database).await;
+        let version = "UPDATE events SET event_version = $1 WHERE aggregate_id = $2 AND sequence = 2";
+        database.write(version, &["9".into(), user(2).into()]).await.unwrap();
+        let refused = rebuild(&database, &[Model::LoginCheck], |_, _| {}).await;
+        assert!(matches!(refused, Err(ReplayError::Unreadable(_))), "{refused:?}");
+        database.write(version, &["1".into(), user(2).into()]).await.unwrap();
+        rebuild(&database, &[Model::LoginCheck], |_, _| {}).await.unwrap();
         assert_eq!(login_check_users(&database).await, [(user(0), true), (user(1), true), (user(2), true)]);
     }
 }

@@ -73,7 +73,10 @@ async fn carry_through(
 ) -> Result<Vec<(Model, u64)>, ReplayError> {
     let pairs = tables_of(tables);
     // What is folded now is not folded again by a run that goes on with it.
-    Matching::of(database).await?.refuse_mismatch()?;
+    if let Err(mismatch) = Matching::of(database).await?.refuse_mismatch() {
+        refuse_unreadable(database).await?;
+        return Err(mismatch);
+    }
     fold_streams(database, tables, run, progress).await?;
     // What was recorded since may have been seen too.
     if run.seen < run.size {
@@ -294,31 +297,40 @@ async fn fold_streams(
 ) -> Result<(), ReplayError> {
     let mut streams = Streams::after(database, &run.after);
     let mut batch = Batch { seen: run.seen, rows: Vec::new(), after: run.after.clone() };
-    let mut current: Option<FoldedStream> = None;
-    let mut pending = 0;
+    let mut current = None;
     loop {
         let events = streams.next_page().await?;
         if events.is_empty() {
             break;
         }
         for event in &events {
-            if current.as_ref().is_none_or(|folded| !folded.holds(event)) {
-                batch.add(current.take(), std::mem::take(&mut pending));
+            if let Some(whole) = FoldedStream::fold_next(&mut current, event)? {
+                batch.add(whole);
                 if batch.rows.len() >= BATCH_ROWS {
                     batch.write(database, tables, run).await?;
                 }
             }
-            let folded = match &mut current {
-                Some(folded) => folded,
-                None => current.insert(FoldedStream::before(event)?),
-            };
-            folded.apply(event)?;
-            pending += 1;
         }
         progress(batch.seen.min(run.size), run.size);
     }
-    batch.add(current, pending);
+    if let Some(last) = current {
+        batch.add(last);
+    }
     batch.write(database, tables, run).await
+}
+
+/// Names the first event that is gone or does not read, if there is one that can be named.
+async fn refuse_unreadable(database: &Database) -> Result<(), ReplayError> {
+    let (mut streams, mut current) = (Streams::all(database), None);
+    loop {
+        let events = streams.next_page().await?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        for event in &events {
+            FoldedStream::fold_next(&mut current, event)?;
+        }
+    }
 }
 
 /// Whole streams that were folded and not written yet.
@@ -329,9 +341,8 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, folded: Option<FoldedStream>, events: u64) {
-        let Some(folded) = folded else { return };
-        self.seen += events;
+    fn add(&mut self, folded: FoldedStream) {
+        self.seen += folded.events();
         self.rows.extend(folded.rows());
         self.after = (folded.stream_type, folded.stream_id);
     }

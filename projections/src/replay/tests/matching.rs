@@ -1,12 +1,17 @@
 //! Which events have a place in the ledger, where some were slipped in, removed or exchanged.
 
 use super::*;
+use crate::database::testing::FreshDatabase;
 use crate::replay::matching::{MATCH, Matching};
 
-/// Three people with two events each, and nothing that keeps history as it is.
-async fn six_events(database: &Database) {
-    history(database, 3).await;
-    unlock(database).await.unwrap();
+/// Databases of three people with two events each, and with nothing that keeps history as it is.
+async fn with_six_events() -> Vec<FreshDatabase> {
+    let all = fresh_databases().await.unwrap();
+    for FreshDatabase { database, .. } in &all {
+        history(database, 3).await;
+        unlock(database).await.unwrap();
+    }
+    all
 }
 
 /// Lets an event wait for its place.
@@ -52,93 +57,81 @@ async fn matching(database: &Database) -> (u64, u64) {
 
 #[tokio::test]
 async fn what_waits_is_neither_without_a_place_nor_missing() {
-    for fresh in fresh_databases().await.unwrap() {
-        let database = fresh.database;
-        six_events(&database).await;
-        assert_eq!(matching(&database).await, (6, 0));
-        event(&database, &user(1), 3, AT).await;
-        queue(&database, &user(1), 3).await;
+    for FreshDatabase { database, .. } in &with_six_events().await {
+        assert_eq!(matching(database).await, (6, 0));
+        event(database, &user(1), 3, AT).await;
+        queue(database, &user(1), 3).await;
         // What was announced twice waits once, and what has its place waits no more.
-        queue(&database, &user(1), 3).await;
-        queue(&database, &user(0), 2).await;
-        assert_eq!(matching(&database).await, (6, 0));
+        queue(database, &user(1), 3).await;
+        queue(database, &user(0), 2).await;
+        assert_eq!(matching(database).await, (6, 0));
     }
 }
 
 #[tokio::test]
 async fn an_event_that_was_slipped_in_does_not_stand_for_one_that_was_removed() {
-    for fresh in fresh_databases().await.unwrap() {
-        let database = fresh.database;
-        six_events(&database).await;
-        event(&database, &user(1), 3, AT).await;
-        assert_eq!(matching(&database).await, (6, 1));
-        remove(&database, &user(0), 2).await;
-        assert_eq!(matching(&database).await, (5, 1));
-        remove(&database, &user(1), 3).await;
-        assert_eq!(matching(&database).await, (5, 0));
+    for FreshDatabase { database, .. } in &with_six_events().await {
+        event(database, &user(1), 3, AT).await;
+        assert_eq!(matching(database).await, (6, 1));
+        remove(database, &user(0), 2).await;
+        assert_eq!(matching(database).await, (5, 1));
+        remove(database, &user(1), 3).await;
+        assert_eq!(matching(database).await, (5, 0));
     }
 }
 
 /// Entries may be added behind the program's back, and of those that the ledger does not prove nothing follows.
 #[tokio::test]
 async fn an_entry_beyond_the_ledger_is_no_place() {
-    for fresh in fresh_databases().await.unwrap() {
-        let database = fresh.database;
-        six_events(&database).await;
-        event(&database, &user(1), 3, AT).await;
-        entry_of(&database, 9_000, &user(1), 3).await;
-        assert_eq!(matching(&database).await, (6, 1));
-        queue(&database, &user(1), 3).await;
-        assert_eq!(matching(&database).await, (6, 0));
-        remove(&database, &user(0), 2).await;
-        assert_eq!(matching(&database).await, (5, 0));
+    for FreshDatabase { database, .. } in &with_six_events().await {
+        event(database, &user(1), 3, AT).await;
+        entry_of(database, 9_000, &user(1), 3).await;
+        assert_eq!(matching(database).await, (6, 1));
+        queue(database, &user(1), 3).await;
+        assert_eq!(matching(database).await, (6, 0));
+        remove(database, &user(0), 2).await;
+        assert_eq!(matching(database).await, (5, 0));
     }
 }
 
 #[tokio::test]
 async fn what_was_refused_is_folded_anew_once_history_is_mended() {
-    for fresh in fresh_databases().await.unwrap() {
-        let database = fresh.database;
-        six_events(&database).await;
-        event(&database, &user(0), 3, AT).await;
-        assert_eq!(matching(&database).await, (6, 1));
-        remove(&database, &user(0), 3).await;
-        assert_eq!(matching(&database).await, (6, 0));
+    for FreshDatabase { database, .. } in &with_six_events().await {
+        event(database, &user(0), 3, AT).await;
+        assert_eq!(matching(database).await, (6, 1));
+        remove(database, &user(0), 3).await;
+        assert_eq!(matching(database).await, (6, 0));
         // One that waits is counted in the place of the one that is gone.
-        event(&database, &user(1), 3, AT).await;
-        queue(&database, &user(1), 3).await;
-        remove(&database, &user(0), 2).await;
-        assert_eq!(matching(&database).await, (5, 0));
-        event(&database, &user(0), 2, AT).await;
-        assert_eq!(matching(&database).await, (6, 0));
+        event(database, &user(1), 3, AT).await;
+        queue(database, &user(1), 3).await;
+        remove(database, &user(0), 2).await;
+        assert_eq!(matching(database).await, (5, 0));
+        event(database, &user(0), 2, AT).await;
+        assert_eq!(matching(database).await, (6, 0));
     }
 }
 
 #[tokio::test]
 async fn what_announces_an_event_that_is_gone_does_not_stand_for_another() {
-    for fresh in fresh_databases().await.unwrap() {
-        let database = fresh.database;
-        six_events(&database).await;
-        event(&database, &user(2), 3, AT).await;
-        queue(&database, &user(2), 3).await;
-        remove(&database, &user(2), 3).await;
-        assert_eq!(matching(&database).await, (6, 0));
-        event(&database, &user(1), 3, AT).await;
-        assert_eq!(matching(&database).await, (6, 1));
+    for FreshDatabase { database, .. } in &with_six_events().await {
+        event(database, &user(2), 3, AT).await;
+        queue(database, &user(2), 3).await;
+        remove(database, &user(2), 3).await;
+        assert_eq!(matching(database).await, (6, 0));
+        event(database, &user(1), 3, AT).await;
+        assert_eq!(matching(database).await, (6, 1));
     }
 }
 
 #[tokio::test]
 async fn an_event_with_another_id_is_not_the_one_of_its_entry() {
-    for fresh in fresh_databases().await.unwrap() {
-        let database = fresh.database;
+    for FreshDatabase { database, .. } in &with_six_events().await {
         // SQLite finds entries by stream and sequence. That the id is another is said by `verify`.
         let Engine::Postgres(_) = database.engine() else { continue };
-        six_events(&database).await;
         let other = "UPDATE events SET event_id = '00000000-0000-4000-8000-00000000000f' \
                      WHERE aggregate_id = $1 AND sequence = 1";
         database.write(other, &[user(1).into()]).await.unwrap();
-        assert_eq!(matching(&database).await, (5, 1));
+        assert_eq!(matching(database).await, (5, 1));
     }
 }
 
