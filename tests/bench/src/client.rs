@@ -68,6 +68,27 @@ impl Connection {
         Ok(Answer { status, body: self.received.get(head..).unwrap_or_default() })
     }
 
+    /// Sends a request whose answer comes in chunks for as long as it takes, keeps none of it, and says how many
+    /// lines came.
+    pub(crate) async fn count_lines(mut self, request: &[u8]) -> anyhow::Result<u64> {
+        self.stream.write_all(request).await.context("cannot send")?;
+        self.received.clear();
+        self.receive().await?;
+        ensure!(self.received.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&self.received));
+        let (mut lines, mut counted) = (0, 0);
+        loop {
+            lines += line_ends(&self.received, counted);
+            if self.received.ends_with(LAST_CHUNK) {
+                return Ok(lines);
+            }
+            // Of the last chunk only a part may have come.
+            let read = self.received.len().saturating_sub(LAST_CHUNK.len());
+            self.received.drain(..read);
+            counted = self.received.len();
+            self.receive().await?;
+        }
+    }
+
     async fn receive(&mut self) -> anyhow::Result<()> {
         ensure!(self.received.len() < ANSWER_BYTES_MAX, "the answer is too long");
         let count = self.stream.read_buf(&mut self.received).await.context("cannot receive")?;
@@ -91,6 +112,16 @@ pub(crate) fn request(into: &mut Vec<u8>, line: &str, token: &str, body: &str) {
     for part in ["content-type: application/json\r\ncontent-length: ", &length, "\r\n\r\n", body] {
         into.extend_from_slice(part.as_bytes());
     }
+}
+
+/// What an answer in chunks ends with.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// Ends of lines from there on, but those between chunks. A line of JSON holds no carriage return.
+fn line_ends(bytes: &[u8], from: usize) -> u64 {
+    let before = std::iter::once(&0).chain(bytes);
+    let ends = before.zip(bytes).skip(from).filter(|(before, byte)| **byte == b'\n' && **before != b'\r');
+    ends.map(|_| 1).sum()
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -123,6 +154,13 @@ mod tests {
         let head = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 12\r\n\r\n";
         assert_eq!(read_head(head).unwrap(), (401, 12));
         assert!(read_head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn lines_are_counted_without_those_between_chunks() {
+        let answer = b"HTTP/1.1 200 OK\r\n\r\n6\r\n{}\n{}\n\r\n0\r\n\r\n";
+        let counts = [0, 24, 25, answer.len()].map(|from| line_ends(answer, from));
+        assert_eq!(counts, [2, 2, 1, 0]);
     }
 
     #[test]

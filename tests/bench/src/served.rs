@@ -151,8 +151,17 @@ pub(crate) fn family_cpu_s(pid: u32) -> anyhow::Result<f64> {
 
 /// What a process holds in memory, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+/// The most that a process ever held in memory, in MiB.
+pub(crate) fn peak_mib(pid: u32) -> anyhow::Result<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+fn memory_mib(pid: u32, field: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no memory")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib / 1024.0)
 }

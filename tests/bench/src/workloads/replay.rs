@@ -15,7 +15,7 @@ use crate::statistics::ratios;
 const CLIENTS: usize = 8;
 
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
-    let history = History::make(bench, "bench_replay").await?;
+    let history = History::make(bench, "bench_replay", bench.size(1_000_000, 20_000)).await?;
     let time = Duration::from_secs(bench.size(6, 1));
     let mut alone = Series::new(format!("login checks, {CLIENTS} clients, alone"), "per second");
     let mut beside = Series::new(format!("login checks, {CLIENTS} clients, during a replay"), "per second");
