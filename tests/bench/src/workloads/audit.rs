@@ -66,8 +66,8 @@ async fn searching(bench: &Bench, history: &History) -> anyhow::Result<Section> 
             "`GET /v1/audit/entries?limit={PAGE}` with each filter, the first page, among {} entries; each entry is read with \
              its event, and names are opened with the key of whom they belong to. That somebody read is recorded when a question is first \
              asked, not when it is asked again within ten minutes, as here. Beside it pgbench selecting the rows of the same page and nothing else. \
-             No goal was set for the ratio. Then everything is exported in every format, as a bundle too, and verified, each once, and beside it \
-             a tenth of it: memory is to be the same. It is the greatest that the kernel counted, pages of the program included.",
+             No goal was set for the ratio. Then everything is exported, as a bundle too, which is verified, each once and beside it \
+             a tenth: memory is to be the same. It is the greatest that the kernel counted, pages of the program included.",
             history.entries
         ),
         series,

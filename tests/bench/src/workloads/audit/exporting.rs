@@ -21,21 +21,26 @@ const CONSTANT: Goal = Goal::AtMost(1.5);
 
 /// Adds what it measures to the section.
 pub(super) async fn measure(bench: &Bench, history: &History, section: &mut Section) -> anyhow::Result<()> {
-    let tenth = history.entries / 10;
+    let (entries, tenth) = (history.entries, history.entries / 10);
     let until = recorded_at(history, tenth).await?;
-    for format in ["ndjson", "csv", "ocsf", "cef"] {
-        let little = trail(history, format, &["--to", &until])?;
-        let everything = trail(history, format, &[])?;
-        section.add(&format!("countersign trail --format {format}"), history, &everything, Some(&little));
+    for format in ["csv", "ocsf", "cef"] {
+        let taken = trail(history, format, &["--to", &until]).await?;
+        section.add(&format!("countersign trail --format {format}, a tenth"), tenth, &taken);
     }
+    let little = trail(history, "ndjson", &["--to", &until]).await?;
+    let everything = trail(history, "ndjson", &[]).await?;
+    section.add("countersign trail --format ndjson", entries, &everything);
+    section.compare("countersign trail --format ndjson", everything.peak_mib, little.peak_mib);
     over_http(history, section).await?;
-    let first = bundle(bench, history, "tenth", &["--to", &tenth.to_string()])?;
-    let whole = bundle(bench, history, "whole", &[])?;
-    section.add("countersign export", history, &whole.written, Some(&first.written));
-    section.add("countersign verify, of a bundle", history, &whole.verified, Some(&first.verified));
-    let mut verify = history.installation.command()?;
-    verify.arg("verify");
-    section.add("countersign verify, of the database", history, &run(verify, "verify")?, None);
+    let first = bundle(bench, history, "tenth", &["--to", &tenth.to_string()]).await?;
+    let whole = bundle(bench, history, "whole", &[]).await?;
+    for (what, taken, of_a_tenth) in [
+        ("countersign export", &whole.written, &first.written),
+        ("countersign verify, of a bundle", &whole.verified, &first.verified),
+    ] {
+        section.add(what, entries, taken);
+        section.compare(what, taken.peak_mib, of_a_tenth.peak_mib);
+    }
     Ok(())
 }
 
@@ -47,17 +52,18 @@ struct Taken {
 
 impl Section {
     #[expect(clippy::cast_precision_loss, reason = "a count for people")]
-    fn add(&mut self, what: &str, history: &History, everything: &Taken, little: Option<&Taken>) {
-        let rate = history.entries as f64 / everything.time.as_secs_f64();
+    fn add(&mut self, what: &str, entries: u64, taken: &Taken) {
+        let rate = entries as f64 / taken.time.as_secs_f64();
         self.series.push(one(what.to_owned(), "entries per second", rate));
-        self.series.push(one(format!("{what}: memory at its peak"), "MiB", everything.peak_mib));
-        if let Some(little) = little {
-            self.ratios.push(Ratio {
-                what: format!("{what}: memory for everything to that for a tenth"),
-                values: vec![everything.peak_mib / little.peak_mib],
-                goals: vec![CONSTANT],
-            });
-        }
+        self.series.push(one(format!("{what}: memory at its peak"), "MiB", taken.peak_mib));
+    }
+
+    fn compare(&mut self, what: &str, everything_mib: f64, tenth_mib: f64) {
+        self.ratios.push(Ratio {
+            what: format!("{what}: memory for everything to that for a tenth"),
+            values: vec![everything_mib / tenth_mib],
+            goals: vec![CONSTANT],
+        });
     }
 }
 
@@ -77,7 +83,7 @@ async fn recorded_at(history: &History, entries: u64) -> anyhow::Result<String> 
 }
 
 /// Runs it to its end.
-fn run(mut command: Command, what: &str) -> anyhow::Result<Taken> {
+async fn run(mut command: Command, what: &str) -> anyhow::Result<Taken> {
     say(&format!("audit: {what}"));
     let began = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -88,16 +94,16 @@ fn run(mut command: Command, what: &str) -> anyhow::Result<Taken> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        std::thread::sleep(LOOK_EVERY);
+        tokio::time::sleep(LOOK_EVERY).await;
     };
     ensure!(status.success(), "{what} failed: {status}");
     Ok(Taken { time: began.elapsed(), peak_mib: peak })
 }
 
-fn trail(history: &History, format: &str, more: &[&str]) -> anyhow::Result<Taken> {
+async fn trail(history: &History, format: &str, more: &[&str]) -> anyhow::Result<Taken> {
     let mut command = history.installation.command()?;
     command.args(["trail", "--format", format]).args(more);
-    run(command, &format!("trail as {format}"))
+    run(command, &format!("trail as {format}")).await
 }
 
 /// One client reads it as fast as it comes, from the server that has answered all the searches.
@@ -112,11 +118,11 @@ async fn over_http(history: &History, section: &mut Section) -> anyhow::Result<(
     let time = began.elapsed();
     // Since then it may have been recorded that the trail was read.
     ensure!(lines >= history.entries, "{lines} entries of {} came", history.entries);
-    let what = "GET /v1/audit/export?format=ndjson";
-    section.add(what, history, &Taken { time, peak_mib: peak_mib(history.served.pid())? }, None);
+    let (what, peak_mib) = ("GET /v1/audit/export?format=ndjson", peak_mib(history.served.pid())?);
+    section.add(what, history.entries, &Taken { time, peak_mib });
     section.ratios.push(Ratio {
-        what: format!("{what}: memory of the server after it to before it"),
-        values: vec![peak_mib(history.served.pid())? / before],
+        what: format!("{what}: memory of the server at its peak, after it to before it"),
+        values: vec![peak_mib / before],
         goals: vec![CONSTANT],
     });
     Ok(())
@@ -127,12 +133,12 @@ struct Bundle {
     verified: Taken,
 }
 
-fn bundle(bench: &Bench, history: &History, name: &str, more: &[&str]) -> anyhow::Result<Bundle> {
+async fn bundle(bench: &Bench, history: &History, name: &str, more: &[&str]) -> anyhow::Result<Bundle> {
     let directory = bench.directory("bundles")?.join(name);
     let mut export = history.installation.command()?;
     export.arg("export").arg("--out").arg(&directory).args(more);
-    let written = run(export, &format!("a bundle, {name}"))?;
-    let verified = run(verify_bundle(history, &directory)?, &format!("verify a bundle, {name}"))?;
+    let written = run(export, &format!("a bundle, {name}")).await?;
+    let verified = run(verify_bundle(history, &directory)?, &format!("verify a bundle, {name}")).await?;
     Ok(Bundle { written, verified })
 }
 
