@@ -11,6 +11,7 @@ mod progress;
 mod replay;
 mod settings;
 mod trail;
+mod webhook;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -71,6 +72,9 @@ enum Command {
     /// Issues, lists and revokes the keys of applications
     #[command(subcommand)]
     ApiKey(ApiKey),
+    /// Lists and deletes webhooks, whoever registered them
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     /// Helps people, and says who may do what
     #[command(subcommand)]
     User(User),
@@ -117,7 +121,7 @@ enum ApiKey {
         #[arg(long)]
         json: bool,
     },
-    /// Revokes a key
+    /// Revokes a key, and names the webhooks that it registered: they go on
     Revoke {
         /// Its id, as `list` prints it
         id: String,
@@ -190,6 +194,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Verify(verify) if verify.is_offline() => return verify.run_offline(),
         Command::Evidence(evidence) if evidence.is_a_list() => return evidence::Evidence::list(),
         Command::ApiKey(_)
+        | Command::Webhook(_)
         | Command::User(_)
         | Command::Migrate
         | Command::Verify(_)
@@ -212,6 +217,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Trail(trail) => trail.run(config).await,
         Command::Ledger(command) => command.run(config).await,
         Command::ApiKey(command) => api_key(&open(config).await?, command).await,
+        Command::Webhook(command) => command.run(config).await,
         Command::User(User::ResetTwoFactor { id, reason }) => reset_two_factor(config, &id, &reason).await,
         Command::User(User::Grant(role)) => change_role(config, RoleChange::Grant, &role).await,
         Command::User(User::Revoke(role)) => change_role(config, RoleChange::Revoke, &role).await,
@@ -323,6 +329,7 @@ async fn api_key(app: &Arc<App>, command: ApiKey) -> anyhow::Result<()> {
         ApiKey::Revoke { id } => {
             operator::revoke_api_key(app, &id).await?;
             print::note("revoked");
+            webhook::note_left_behind(&operator::webhooks_of_api_key(app, &id).await?);
         }
     }
     Ok(())

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use countersign_domain::Timestamp;
-use countersign_domain::ids::{ApiKeyId, UserId};
+use countersign_domain::context::ActorKind;
+use countersign_domain::ids::{ApiKeyId, UserId, WebhookId};
 use countersign_domain::instance::{
     Instance, InstanceCommand, IssueApiKey, RevokeApiKey, Scope, UnknownScope,
 };
@@ -23,6 +24,7 @@ use crate::event_store::Loaded;
 use crate::execute::Plan;
 use crate::problem::Problem;
 use crate::request::Request;
+use crate::rest::webhooks::WebhookView;
 use crate::text::one_line;
 use crate::token::{DrawnToken, TokenKind};
 use crate::vault::{DataKey, Purpose, VaultError};
@@ -169,13 +171,49 @@ pub async fn list_api_keys(app: &Arc<App>) -> Result<Vec<ListedKey>, OperatorErr
 /// # Errors
 /// Says why not.
 pub async fn revoke_api_key(app: &Arc<App>, id: &str) -> Result<(), OperatorError> {
-    let id: ApiKeyId =
-        id.parse().map_err(|_| OperatorError::Refused(format!("{id:?} is not the id of an API key")))?;
+    let id = api_key_id(id)?;
     app.execute::<Instance>(&request(app)?, id.into(), None, |_, moment| {
         let command = InstanceCommand::RevokeApiKey(RevokeApiKey { at: moment.at });
         Ok(Plan::new(command, app.vault.instance_key().clone()))
     })
     .await?;
+    Ok(())
+}
+
+fn api_key_id(text: &str) -> Result<ApiKeyId, OperatorError> {
+    text.parse().map_err(|_| OperatorError::Refused(format!("{text:?} is not the id of an API key")))
+}
+
+/// Lists all webhooks, the oldest first.
+///
+/// # Errors
+/// When the database does not answer, or an address does not open.
+pub async fn list_webhooks(app: &Arc<App>) -> Result<Vec<WebhookView>, OperatorError> {
+    Ok(app.list_webhooks().await?)
+}
+
+/// The webhooks that an API key registered and that are still there: revoking the key ends none of them.
+///
+/// # Errors
+/// As for [`list_webhooks`], or it is no id of an API key.
+pub async fn webhooks_of_api_key(app: &Arc<App>, id: &str) -> Result<Vec<WebhookView>, OperatorError> {
+    let id = api_key_id(id)?.to_string();
+    let mut webhooks = list_webhooks(app).await?;
+    webhooks.retain(|webhook| {
+        let by = webhook.registered_by.as_ref();
+        by.is_some_and(|by| by.kind == ActorKind::ApiKey.name() && by.id.as_deref() == Some(&*id))
+    });
+    Ok(webhooks)
+}
+
+/// Deletes a webhook, whoever registered it.
+///
+/// # Errors
+/// Says why not.
+pub async fn delete_webhook(app: &Arc<App>, id: &str) -> Result<(), OperatorError> {
+    let id: WebhookId =
+        id.parse().map_err(|_| OperatorError::Refused(format!("{id:?} is not the id of a webhook")))?;
+    app.delete_webhook(&request(app)?, id).await?;
     Ok(())
 }
 

@@ -15,6 +15,8 @@ program_on_both_databases![
     an_unknown_scope_is_refused,
     api_key_list_names_keys_and_shows_none,
     a_revoked_api_key_is_refused_while_the_server_runs,
+    a_webhook_outlives_its_api_key_and_is_deleted_by_an_operator,
+    a_webhook_that_is_none_is_not_deleted,
     migrate_applies_and_stops_and_can_be_repeated,
     a_reset_person_needs_the_pass_to_enrol,
     a_reset_ends_sessions_and_turns_two_factor_off,
@@ -96,6 +98,48 @@ async fn a_revoked_api_key_is_refused_while_the_server_runs(place: Arc<Place>) {
     place.run(&["api-key", "revoke", &id]).exits(0);
     app.get(&ada.path(""), &leaked).await.refused(401, "unauthenticated");
     app.get(&ada.path(""), &app.key).await.expect(200);
+}
+
+async fn a_webhook_outlives_its_api_key_and_is_deleted_by_an_operator(place: Arc<Place>) {
+    let serving = place.serve();
+    let app = TestApp::of_program(&place, &serving, &place.create_api_key("all", &SCOPES));
+    let leaked = place.create_api_key("leaked", &["audit:read", "webhooks:write"]);
+    // Nothing is ever sent there.
+    let body = json!({ "url": "https://localhost/in", "types": ["AgreementClosed"] });
+    let webhook = app.post("/v1/webhooks", &leaked, body.clone()).await.expect(201).string("id");
+    let kept = app.post("/v1/webhooks", &app.key, body).await.expect(201).string("id");
+
+    let key = string(&listed(&place, "leaked")["id"]);
+    let list = || -> Vec<Value> {
+        let ran = place.run(&["webhook", "list", "--json"]).exits(0);
+        serde_json::from_str(&ran.stdout).expect("one JSON list")
+    };
+    assert_eq!(list(), app.get("/v1/webhooks", &app.key).await.expect(200).items());
+    assert_eq!(list()[0]["registered_by"], json!({ "kind": "api_key", "id": key, "name": "leaked" }));
+    let text = place.run(&["webhook", "list"]).exits(0).stdout;
+    for told in [&*webhook, "leaked", "https://localhost/in", "AgreementClosed", &*kept] {
+        assert!(text.contains(told), "{told} is missing in {text}");
+    }
+
+    let told = place.run(&["api-key", "revoke", &key]).exits(0).stderr;
+    assert!(told.contains(&format!("countersign webhook delete {webhook}")), "{told}");
+    assert!(!told.contains(&kept) && !told.contains("https://"), "{told}");
+    assert_eq!(list().len(), 2);
+    place.run(&["webhook", "delete", &webhook]).exits(0);
+    assert_eq!(list().len(), 1);
+    assert_eq!(list()[0]["id"], kept);
+    assert!(!place.run(&["api-key", "revoke", &key]).exits(0).stderr.contains(" webhook "), "none is left");
+}
+
+async fn a_webhook_that_is_none_is_not_deleted(place: Arc<Place>) {
+    // A list makes no installation.
+    place.run(&["webhook", "list"]).refuses(&["database"]);
+    place.create_api_key("all", &SCOPES);
+    assert_eq!(place.run(&["webhook", "list"]).exits(0).stdout, "");
+    for id in [crate::routes::UNKNOWN_ID, "nonsense"] {
+        place.run(&["webhook", "delete", id]).refuses(&["webhook"]);
+    }
+    place.run(&["webhook"]).exits(2);
 }
 
 async fn migrate_applies_and_stops_and_can_be_repeated(place: Arc<Place>) {

@@ -1,6 +1,6 @@
 //! Webhooks: entries of the trail at a receiver, in order, signed, each at least once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::TimeDelta;
 use countersign_tests::{
@@ -11,6 +11,7 @@ use countersign_tests::{
     trail::types,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 on_both_databases![
     entries_come_in_order_as_the_trail_shows_them_and_signed,
@@ -18,6 +19,7 @@ on_both_databases![
     what_fails_is_repeated_with_the_same_id_and_nothing_overtakes_it,
     a_restart_loses_nothing_and_repeats_nothing_that_was_acknowledged,
     a_receiver_that_hangs_delays_no_other,
+    who_is_erased_while_others_are_sent_comes_without_a_name,
     a_redirect_is_not_followed,
     a_receiver_that_is_gone_is_asked_once_an_hour,
     a_receiver_that_is_not_there_is_tried_again,
@@ -228,6 +230,34 @@ async fn a_receiver_that_hangs_delays_no_other(app: TestApp) {
     assert_eq!(told, ids(&receiver.received("/fast")).into_iter().collect());
 }
 
+async fn who_is_erased_while_others_are_sent_comes_without_a_name(app: TestApp) {
+    let (app, receiver) = app_and_receiver(app).await;
+    let webhook = register(&app, &receiver.url("/in"), &[types::USER_REGISTERED]).await;
+    // The first one fails, so that the second is read together with it.
+    receiver.reply("/in", Reply::Status(500));
+    app.register("Ada").await;
+    failed(&app, &webhook, 1).await;
+    let grace = app.register("Grace").await;
+    app.wait_for_the_trail().await;
+    receiver.reply("/in", Reply::Hang);
+    app.advance_s(10);
+    receiver.wait_for("/in", 2).await;
+    let read_before = Instant::now();
+    assert!(app.try_to_erase(&grace).await);
+    // What was read is sent for a second.
+    tokio::time::sleep_until(read_before + Duration::from_secs(1)).await;
+    receiver.let_go();
+    // On a machine that is slow itself the first may have been given up by now.
+    app.advance_min(60);
+    served(&app, &webhook).await;
+    let messages = receiver.received("/in");
+    let last = messages.last().expect("messages");
+    assert_eq!(last.body["data"]["user_id"], grace.id);
+    assert_eq!(last.body["data"]["data"]["email"], "[erased]");
+    let told = last.body.to_string();
+    assert!(!told.contains(&grace.email) && !told.contains(&grace.display_name), "{told}");
+}
+
 async fn a_redirect_is_not_followed(app: TestApp) {
     let (app, receiver) = app_and_receiver(app).await;
     let webhook = register(&app, &receiver.url("/in"), &["AgreementOpened"]).await;
@@ -387,6 +417,25 @@ async fn the_figures_tell_of_deliveries(app: TestApp) {
     ] {
         assert!(metrics.lines().any(|told| told == line), "{line} is missing in {metrics}");
     }
+    let position = show(&app, &bad).await["delivery"]["next_position"].as_i64().expect("a position");
+    eventually("how far the one that fails is behind", async || {
+        let lag = figure(&app, "countersign_webhook_lag_entries_max").await;
+        let signed = figure(&app, "countersign_ledger_signed_entries").await;
+        (lag > 0 && position + lag == signed).then_some(())
+    })
+    .await;
+    app.delete(&path_of(&bad), &app.key).await.expect(204);
+    served(&app, &good).await;
+    eventually("that nobody is behind", async || {
+        (figure(&app, "countersign_webhook_lag_entries_max").await == 0).then_some(())
+    })
+    .await;
+}
+
+async fn figure(app: &TestApp, name: &str) -> i64 {
+    let metrics = app.get("/metrics", NOBODY).await.expect(200).text;
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_else(|| panic!("{name} is missing in {metrics}"))
 }
 
 #[cfg(feature = "postgres")]

@@ -10,6 +10,7 @@ on_both_databases![
     addresses_in_private_networks_are_refused_at_registration,
     s12_the_secret_is_shown_once_and_nowhere_else,
     a_webhook_is_listed_and_shown_as_it_was_registered,
+    a_webhook_is_listed_without_its_registration_too,
     what_is_no_webhook_is_refused,
     there_are_fifty_webhooks_at_most,
 ];
@@ -76,6 +77,9 @@ async fn a_webhook_is_listed_and_shown_as_it_was_registered(app: TestApp) {
     assert_eq!(expected["url"], "https://siem.example/in?key=1");
     assert_eq!(expected["types"], json!(["UserLinked", "UserUnlinked"]));
     assert_eq!(time(&expected["registered_at"]), app.now());
+    let by = &expected["registered_by"];
+    assert_eq!((&by["kind"], &by["name"]), (&json!("api_key"), &json!("suites")));
+    assert!(by["id"].is_string(), "{by}");
     assert_eq!(app.get("/v1/webhooks", &app.key).await.expect(200).items(), [expected.clone()]);
     let mut shown = show(&app, &registered).await;
     let fares = shown.as_object_mut().expect("an object").remove("delivery").expect("how it fares");
@@ -84,6 +88,14 @@ async fn a_webhook_is_listed_and_shown_as_it_was_registered(app: TestApp) {
 
     let all = app.post("/v1/webhooks", &app.key, json!({ "url": "https://siem.example" })).await;
     assert_eq!(all.expect(201)["types"], json!([]));
+}
+
+async fn a_webhook_is_listed_without_its_registration_too(app: TestApp) {
+    let body = json!({ "url": "https://localhost/in", "types": ["AgreementClosed"] });
+    let webhook = app.post("/v1/webhooks", &app.key, body).await.expect(201).string("id");
+    app.place.tamper(&format!("DELETE FROM events WHERE aggregate_id = '{webhook}'")).await;
+    let listed = app.get("/v1/webhooks", &app.key).await.expect(200).items();
+    assert_eq!((&listed[0]["id"], &listed[0]["registered_by"]), (&json!(webhook), &Value::Null));
 }
 
 async fn what_is_no_webhook_is_refused(app: TestApp) {

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use countersign_domain::context::Actor;
 use countersign_domain::ids::WebhookId;
 use countersign_domain::instance::{DeleteWebhook, Instance, InstanceCommand, RegisterWebhook};
 use countersign_projections::database::{DatabaseError, Row};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::audit::entry::EntryActor;
 use super::audit::feed::check_types;
 use super::{Body, OneId, Page, Problems, Shared, Written, path_id};
 use crate::app::App;
@@ -29,6 +31,13 @@ use crate::webhooks::target::{self, Reach};
 /// So many webhooks there may be. Registrations that several nodes take at the same moment may add
 /// one more each.
 const WEBHOOKS_MAX: i64 = 50;
+
+/// What is read of each webhook.
+const COLUMNS: &str = "w.webhook_id, w.url, w.types, w.registered_at, CAST(e.metadata AS text) AS metadata";
+
+/// The rows of webhooks, each with the event that registered it, the first of its stream.
+const WEBHOOKS_WITH_REGISTRATION: &str = "webhooks w LEFT JOIN events e ON e.aggregate_type = 'instance' \
+    AND e.aggregate_id = w.webhook_id AND e.sequence = 1";
 
 /// A new webhook.
 #[derive(Deserialize, ToSchema)]
@@ -56,13 +65,27 @@ pub struct RegisteredWebhook {
 pub struct WebhookView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
-    id: WebhookId,
+    pub(crate) id: WebhookId,
     /// Where it is sent.
-    url: String,
+    pub(crate) url: String,
     /// Which types of entries are sent; all if none is named.
-    types: Vec<String>,
+    pub(crate) types: Vec<String>,
     /// When it was registered.
-    registered_at: DateTime<Utc>,
+    pub(crate) registered_at: DateTime<Utc>,
+    /// Who registered it. Revoking that API key does not end it. Null if the event that says so was removed or
+    /// altered.
+    pub(crate) registered_by: Option<EntryActor>,
+}
+
+/// Who registered a webhook, as it is stored with the event.
+#[derive(Deserialize)]
+struct Registration {
+    #[serde(rename = "actor_kind")]
+    kind: String,
+    #[serde(rename = "actor_id")]
+    id: Option<String>,
+    #[serde(rename = "actor_name")]
+    name: Option<String>,
 }
 
 /// A webhook, with how its deliveries fare.
@@ -118,10 +141,7 @@ pub async fn register(
     responses((status = 200, body = Page<WebhookView>), Problems)
 )]
 pub async fn list(State(app): Shared, _request: Request) -> Result<Json<Page<WebhookView>>, Problem> {
-    let sql = "SELECT webhook_id, url, types, registered_at FROM webhooks ORDER BY registered_at, webhook_id";
-    let rows = app.database.read(sql, &[]).await?;
-    let items = rows.iter().map(|row| app.webhook(row)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(Page { items, next_cursor: None }))
+    Ok(Json(Page { items: app.list_webhooks().await?, next_cursor: None }))
 }
 
 /// Shows a webhook, and how its deliveries fare.
@@ -135,10 +155,12 @@ pub async fn show(
     Path(webhook_id): OneId,
 ) -> Result<Json<WebhookDetails>, Problem> {
     let id: WebhookId = path_id(&webhook_id, "webhook")?;
-    let sql = "SELECT w.webhook_id, w.url, w.types, w.registered_at, c.position, c.attempts, c.last_error, \
-               c.delivered_at, c.next_attempt_at FROM webhooks w \
-               JOIN webhook_cursors c ON c.webhook_id = w.webhook_id WHERE w.webhook_id = $1";
-    let rows = app.database.read(sql, &[id.to_string().into()]).await?;
+    let sql = format!(
+        "SELECT {COLUMNS}, c.position, c.attempts, c.last_error, c.delivered_at, c.next_attempt_at \
+         FROM {WEBHOOKS_WITH_REGISTRATION} JOIN webhook_cursors c ON c.webhook_id = w.webhook_id \
+         WHERE w.webhook_id = $1"
+    );
+    let rows = app.database.read(&sql, &[id.to_string().into()]).await?;
     let row = rows.first().ok_or_else(|| Problem::not_found("webhook"))?;
     Ok(Json(WebhookDetails { webhook: app.webhook(row)?, delivery: Delivery::read(row)? }))
 }
@@ -154,14 +176,28 @@ pub async fn delete(
     Path(webhook_id): OneId,
 ) -> Result<Response, Problem> {
     let id: WebhookId = path_id(&webhook_id, "webhook")?;
-    let done = app.execute::<Instance>(&request, id.into(), None, |_, moment| {
-        let command = InstanceCommand::DeleteWebhook(DeleteWebhook { at: moment.at });
-        Ok(Plan::new(command, app.vault.instance_key().clone()))
-    });
-    Ok(Written::nothing(done.await?.written))
+    Ok(Written::nothing(app.delete_webhook(&request, id).await?))
 }
 
 impl App {
+    /// All webhooks, the oldest first.
+    pub(crate) async fn list_webhooks(&self) -> Result<Vec<WebhookView>, Problem> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {WEBHOOKS_WITH_REGISTRATION} ORDER BY w.registered_at, w.webhook_id"
+        );
+        let rows = self.database.read(&sql, &[]).await?;
+        rows.iter().map(|row| self.webhook(row)).collect()
+    }
+
+    /// Deletes one; where that is recorded.
+    pub(crate) async fn delete_webhook(&self, request: &Request, id: WebhookId) -> Result<String, Problem> {
+        let done = self.execute::<Instance>(request, id.into(), None, |_, moment| {
+            let command = InstanceCommand::DeleteWebhook(DeleteWebhook { at: moment.at });
+            Ok(Plan::new(command, self.vault.instance_key().clone()))
+        });
+        Ok(done.await?.written)
+    }
+
     async fn register_webhook(
         &self,
         request: &Request,
@@ -188,7 +224,9 @@ impl App {
             Ok(plan)
         });
         let done = done.await?;
-        let webhook = WebhookView { id, url, types, registered_at: done.moment.at };
+        let Actor { kind, id: actor_id, name } = request.actor()?;
+        let registered_by = Some(EntryActor { kind: kind.name().to_owned(), id: actor_id, name });
+        let webhook = WebhookView { id, url, types, registered_at: done.moment.at, registered_by };
         let registered = RegisteredWebhook { webhook, secret: secret.text() };
         Ok(Written { written: done.written, answer: (StatusCode::CREATED, Json(registered)) })
     }
@@ -216,8 +254,16 @@ impl App {
             url: self.vault.instance_key().open_text(Purpose::WebhookUrl, "", &url)?,
             types: types.split_ascii_whitespace().map(str::to_owned).collect(),
             registered_at: row.get("registered_at")?,
+            registered_by: registered_by(row)?,
         })
     }
+}
+
+/// A webhook whose registration does not read is listed all the same: somebody may want to delete it.
+fn registered_by(row: &Row) -> Result<Option<EntryActor>, DatabaseError> {
+    let metadata: Option<String> = row.get("metadata")?;
+    let registration = metadata.and_then(|metadata| serde_json::from_str::<Registration>(&metadata).ok());
+    Ok(registration.map(|Registration { kind, id, name }| EntryActor { kind, id, name }))
 }
 
 impl Delivery {

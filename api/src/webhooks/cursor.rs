@@ -109,11 +109,24 @@ impl Cursor<'_> {
     }
 }
 
-/// How many webhooks fail.
-pub(super) async fn failing(database: &Database) -> Result<i64, DatabaseError> {
-    let rows =
-        database.read("SELECT count(*) AS failing FROM webhook_cursors WHERE attempts > 0", &[]).await?;
-    rows.first().map_or(Ok(0), |row| row.get("failing"))
+/// How all webhooks together fare.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Standing {
+    /// How many webhooks fail.
+    pub(super) failing: i64,
+    /// How many of the entries that are signed the one furthest behind has not been asked about.
+    pub(super) lag_entries_max: i64,
+}
+
+/// How they fare now.
+pub(super) async fn standing(database: &Database) -> Result<Standing, DatabaseError> {
+    let sql = "SELECT count(CASE WHEN c.attempts > 0 THEN 1 END) AS failing, \
+               max(s.signed_size - c.position) AS lag FROM webhook_cursors c CROSS JOIN ledger_state s";
+    let rows = database.read(sql, &[]).await?;
+    let Some(row) = rows.first() else { return Ok(Standing::default()) };
+    // No lag where there are no webhooks; a cursor may be ahead of the signature that its own entry waits for.
+    let lag: Option<i64> = row.get("lag")?;
+    Ok(Standing { failing: row.get("failing")?, lag_entries_max: lag.unwrap_or_default().max(0) })
 }
 
 #[cfg(test)]
@@ -126,6 +139,7 @@ pub(super) mod tests {
     use super::*;
     use crate::app::App;
     use crate::execute::Plan;
+    use crate::operator::issue_api_key;
     use crate::request::Request;
     use crate::testing::app_in;
     use crate::vault::Purpose;
@@ -135,12 +149,20 @@ pub(super) mod tests {
 
     /// An app with a webhook, whose registration is the first entry of the ledger.
     pub(in crate::webhooks) async fn app(directory: &tempfile::TempDir) -> std::sync::Arc<App> {
+        app_that_sends_to("https://siem.example/in", directory).await
+    }
+
+    /// The same, with this address.
+    pub(in crate::webhooks) async fn app_that_sends_to(
+        url: &str,
+        directory: &tempfile::TempDir,
+    ) -> std::sync::Arc<App> {
         let app = app_in(directory.path()).await;
         let id = WebhookId::from_uuid(WEBHOOK);
         let request = Request::operator("test".to_owned());
         let registered = app.execute::<Instance>(&request, id.into(), None, |_, moment| {
             let (key, at) = (app.vault.instance_key(), moment.at);
-            let url = key.seal(Purpose::WebhookUrl, "", b"https://siem.example/in")?;
+            let url = key.seal(Purpose::WebhookUrl, "", url.as_bytes())?;
             let command = RegisterWebhook { id, url, types: Vec::new(), secret: SECRET, at };
             let mut plan = Plan::new(InstanceCommand::RegisterWebhook(command), key.clone());
             plan.secrets.push((SECRET, key.vault_row(Purpose::WebhookSecret, SECRET, b"secret", at)?));
@@ -170,12 +192,37 @@ pub(super) mod tests {
         late.failed("too late", now).await.unwrap();
         late.skipped(9).await.unwrap();
         assert_eq!(positions(&app).await, [1]);
-        assert_eq!(failing(database).await.unwrap(), 0);
+        let failing = async || standing(database).await.unwrap().failing;
+        assert_eq!(failing().await, 0);
         one.failed("in time", now).await.unwrap();
-        assert_eq!(failing(database).await.unwrap(), 1);
+        assert_eq!(failing().await, 1);
         one.skipped(2).await.unwrap();
         assert_eq!(positions(&app).await, [2]);
-        assert_eq!(failing(database).await.unwrap(), 0);
+        assert_eq!(failing().await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_one_furthest_behind_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let (database, webhook_id) = (&app.database, WEBHOOK.to_string());
+        let lag = async || standing(database).await.unwrap().lag_entries_max;
+        assert_eq!(lag().await, 1);
+        for _ in 0..2 {
+            issue_api_key(&app, "test", &["login"], None).await.unwrap();
+        }
+        app.ledger.sequence_all(app.clock.now()).await.unwrap();
+        assert_eq!(lag().await, 3);
+        let mut cursor = Cursor { database, webhook_id: &webhook_id, position: 0 };
+        cursor.skipped(2).await.unwrap();
+        assert_eq!(lag().await, 1);
+        let ahead = "INSERT INTO webhook_cursors (webhook_id, position) VALUES ('another', 4)";
+        database.write(ahead, &[]).await.unwrap();
+        assert_eq!(lag().await, 1);
+        database.write("DELETE FROM webhook_cursors WHERE position < 4", &[]).await.unwrap();
+        assert_eq!(lag().await, 0);
+        database.write("DELETE FROM webhook_cursors", &[]).await.unwrap();
+        assert_eq!(standing(database).await.unwrap(), Standing::default());
     }
 
     #[tokio::test]

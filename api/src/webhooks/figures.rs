@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use strum::{EnumCount, IntoEnumIterator};
 
-use super::cursor;
+use super::cursor::{self, Standing};
 use crate::app::App;
 
 /// What became of one attempt.
@@ -54,15 +54,16 @@ impl Figures {
 #[derive(Debug)]
 pub struct WebhookFigures {
     attempts: Vec<(&'static str, u64)>,
-    failing: Option<i64>,
+    standing: Option<Standing>,
 }
 
 impl App {
-    /// What became of deliveries, and how many webhooks fail.
+    /// What became of deliveries, how many webhooks fail, and how far one of them is behind.
     pub async fn webhook_figures(&self) -> WebhookFigures {
         let attempts = Outcome::iter().map(|outcome| (outcome.into(), self.webhooks.counted(outcome)));
         // Without the database there is nothing to say of the webhooks.
-        WebhookFigures { attempts: attempts.collect(), failing: cursor::failing(&self.database).await.ok() }
+        let standing = cursor::standing(&self.database).await.ok();
+        WebhookFigures { attempts: attempts.collect(), standing }
     }
 }
 
@@ -73,9 +74,15 @@ impl Collector for WebhookFigures {
         for (outcome, count) in &self.attempts {
             ConstCounter::new(*count).encode(family.encode_family(&[("outcome", *outcome)])?)?;
         }
-        let Some(failing) = self.failing else { return Ok(()) };
-        let help = "Webhooks whose last attempt failed";
-        let failing = ConstGauge::new(failing);
-        failing.encode(encoder.encode_descriptor("webhooks_failing", help, None, MetricType::Gauge)?)
+        let Some(Standing { failing, lag_entries_max }) = self.standing else { return Ok(()) };
+        let lag = "Signed entries that the webhook furthest behind has not been asked about";
+        for (name, help, value) in [
+            ("webhooks_failing", "Webhooks whose last attempt failed", failing),
+            ("webhook_lag_entries_max", lag, lag_entries_max),
+        ] {
+            let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(gauge)?;
+        }
+        Ok(())
     }
 }
