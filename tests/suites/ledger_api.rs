@@ -1,9 +1,11 @@
 //! The ledger over HTTP: entries by position, proofs, growth, tiles, exports and the stream.
 
+mod stream;
+
 use countersign_projections::ledger::checkpoint::Verifier;
 use countersign_projections::ledger::proof::{Receipt, verify_consistency};
 use countersign_projections::ledger::tree::{Frontier, Hash, leaf_hash};
-use countersign_tests::{NOBODY, Person, TestApp, on_both_databases, trail::types};
+use countersign_tests::{NOBODY, TestApp, on_both_databases, trail::types};
 use serde_json::{Value, json};
 
 on_both_databases![
@@ -21,14 +23,12 @@ on_both_databases![
     an_export_has_every_entry_once_and_in_order,
     an_export_of_a_period_has_what_was_recorded_in_it,
     an_export_that_cannot_be_is_refused,
+    an_export_has_what_was_recorded_just_before,
+    an_export_of_a_trail_that_stays_behind_is_refused,
+    an_export_that_could_break_off_unseen_is_refused,
     s22_a_name_cannot_forge_a_line_in_any_export,
     a_persons_filter_by_type_counts,
     an_entry_whose_event_is_gone_is_told_and_not_left_out,
-    a_stream_goes_on_where_a_listener_left_off,
-    a_stream_sends_what_comes,
-    a_stream_beyond_the_end_of_the_ledger_is_refused,
-    a_stream_sends_what_comes_before_an_entry_that_does_not_read,
-    a_proxy_is_asked_not_to_keep_a_stream_back,
     every_event_commits_to_the_key_that_sealed_it,
 ];
 
@@ -291,6 +291,50 @@ async fn an_export_that_cannot_be_is_refused(app: TestApp) {
     }
 }
 
+async fn an_export_has_what_was_recorded_just_before(app: TestApp) {
+    for name in ["Ada", "Grace", "Edith"] {
+        let person = app.register(name).await;
+        let exported = app.get("/v1/audit/export?format=ndjson", &app.key).await.expect(200);
+        assert!(exported.text.contains(&person.id), "{name}: {}", exported.text);
+    }
+}
+
+async fn an_export_of_a_trail_that_stays_behind_is_refused(app: TestApp) {
+    let ada = app.register("Ada").await;
+    app.wait_for_the_trail().await;
+    // The trail is to begin anew, and finds an event that is gone.
+    let gone = format!(
+        "DELETE FROM events WHERE aggregate_id = '{}'; DELETE FROM audit_trail_v1; \
+         UPDATE projection_checkpoints SET position = 0 WHERE projection = 'audit_trail'",
+        ada.id
+    );
+    app.place.tamper(&gone).await;
+    for period in ["", "&to=2020-01-01T00:00:00Z"] {
+        let path = format!("/v1/audit/export?format=ndjson{period}");
+        let refused = app.get(&path, &app.key).await.refused(503, "busy");
+        assert!(refused.string("detail").contains("not taken in every entry"), "{}", refused.text);
+    }
+    let recorded = "SELECT count(*) FROM events WHERE event_type = 'AuditExported'";
+    assert_eq!(app.place.number(recorded).await, 0);
+}
+
+async fn an_export_that_could_break_off_unseen_is_refused(app: TestApp) {
+    use std::io::{Read as _, Write as _};
+
+    let address = app.base().trim_start_matches("http://");
+    let head = format!("Host: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", app.key);
+    for (version, status) in [("1.0", "400"), ("1.1", "200")] {
+        let mut connection = std::net::TcpStream::connect(address).expect("a connection");
+        let asked = format!("GET /v1/audit/export?format=csv HTTP/{version}\r\n{head}");
+        connection.write_all(asked.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("an answer");
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{answer}");
+        let is_refused = answer.contains("malformed-request") && answer.contains("proxy_http_version 1.1");
+        assert_eq!(is_refused, version == "1.0", "{answer}");
+    }
+}
+
 async fn s22_a_name_cannot_forge_a_line_in_any_export(app: TestApp) {
     let body = json!({ "email": "eve@example.com", "display_name": "=cmd|' /C calc'!A0" });
     let asked = app.request(reqwest::Method::POST, "/v1/users").token(&app.key).json(&body);
@@ -337,107 +381,6 @@ async fn an_entry_whose_event_is_gone_is_told_and_not_left_out(app: TestApp) {
     let exported = app.get("/v1/audit/export?format=ndjson", &app.key).await.expect(200);
     let size: usize = exported.header("countersign-ledger-size").parse().expect("a size");
     assert_eq!(exported.text.lines().count(), size);
-}
-
-/// Reads so many events of a stream.
-async fn listen(
-    app: &TestApp,
-    query: &str,
-    last_event_id: Option<i64>,
-    count: usize,
-) -> Vec<(i64, String, Value)> {
-    let mut request = app.request(reqwest::Method::GET, &format!("/v1/audit/stream{query}")).token(&app.key);
-    if let Some(last) = last_event_id {
-        request = request.header("last-event-id", &last.to_string());
-    }
-    let text = request.read_until(|text| text.matches("\n\n").count() >= count).await;
-    let event = |block: &str| {
-        let field = |name: &str| {
-            block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
-        };
-        let data: Value = serde_json::from_str(&field("data:")).expect("JSON");
-        (field("id:").parse().expect("a position"), field("event:"), data)
-    };
-    text.split("\n\n").filter(|block| block.contains("data:")).take(count).map(event).collect()
-}
-
-async fn a_stream_goes_on_where_a_listener_left_off(app: TestApp) {
-    app.register_with_two_factor("Ada").await;
-    app.wait_for_the_trail().await;
-    let first = listen(&app, "?from_position=0", None, 3).await;
-    // Nobody listens while this comes.
-    let grace = app.register("Grace").await;
-    app.wait_for_the_trail().await;
-    let size = i64::try_from(checkpoint(&app).await.0).expect("a size");
-    let left = usize::try_from(size - 3).expect("a count");
-    let next = listen(&app, "", Some(first[2].0), left).await;
-    let positions: Vec<i64> = first.iter().chain(&next).map(|(position, ..)| *position).collect();
-    assert_eq!(positions, (0..size).collect::<Vec<_>>());
-    assert!(next.iter().any(|(.., data)| data.to_string().contains(&grace.id)), "{next:?}");
-    for (position, event, data) in first.iter().chain(&next) {
-        assert_eq!(
-            (data["position"].as_i64(), data["type"].as_str()),
-            (Some(*position), Some(event.as_str()))
-        );
-    }
-    let refused =
-        app.request(reqwest::Method::GET, "/v1/audit/stream").token(&app.key).header("last-event-id", "x");
-    refused.send().await.refused(400, "malformed-request");
-}
-
-async fn a_stream_sends_what_comes(app: TestApp) {
-    app.wait_for_the_trail().await;
-    let (size, _) = checkpoint(&app).await;
-    let request = app.request(reqwest::Method::GET, &format!("/v1/audit/stream?from_position={size}"));
-    let is_there = |text: &str| text.contains("event: UserRegistered\n") && text.ends_with("\n\n");
-    let (heard, ada) = tokio::join!(request.token(&app.key).read_until(is_there), app.register("Ada"));
-    assert!(heard.contains(&ada.id), "{heard}");
-}
-
-async fn a_stream_beyond_the_end_of_the_ledger_is_refused(app: TestApp) {
-    app.register("Ada").await;
-    app.wait_for_the_trail().await;
-    let (size, _) = checkpoint(&app).await;
-    let asks = |query: String| app.request(reqwest::Method::GET, &format!("/v1/audit/stream{query}"));
-    for asked in [
-        asks(format!("?from_position={}", size + 1)),
-        asks(String::new()).header("last-event-id", &size.to_string()),
-        asks("?from_position=0".to_owned()).header("last-event-id", &u64::MAX.to_string()),
-    ] {
-        let refused = asked.token(&app.key).send().await.refused(400, "malformed-request");
-        assert_eq!(refused["ledger_size"], size);
-        let says = refused.string("detail");
-        assert!(says.contains(&format!("has {size} entries")) && says.contains("from_position"), "{says}");
-    }
-    // Whoever has seen everything may wait for more.
-    let next = listen(&app, "", i64::try_from(size).ok().map(|size| size - 1), 1).await;
-    assert_eq!(next[0].0.unsigned_abs(), size);
-}
-
-async fn a_stream_sends_what_comes_before_an_entry_that_does_not_read(app: TestApp) {
-    app.register("Ada").await;
-    let (grace, edith) = (app.register("Grace").await, app.register("Edith").await);
-    let first = async |person: &Person| {
-        position(app.entries(&format!("user={}", person.id)).await.last().expect("an entry"))
-    };
-    let (unread, unopened) = (first(&grace).await, first(&edith).await);
-    for (damage, position) in [
-        (format!("UPDATE data_keys SET wrapped = 'altered' WHERE owner_id = '{}'", edith.id), unopened),
-        (format!("UPDATE events SET event_version = 'none' WHERE aggregate_id = '{}'", grace.id), unread),
-    ] {
-        app.place.tamper(&damage).await;
-        let count = usize::try_from(position).expect("a count");
-        let sent = listen(&app, "?from_position=0", None, count).await;
-        let sent: Vec<i64> = sent.into_iter().map(|(position, ..)| position).collect();
-        assert_eq!(sent, (0..position).collect::<Vec<_>>(), "{damage}");
-    }
-}
-
-async fn a_proxy_is_asked_not_to_keep_a_stream_back(app: TestApp) {
-    let asked = app.request(reqwest::Method::HEAD, "/v1/audit/stream").token(&app.key);
-    let answer = asked.send().await.expect(200);
-    assert_eq!(answer.header("content-type"), "text/event-stream");
-    assert_eq!(answer.header("x-accel-buffering"), "no");
 }
 
 async fn every_event_commits_to_the_key_that_sealed_it(app: TestApp) {

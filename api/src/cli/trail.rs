@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use countersign_domain::Timestamp;
+use countersign_projections::audit_trail::AuditTrail;
+use countersign_projections::catch_up::{CaughtUp, Projection, catch_up};
 use tokio::time::timeout;
 
 use super::print;
@@ -36,7 +38,8 @@ impl Trail {
         super::require_ledger(&config).await?;
         let app = super::open(config).await?;
         // No server may be running that gives everything its place.
-        app.ledger.sequence_all(app.clock.now()).await?;
+        let (_, signed) = app.ledger.sequence_all(app.clock.now()).await?;
+        take_in(&app, signed.size).await?;
         let request = operator::request(&app)?;
         let exporting = app.begin_export(&request, self.format, self.from, self.to).await;
         let mut exporting = exporting.map_err(OperatorError::from)?;
@@ -49,6 +52,18 @@ impl Trail {
         progress.end();
         print::note(&format!("{} of the ledger's {} entries", exporting.written, exporting.size));
         Ok(())
+    }
+}
+
+/// Lets the trail take in every entry below a position: what it stops before would be missing.
+async fn take_in(app: &App, size: u64) -> anyhow::Result<()> {
+    match catch_up(&AuditTrail, &app.database, size).await? {
+        CaughtUp::To(_) => Ok(()),
+        CaughtUp::Poisoned(position) => anyhow::bail!(
+            "{} stops before entry {position}, which it cannot take, so that one and all that follow would be \
+             missing; run `countersign verify`",
+            AuditTrail::TITLE
+        ),
     }
 }
 

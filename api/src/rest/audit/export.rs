@@ -13,8 +13,9 @@ mod tests;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Version, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -33,16 +34,19 @@ use super::check_period;
 use super::entry::EntryView;
 use super::pages::Reading;
 use crate::app::App;
-use crate::problem::Problem;
 use crate::problem::refusals::busy;
+use crate::problem::{Problem, ProblemCode};
 use crate::request::Request;
 use crate::rest::{Params, Problems, Shared};
+
+/// What to export, asked in a way in which the end of an export can be told from its breaking off.
+pub struct Export(Asked);
 
 /// What to export.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Export {
+struct Asked {
     /// How entries are written.
     #[param(inline)]
     format: Format,
@@ -55,15 +59,29 @@ pub struct Export {
 }
 
 /// Exports the audit trail, the oldest entry first. `Countersign-Ledger-Size` says which entries it covers:
-/// those below that position. An export that breaks off was not finished: its last chunk is missing.
+/// those below that position. An export that breaks off was not finished: its last chunk is missing. Over
+/// HTTP/1.0, which has no chunks, it is refused.
 #[utoipa::path(
-    get, path = "/v1/audit/export", tag = "audit", security(("bearer" = [])), params(Export),
-    responses((status = 200, body = String, content_type = "application/x-ndjson"), Problems)
+    get, path = "/v1/audit/export", tag = "audit", security(("bearer" = [])), params(Asked),
+    responses(
+        (
+            status = 200,
+            content(
+                (String = "application/x-ndjson"),
+                (String = "text/csv; charset=utf-8; header=present"),
+                (String = "text/plain; charset=utf-8")
+            ),
+            headers(
+                ("Countersign-Ledger-Size" = u64, description = "It covers the entries below this position.")
+            )
+        ),
+        Problems
+    )
 )]
 pub async fn export(
     State(app): Shared,
     request: Request,
-    Params(Export { format, from, to }): Params<Export>,
+    Params(Export(Asked { format, from, to })): Params<Export>,
 ) -> Result<Response, Problem> {
     let place = Arc::clone(&app.listeners).try_acquire_owned();
     let place = place.map_err(|_| busy("Too many exports and streams are under way on this node."))?;
@@ -78,6 +96,21 @@ pub async fn export(
         (HeaderName::from_static("countersign-ledger-size"), HeaderValue::from(exporting.size)),
     ];
     Ok((headers, Body::from_stream(pieces(app, exporting, place))).into_response())
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params<Export> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // There are no chunks before it: an export that breaks off would look like a whole one.
+        if parts.version < Version::HTTP_11 {
+            let detail = "Ask for an export over HTTP/1.1: over HTTP/1.0 nobody could see that it broke off. \
+                          A proxy in between must speak HTTP/1.1 to this server: in nginx, proxy_http_version 1.1.";
+            return Err(Problem::new(ProblemCode::MalformedRequest, detail));
+        }
+        let Params(asked) = Params::<Asked>::from_request_parts(parts, state).await?;
+        Ok(Self(Export(asked)))
+    }
 }
 
 /// The pieces of an export, as long as it has its place among those of this node.
@@ -112,7 +145,7 @@ pub(crate) struct Exporting {
 }
 
 impl App {
-    /// Records that the trail is handed out, and begins to write it.
+    /// Waits until the trail shows what is asked for, records that it is handed out, and begins to write it.
     pub(crate) async fn begin_export(
         &self,
         request: &Request,
@@ -121,6 +154,9 @@ impl App {
         to: Option<Timestamp>,
     ) -> Result<Exporting, Problem> {
         check_period(from, to)?;
+        let now = self.clock.now();
+        // Nobody could see in an export that something is not in the trail yet.
+        self.wait_for_what_was_recorded(to.map_or(now, |to| to.min(now))).await?;
         let size = catch_up::position::<AuditTrail>(&self.database).await?;
         let export = |at| RecordAuditExport { format: format.recorded(), from, to, entries_below: size, at };
         self.record_audit_export(request, export).await?;

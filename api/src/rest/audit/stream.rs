@@ -11,7 +11,7 @@ use countersign_domain::instance::{AuditFilter, AuditRoute};
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up;
 use countersign_projections::ledger::store::LedgerError;
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -31,6 +31,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Asks a proxy that buffers answers to send on what comes: it would keep entries back until much has come.
 const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
+/// The id of what is before the first entry, which no position is.
+const BEFORE_THE_FIRST: &str = "-1";
 
 /// Where to begin.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -43,12 +45,13 @@ pub struct Beginning {
 }
 
 /// Sends entries as they are recorded, in the ledger's order: server-sent events whose `id` is the position,
-/// whose `event` is the type and whose `data` is the entry. `Last-Event-ID` resumes behind that position.
-/// A stream ends after 15 minutes; listeners reconnect. Whoever has seen more than the ledger holds, because
-/// that was restored from a backup, is refused, with its size as `ledger_size`.
+/// whose `event` is the type and whose `data` is the entry. `Last-Event-ID` resumes behind that position. The
+/// first event has nothing but an `id`, to resume from until an entry came: the position before the first entry
+/// that is to come, or -1. A stream ends after 15 minutes; listeners reconnect. Whoever has seen more than the
+/// ledger holds, because that was restored from a backup, is refused, with its size as `ledger_size`.
 #[utoipa::path(
     get, path = "/v1/audit/stream", tag = "audit", security(("bearer" = [])),
-    params(Beginning, ("Last-Event-ID" = Option<u64>, Header)),
+    params(Beginning, ("Last-Event-ID" = Option<i64>, Header)),
     responses((status = 200, body = String, content_type = "text/event-stream"), Problems)
 )]
 pub async fn stream(
@@ -75,11 +78,22 @@ pub async fn stream(
 /// Where a listener asks to begin.
 fn asked(headers: &HeaderMap, beginning: &Beginning) -> Result<Option<u64>, Problem> {
     let Some(last) = headers.get("last-event-id") else { return Ok(beginning.from_position) };
-    let last = last.to_str().ok().and_then(|id| id.parse::<u64>().ok());
-    let last = last.ok_or_else(|| {
-        Problem::new(ProblemCode::MalformedRequest, "Last-Event-ID must be the position of an entry.")
+    let next = last.to_str().ok().and_then(position_behind);
+    let next = next.ok_or_else(|| {
+        let detail = "Last-Event-ID must be the position of an entry, or -1 to begin with the first.";
+        Problem::new(ProblemCode::MalformedRequest, detail)
     })?;
-    Ok(Some(last.saturating_add(1)))
+    Ok(Some(next))
+}
+
+/// The position behind what an id names.
+fn position_behind(id: &str) -> Option<u64> {
+    if id == BEFORE_THE_FIRST { Some(0) } else { id.parse::<u64>().ok().map(|last| last.saturating_add(1)) }
+}
+
+/// The id of what is before a position.
+fn id_before(position: u64) -> String {
+    position.checked_sub(1).map_or_else(|| BEFORE_THE_FIRST.to_owned(), |last| last.to_string())
 }
 
 impl App {
@@ -114,10 +128,14 @@ struct Listener {
 
 impl Listener {
     fn events(self) -> impl Stream<Item = Result<Event, axum::Error>> {
-        stream::unfold(self, |mut listener| async move {
+        // Whoever is cut off before an entry came would not know where to go on. Clients keep the id of an event
+        // that has no data, and tell nobody of the event.
+        let beginning = Event::default().id(id_before(self.next));
+        let entries = stream::unfold(self, |mut listener| async move {
             let entry = listener.next_entry().await?;
             Some((event(&entry), listener))
-        })
+        });
+        stream::iter([Ok(beginning)]).chain(entries)
     }
 
     /// Waits for the next entry; none when the listener is to go.

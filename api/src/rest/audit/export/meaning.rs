@@ -56,6 +56,7 @@ pub(super) enum Outcome {
 /// How much it matters.
 #[derive(Clone, Copy)]
 pub(super) enum Severity {
+    Unknown,
     Informational,
     Low,
     Medium,
@@ -63,14 +64,14 @@ pub(super) enum Severity {
 }
 
 pub(super) fn meaning(entry: &EntryView) -> Meaning<'_> {
-    match EventKind::of(&entry.event_type) {
+    let meaning = match EventKind::of(&entry.event_type) {
         EventKind::User(kind) => of_user(kind),
         EventKind::Agreement(kind) => of_agreement(kind, &entry.data),
         EventKind::Instance(kind) => of_instance(kind),
-        EventKind::Unknown => {
-            Meaning { outcome: Outcome::Unknown, ..Class::Base.does(OTHER, &entry.event_type) }
-        }
-    }
+        EventKind::Unknown => return Class::Base.untold(&entry.event_type),
+    };
+    // The event was removed, or is of a newer version of its type, which may mean otherwise.
+    if entry.data.is_null() { meaning.class.untold(&entry.event_type) } else { meaning }
 }
 
 const fn of_user(kind: UserEventKind) -> Meaning<'static> {
@@ -122,8 +123,11 @@ fn of_agreement(kind: AgreementEventKind, data: &Value) -> Meaning<'static> {
         AgreementEventKind::UserLinked => GroupManagement.does(3, "Add User"),
         AgreementEventKind::UserRoleChanged => GroupManagement.other("Change Role").at(Low),
         AgreementEventKind::UserUnlinked => GroupManagement.does(4, "Remove User"),
-        AgreementEventKind::EnforcementToggled if enforced(data) => enforcement.does(8, "Enable"),
-        AgreementEventKind::EnforcementToggled => enforcement.does(9, "Disable").at(Medium),
+        AgreementEventKind::EnforcementToggled => match enforced(data) {
+            Some(true) => enforcement.does(8, "Enable"),
+            Some(false) => enforcement.does(9, "Disable").at(Medium),
+            None => enforcement.untold("Enforcement Change"),
+        },
         AgreementEventKind::AgreementClosed => agreement.does(4, "Delete"),
     }
 }
@@ -149,9 +153,9 @@ const fn of_instance(kind: InstanceEventKind) -> Meaning<'static> {
     }
 }
 
-/// Whether an enforcement event switches it on.
-pub(super) fn enforced(data: &Value) -> bool {
-    data.get("enforced").and_then(Value::as_bool) == Some(true)
+/// Whether an enforcement event switches it on, if it says so.
+pub(super) fn enforced(data: &Value) -> Option<bool> {
+    data.get("enforced").and_then(Value::as_bool)
 }
 
 impl<'e> Meaning<'e> {
@@ -183,6 +187,12 @@ impl Class {
 
     const fn other(self, activity_name: &str) -> Meaning<'_> {
         self.does(OTHER, activity_name)
+    }
+
+    /// Something of this class, of which nobody can say how it went and whether it matters.
+    const fn untold(self, activity_name: &str) -> Meaning<'_> {
+        let (outcome, severity) = (Outcome::Unknown, Severity::Unknown);
+        Meaning { outcome, severity, ..self.other(activity_name) }
     }
 
     pub(super) const fn uid(self) -> u32 {
@@ -237,6 +247,7 @@ impl Outcome {
 impl Severity {
     pub(super) const fn ocsf(self) -> (u32, &'static str) {
         match self {
+            Self::Unknown => (0, "Unknown"),
             Self::Informational => (1, "Informational"),
             Self::Low => (2, "Low"),
             Self::Medium => (3, "Medium"),
@@ -244,13 +255,14 @@ impl Severity {
         }
     }
 
-    /// From 0 to 10, in the bands low, medium, high and very high.
-    pub(super) const fn cef(self) -> u32 {
+    /// From 0 to 10, in the bands low, medium, high and very high; or the format's word for what has none.
+    pub(super) const fn cef(self) -> &'static str {
         match self {
-            Self::Informational => 1,
-            Self::Low => 3,
-            Self::Medium => 5,
-            Self::High => 8,
+            Self::Unknown => "Unknown",
+            Self::Informational => "1",
+            Self::Low => "3",
+            Self::Medium => "5",
+            Self::High => "8",
         }
     }
 }

@@ -12,8 +12,8 @@ use super::meaning::{Class, Meaning, Thing, enforced, meaning};
 use super::{EntryView, ExportError, person_name, said};
 use crate::rest::audit::entry::EventKind;
 use record::{
-    About, Actor, Endpoint, Entity, Group, HttpRequest, Management, Membership, Metadata, Organization,
-    Policy, Product, Record, Service, Session, SignIn, User,
+    About, Actor, Endpoint, Entity, Everything, Group, HttpRequest, Management, Membership, Metadata,
+    Organization, Origin, Policy, Product, Record, Service, Session, SignIn, Unmapped, User,
 };
 
 /// The version of the schema whose numbers and attributes are used.
@@ -31,7 +31,7 @@ fn record<'e>(entry: &'e EntryView, meaning: &Meaning<'e>) -> Record<'e> {
     let (category_uid, category_name) = class.category();
     let (severity_id, severity) = meaning.severity.ocsf();
     let (status_id, status) = meaning.outcome.ocsf();
-    let ip = entry.address.as_deref().and_then(|address| address.parse::<IpAddr>().ok());
+    let (origin, unmapped) = placed(entry, class);
     Record {
         activity_id: meaning.activity_id,
         activity_name: meaning.activity_name,
@@ -50,28 +50,52 @@ fn record<'e>(entry: &'e EntryView, meaning: &Meaning<'e>) -> Record<'e> {
         metadata: Metadata {
             version: SCHEMA_VERSION,
             product: Product { name: PRODUCT, vendor_name: PRODUCT, version: env!("CARGO_PKG_VERSION") },
-            uid: &entry.event_id,
+            uid: known(&entry.event_id),
             sequence: entry.position,
             event_code: &entry.event_type,
-            correlation_uid: &entry.request_id,
+            correlation_uid: known(&entry.request_id),
             log_name: "audit",
             log_provider: PRODUCT,
         },
-        actor: actor(entry),
-        src_endpoint: ip.map(|ip| Endpoint { ip: ip.to_canonical() }),
-        http_request: entry
-            .user_agent
-            .as_deref()
-            .map(|user_agent| HttpRequest { user_agent, uid: &entry.request_id }),
+        origin,
         about: about(entry, class),
-        unmapped: &entry.data,
+        unmapped,
     }
 }
 
-/// Who acted: a person; an application, with the person that it spoke for; or an operator.
-fn actor(entry: &EntryView) -> Actor<'_> {
+/// A text that is empty where the event was removed.
+fn known(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Who did it and from where, if its class has attributes for that, and what it has no attributes for.
+fn placed(entry: &EntryView, class: Class) -> (Option<Origin<'_>>, Option<Unmapped<'_>>) {
+    let (origin, data) = (origin(entry), &entry.data);
+    match class {
+        // The schema takes no actor, endpoint or request in a base event.
+        Class::Base => (None, Some(Unmapped::Everything(Everything { origin, data }))),
+        Class::AccountChange
+        | Class::Authentication
+        | Class::EntityManagement(_)
+        | Class::GroupManagement => (Some(origin), (!data.is_null()).then_some(Unmapped::Said(data))),
+    }
+}
+
+fn origin(entry: &EntryView) -> Origin<'_> {
+    let ip = entry.address.as_deref().and_then(|address| address.parse::<IpAddr>().ok());
+    let user_agent = entry.user_agent.as_deref();
+    Origin {
+        actor: actor(entry),
+        src_endpoint: ip.map(|ip| Endpoint { ip: ip.to_canonical() }),
+        http_request: user_agent.map(|user_agent| HttpRequest { user_agent, uid: &entry.request_id }),
+    }
+}
+
+/// Who acted: a person; an application, with the person that it spoke for; or an operator. Nobody is known where
+/// the event was removed.
+fn actor(entry: &EntryView) -> Option<Actor<'_>> {
     let (id, name) = (entry.actor.id.as_deref(), entry.actor.name.as_deref());
-    match entry.actor.kind.as_str() {
+    let actor = match known(&entry.actor.kind)? {
         "user" => Actor { user: Some(User::person(id, name)), app_uid: None, app_name: None },
         "operator" => {
             let (name, type_id) = (name.or(Some("operator")), 2);
@@ -83,7 +107,8 @@ fn actor(entry: &EntryView) -> Actor<'_> {
             let user = person.map(|person| User::person(Some(&person.id), Some(&person.name)));
             Actor { user, app_uid: id, app_name: name.or(Some(kind)) }
         }
-    }
+    };
+    Some(actor)
 }
 
 fn about(entry: &EntryView, class: Class) -> About<'_> {
@@ -106,7 +131,7 @@ fn about(entry: &EntryView, class: Class) -> About<'_> {
 /// The user that an entry is about.
 fn subject(entry: &EntryView) -> User<'_> {
     User {
-        email_addr: said(entry, "email"),
+        email_addr: said(entry, "email").filter(|email| is_email_addr(email)),
         org: entry.agreement_id.as_deref().map(|uid| Organization { uid }),
         ..User::person(entry.user_id.as_deref(), person_name(entry))
     }
@@ -147,6 +172,17 @@ fn entity(entry: &EntryView, thing: Thing) -> Entity<'_> {
             Entity { type_id: 5, r#type: "Policy", uid, name, policy: Some(policy) }
         }
     }
+}
+
+/// Whether a text is what the schema takes for an e-mail address; that of somebody who was erased is none.
+fn is_email_addr(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    let Some((label, rest)) = domain.split_once('.') else { return false };
+    let is_of = |part: &str, signs: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
+    };
+    // The schema's pattern spells `+-/`, which is a range: it takes a comma and a dot too.
+    is_of(local, "!#$%&'*+,-./=?^_`{|}~") && is_of(label, "-") && is_of(rest, "-.")
 }
 
 impl<'e> User<'e> {

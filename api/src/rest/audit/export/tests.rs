@@ -137,6 +137,16 @@ fn formats_are_named_as_they_are_asked_for() {
 }
 
 #[test]
+fn the_document_names_every_media_type_and_the_size() {
+    let document = serde_json::to_value(crate::router::openapi()).unwrap();
+    let answer = &document["paths"]["/v1/audit/export"]["get"]["responses"]["200"];
+    for format in Format::iter() {
+        assert!(answer["content"][format.content_type()].is_object(), "{format:?}: {answer}");
+    }
+    assert!(answer["headers"]["Countersign-Ledger-Size"].is_object(), "{answer}");
+}
+
+#[test]
 fn the_head_names_the_columns_and_only_csv_has_one() {
     let head = std::str::from_utf8(Format::Csv.head()).unwrap();
     let names = cells(head.strip_suffix("\r\n").unwrap());

@@ -23,25 +23,24 @@ pub(super) struct Record<'e> {
     pub(super) time: i64,
     pub(super) message: &'e str,
     pub(super) metadata: Metadata<'e>,
-    pub(super) actor: Actor<'e>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) src_endpoint: Option<Endpoint>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) http_request: Option<HttpRequest<'e>>,
+    #[serde(flatten)]
+    pub(super) origin: Option<Origin<'e>>,
     #[serde(flatten)]
     pub(super) about: About<'e>,
-    #[serde(skip_serializing_if = "Value::is_null")]
-    pub(super) unmapped: &'e Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unmapped: Option<Unmapped<'e>>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Metadata<'e> {
     pub(super) version: &'static str,
     pub(super) product: Product,
-    pub(super) uid: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) uid: Option<&'e str>,
     pub(super) sequence: i64,
     pub(super) event_code: &'e str,
-    pub(super) correlation_uid: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) correlation_uid: Option<&'e str>,
     pub(super) log_name: &'static str,
     pub(super) log_provider: &'static str,
 }
@@ -51,6 +50,36 @@ pub(super) struct Product {
     pub(super) name: &'static str,
     pub(super) vendor_name: &'static str,
     pub(super) version: &'static str,
+}
+
+/// Who did something, and from where.
+#[derive(Serialize)]
+pub(super) struct Origin<'e> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) actor: Option<Actor<'e>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) src_endpoint: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) http_request: Option<HttpRequest<'e>>,
+}
+
+/// What the class has no attributes for.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Unmapped<'e> {
+    /// What the event says.
+    Said(&'e Value),
+    /// The same, and who did it and from where.
+    Everything(Everything<'e>),
+}
+
+/// What a class has no attributes for that has none but those of every event.
+#[derive(Serialize)]
+pub(super) struct Everything<'e> {
+    #[serde(flatten)]
+    pub(super) origin: Origin<'e>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(super) data: &'e Value,
 }
 
 #[derive(Serialize)]
@@ -163,7 +192,8 @@ pub(super) struct Policy<'e> {
     pub(super) name: &'e str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) uid: Option<&'e str>,
-    pub(super) is_applied: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) is_applied: Option<bool>,
 }
 
 /// Who belongs to an agreement.

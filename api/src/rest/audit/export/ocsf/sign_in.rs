@@ -14,6 +14,10 @@ const RECOVERY_CODE: AuthFactor =
 /// Whether a second factor was used or tried, if that can be said, and which factors were.
 pub(super) fn factors(kind: EventKind, data: &Value) -> (Option<bool>, &'static [AuthFactor]) {
     let EventKind::User(kind) = kind else { return (None, &[]) };
+    if data.is_null() {
+        // The event does not say, and only what it says tells whether there was a second factor.
+        return (None, &[]);
+    }
     let text = |field| data.get(field).and_then(Value::as_str).unwrap_or_default();
     match kind {
         UserEventKind::LoginSucceeded => match text("method") {
