@@ -85,6 +85,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
     if migrated {
         checks.push(master_key(config, &database).await);
         checks.extend(ledger(config, &database, clock.now()).await);
+        checks.push(triggers(&database).await);
         if is_a_server {
             checks.extend([grants(&database).await, queue(&database).await]);
         }
@@ -284,23 +285,87 @@ async fn ledger(config: &Config, database: &Database, now: Timestamp) -> Vec<Che
         "{} entries, {} signed, {} waiting for {} ms",
         observed.size, observed.signed_size, observed.pending, observed.lag_ms
     );
-    checks.push(if observed.lags() {
-        Check::wrong("ledger", format!("{says}: is a server running?"))
-    } else {
-        Check::ok("ledger", says)
+    checks.push(match ledger.checkpoint().await {
+        Err(error) => Check::wrong("ledger", error.to_string()),
+        Ok(_) if observed.lags() => Check::wrong("ledger", format!("{says}: is a server running?")),
+        Ok(_) if observed.signed_size != observed.size => {
+            Check::warning("ledger", format!("{says}: the rest is signed by a server that runs"))
+        }
+        Ok(_) => Check::ok("ledger", says),
     });
     checks.push(Check::of("ledger head", ledger.head_agrees().await.map_err(|error| error.to_string())));
-    let (taken_in, size) = (observed.trail_size, observed.size);
-    checks.push(match taken_in.cmp(&size) {
-        Ordering::Equal => Check::ok("audit trail", format!("{taken_in} entries")),
-        Ordering::Less => {
-            Check::warning("audit trail", format!("{} entries behind the ledger", size - taken_in))
-        }
-        Ordering::Greater => {
-            Check::wrong("audit trail", format!("{taken_in} entries, more than the ledger has"))
-        }
-    });
+    for (name, taken_in) in [("audit trail", observed.trail_size), ("coverage", observed.coverage_size)] {
+        checks.push(followed(database, now, name, (taken_in, observed.size)).await);
+    }
     checks
+}
+
+/// A read model takes in what is new within a second where a server runs.
+const FOLLOWS_WITHIN: TimeDelta = TimeDelta::minutes(1);
+
+/// Whether a read model has taken in what the ledger has.
+async fn followed(
+    database: &Database,
+    now: Timestamp,
+    name: &'static str,
+    (taken_in, size): (u64, u64),
+) -> Check {
+    match taken_in.cmp(&size) {
+        Ordering::Equal => Check::ok(name, format!("{taken_in} entries")),
+        Ordering::Greater => Check::wrong(name, format!("{taken_in} entries, more than the ledger has")),
+        Ordering::Less => {
+            let sql = format!(
+                "SELECT (SELECT e.recorded_at FROM ledger_entries l JOIN events e \
+                 ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id \
+                 AND e.sequence = l.sequence WHERE l.position = {taken_in}) AS recorded_at"
+            );
+            let says = format!("{} entries behind the ledger", size - taken_in);
+            of_row(database, name, &sql, |row| {
+                // One whose event is gone has no moment, and is never taken in.
+                let recorded_at = row.get::<Option<Timestamp>>("recorded_at")?;
+                Ok(match recorded_at {
+                    Some(at) if now - at < FOLLOWS_WITHIN => Check::warning(name, says),
+                    _ => {
+                        let says = format!(
+                            "{says}, before entry {taken_in}: is a server running? Its log says more"
+                        );
+                        Check::wrong(name, says)
+                    }
+                })
+            })
+            .await
+        }
+    }
+}
+
+/// Whether what refuses to change the history, whoever asks for it, is there and switched on.
+async fn triggers(database: &Database) -> Check {
+    const NAME: &str = "triggers";
+    let (guards, sql) = match database.engine() {
+        Engine::Postgres(_) => (
+            2,
+            "SELECT count(*) AS found FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+             WHERE t.tgname IN ('events_append_only', 'ledger_entries_append_only') AND t.tgenabled IN ('O', 'A') \
+             AND c.relname IN ('events', 'ledger_entries') AND pg_table_is_visible(c.oid)",
+        ),
+        Engine::Sqlite(_) => (
+            4,
+            "SELECT count(*) AS found FROM sqlite_master WHERE type = 'trigger' \
+             AND name IN ('events_refuse_update', 'events_refuse_delete', 'ledger_entries_refuse_update', \
+             'ledger_entries_refuse_delete')",
+        ),
+    };
+    of_row(database, NAME, sql, |row| {
+        let found: i64 = row.get("found")?;
+        Ok(if found < guards {
+            let says =
+                "what refuses to change the history is not there, or is switched off; see docs/operations.md";
+            Check::wrong(NAME, says)
+        } else {
+            Check::ok(NAME, "they refuse to change the history")
+        })
+    })
+    .await
 }
 
 /// Whether only a trigger stands between the program's role and the history.

@@ -15,6 +15,7 @@ pub mod app;
 mod audit_reads;
 pub mod auth;
 pub mod bundle;
+mod caught;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -11,6 +11,7 @@ pub mod figures;
 mod sender;
 pub(crate) mod signature;
 pub(crate) mod target;
+mod trouble;
 mod turn;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use tokio::task::{self, JoinError, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::app::App;
+use crate::caught::caught;
 use crate::problem::Problem;
 use cursor::Due;
 use sender::Sender;
@@ -123,7 +125,8 @@ impl Delivering {
     }
 
     async fn round_or_pause(&mut self) -> Duration {
-        match self.round().await {
+        let outcome = caught(self.round()).await;
+        match outcome.unwrap_or_else(|panicked| Err(Problem::internal(panicked.to_string()))) {
             Ok(()) => {
                 self.failure = None;
                 POLL
@@ -173,7 +176,8 @@ impl Delivering {
             }
         };
         let served = Served { webhook_id: due.id.clone(), failing: due.attempts > 0 };
-        let turn = Turn { app: Arc::clone(&self.app), sender, stopping: self.stopping.clone(), due };
+        let (app, stopping) = (Arc::clone(&self.app), self.stopping.clone());
+        let turn = Turn { app, sender, stopping, due, lasts: turn::LASTS };
         let begun = self.turns.spawn(turn.run());
         self.served.insert(begun.id(), served);
         Ok(())

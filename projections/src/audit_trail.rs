@@ -64,7 +64,25 @@ impl Projection for AuditTrail {
     }
 }
 
+/// The trail's row of an entry, if it is found by the entry's stream and says what the entry's event says.
+const AS_ITS_EVENT: &str = "SELECT t.position FROM audit_trail_v1 t \
+    JOIN ledger_entries l ON l.position = t.position AND l.aggregate_type = t.aggregate_type \
+    AND l.aggregate_id = t.aggregate_id AND l.sequence = t.sequence \
+    JOIN events e ON e.aggregate_type = t.aggregate_type AND e.aggregate_id = t.aggregate_id \
+    AND e.sequence = t.sequence AND e.recorded_at = t.recorded_at AND e.event_type = t.event_type \
+    WHERE t.position = $1 AND e.user_id IS NOT DISTINCT FROM t.user_id \
+    AND e.agreement_id IS NOT DISTINCT FROM t.agreement_id AND e.actor_id IS NOT DISTINCT FROM t.actor_id";
+
 impl AuditTrail {
+    /// Whether the trail tells of an entry what its event says.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tells_of_the_event(database: &Database, position: u64) -> Result<bool, DatabaseError> {
+        let position = i64::try_from(position).unwrap_or(i64::MAX);
+        Ok(!database.read(AS_ITS_EVENT, &[position.into()]).await?.is_empty())
+    }
+
     /// The statement that takes entries into a table of this shape, as many as there are events of.
     pub(crate) fn insert(table: &str, from: i64, to: i64) -> (String, Vec<Value>) {
         // An outer join, so that no planner can begin with all events there are.

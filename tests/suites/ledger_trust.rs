@@ -30,8 +30,11 @@ program_on_both_databases![
     a_tampered_bundle_does_not_hold,
     a_bundle_that_cannot_be_is_refused,
     the_command_line_prints_the_trail_as_the_api_exports_it,
+    the_command_line_prints_no_trail_that_stops_before_its_end,
     doctor_finds_nothing_on_a_sound_installation,
     doctor_says_what_is_wrong,
+    doctor_says_that_nothing_refuses_changes,
+    a_spoiled_checkpoint_is_named_and_the_ledger_can_be_adopted,
 ];
 
 /// Serves once, with some events.
@@ -381,6 +384,25 @@ async fn the_command_line_prints_the_trail_as_the_api_exports_it(place: Arc<Plac
     place.run(&["trail", "--format", "xml"]).exits(2);
 }
 
+async fn the_command_line_prints_no_trail_that_stops_before_its_end(place: Arc<Place>) {
+    lived(&place, &["Ada"]).await;
+    place.run(&["trail"]).exits(0);
+    let registered = "SELECT l.position FROM ledger_entries l JOIN events e ON e.aggregate_id = l.aggregate_id \
+                      AND e.sequence = l.sequence WHERE e.event_type = 'UserRegistered'";
+    let position = place.number(registered).await;
+    // The trail is to begin anew, and finds an event that is gone.
+    place
+        .tamper(
+            "DELETE FROM events WHERE event_type = 'UserRegistered'; DELETE FROM audit_trail_v1; \
+             UPDATE projection_checkpoints SET position = 0 WHERE projection = 'audit_trail'",
+        )
+        .await;
+    let stops = format!("stops before entry {position}");
+    for period in [&["trail"][..], &["trail", "--to", "2000-01-01T00:00:00Z"]] {
+        place.run(period).refuses(&["the audit trail", &stops, "countersign verify"]);
+    }
+}
+
 /// Exports a bundle, and the policy that an auditor keeps by another way.
 fn export(place: &Place, name: &str, more: &[&str]) -> (String, String) {
     let bundle = file(place, name).display().to_string();
@@ -468,8 +490,17 @@ async fn doctor_finds_nothing_on_a_sound_installation(place: Arc<Place>) {
     lived(&place, &["Ada"]).await;
     let serving = place.serve();
     let examined = place.run(&["doctor"]).exits(0);
-    for name in ["database", "migrations", "clock", "master key", "ledger key", "ledger head", "audit trail"]
-    {
+    for name in [
+        "database",
+        "migrations",
+        "clock",
+        "master key",
+        "ledger key",
+        "ledger head",
+        "audit trail",
+        "coverage",
+        "triggers",
+    ] {
         assert!(examined.stdout.contains(name), "{name}: {}", examined.stdout);
     }
     // A file has no collation.
@@ -491,4 +522,31 @@ async fn doctor_says_what_is_wrong(place: Arc<Place>) {
     overwrite(&file(&place, "master.key"), b"nonsense");
     let examined = place.run(&["doctor"]).exits(1);
     assert!(examined.stdout.contains("WRONG  master key"), "{}", examined.stdout);
+}
+
+async fn doctor_says_that_nothing_refuses_changes(place: Arc<Place>) {
+    lived(&place, &["Ada"]).await;
+    place
+        .tamper(match place.database {
+            Database::Sqlite => "DROP TRIGGER ledger_entries_refuse_update",
+            #[cfg(feature = "postgres")]
+            Database::Postgres => "ALTER TABLE ledger_entries DISABLE TRIGGER ALL",
+        })
+        .await;
+    let examined = place.run(&["doctor"]).exits(1);
+    assert!(examined.stdout.contains("WRONG  triggers"), "{}", examined.stdout);
+}
+
+async fn a_spoiled_checkpoint_is_named_and_the_ledger_can_be_adopted(place: Arc<Place>) {
+    lived(&place, &["Ada"]).await;
+    let head = std::fs::read(file(&place, "ledger.head")).expect("a head");
+    place.tamper("UPDATE ledger_state SET checkpoint = 'spoiled'").await;
+    let examined = place.run(&["doctor"]).exits(1);
+    assert!(examined.stdout.contains("the checkpoint in the database"), "{}", examined.stdout);
+    assert!(place.run(&["verify"]).exits(1).stdout.contains("the stored checkpoint"));
+    place.run(&["export", "--out", "unwritten"]).refuses(&["the checkpoint in the database", "ledger adopt"]);
+    assert_eq!(std::fs::read(file(&place, "ledger.head")).expect("a head"), head);
+    let adopted = place.run(&["ledger", "adopt", "--reason", "somebody changed the checkpoint"]).exits(0);
+    assert!(adopted.stdout.contains("goes on"), "{}", adopted.stdout);
+    place.run(&["verify"]).exits(0);
 }

@@ -23,9 +23,26 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// What went wrong, in one line on standard error.
+/// What went wrong, in one line on standard error. Whatever it quotes, it does not steer the terminal.
 pub(super) fn error(text: &str) {
-    let line: String =
-        text.chars().map(|character| if character == '\n' { ' ' } else { character }).collect();
-    note(&line);
+    note(&in_one_line(text));
+}
+
+fn in_one_line(text: &str) -> String {
+    let harmless = |character: char| match character {
+        '\n' => ' ',
+        control if control.is_control() => char::REPLACEMENT_CHARACTER,
+        other => other,
+    };
+    text.chars().map(harmless).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_does_not_steer_the_terminal() {
+        assert_eq!(in_one_line("one\ntwo \u{1b}[2J\r\u{9b}æ"), "one two \u{fffd}[2J\u{fffd}\u{fffd}æ");
+    }
 }

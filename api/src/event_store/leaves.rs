@@ -42,10 +42,10 @@ impl Leaves {
 
     /// The next event's leaf, and what the sequencer needs to know of it; none if the one before is not known.
     pub(super) fn next(&mut self, event: &EventRow) -> Result<Option<(String, KnownLeaf)>, NoLeaf> {
-        let prev = match self.before {
-            Before::Nothing => None,
-            Before::Leaf(hash) => Some(hash),
-            Before::Unknown => return Ok(None),
+        let (prev, is_known) = match self.before {
+            Before::Nothing => (None, true),
+            Before::Leaf(hash) => (Some(hash), true),
+            Before::Unknown => (None, false),
         };
         let columns = EventColumns {
             stream_type: self.stream_type.into(),
@@ -59,7 +59,12 @@ impl Leaves {
             payload: (&event.payload).into(),
             metadata: (&event.metadata).into(),
         };
-        let text = Leaf::of_event(&columns, prev)?.to_text()?;
+        // One of which no leaf can be made would wait for ever, whoever is to make it.
+        let leaf = Leaf::of_event(&columns, prev)?;
+        if !is_known {
+            return Ok(None);
+        }
+        let text = leaf.to_text()?;
         let hash = leaf_hash(text.as_bytes());
         self.before = Before::Leaf(hash);
         Ok(Some((text, KnownLeaf { prev, hash, recorded_at: event.recorded_at })))
@@ -111,5 +116,25 @@ mod tests {
         toggle_enforcement(&app, true).await;
         let next = parse(waiting(&app).await[0].as_ref());
         assert_eq!(next.prev, Some(leaf_hash(placed[2].leaf.as_bytes())));
+    }
+
+    #[test]
+    fn an_event_of_which_no_leaf_can_be_made_is_refused_also_where_the_sequencer_is_to_make_it() {
+        let event = |payload: &str| EventRow {
+            event_id: "00000000-0000-7000-8000-000000000001".to_owned(),
+            sequence: 2,
+            event_type: "AuditRead".to_owned(),
+            event_version: "1".to_owned(),
+            payload: payload.to_owned(),
+            metadata: r#"{"actor_kind":"operator","request_id":"r"}"#.to_owned(),
+            recorded_at: chrono::DateTime::UNIX_EPOCH,
+            user_id: None,
+            agreement_id: None,
+            actor_id: None,
+            leaf: None,
+        };
+        let mut unknown = Leaves::after("instance", "00000000-0000-7000-8000-000000000002", 1, None);
+        assert!(unknown.next(&event(r#"{"AuditRead":{"position":9007199254740991}}"#)).unwrap().is_none());
+        assert!(unknown.next(&event(r#"{"AuditRead":{"position":9007199254740992}}"#)).is_err());
     }
 }

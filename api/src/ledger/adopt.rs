@@ -17,7 +17,7 @@ use crate::request::Request;
 /// What adopting came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Adopted {
-    /// The ledger has grown from its head, and no event is without its place.
+    /// The ledger has grown from its head and is signed, and no event is without its place.
     NothingToAdopt,
     /// The ledger goes on, and says so.
     GoesOn {
@@ -56,7 +56,7 @@ impl From<LedgerError> for AdoptError {
 /// Events that lost their place in the queue are put back into it.
 ///
 /// # Errors
-/// Says why not. Nothing is signed then, and it can be asked for again.
+/// Says why not. It can be asked for again then: what was recorded is on the record, and the rest is still to do.
 pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Adopted, AdoptError> {
     let ledger = &app.ledger;
     let state = ledger.store.state().await?.ok_or(LedgerError::NotThere)?;
@@ -68,29 +68,36 @@ pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Ad
         }
     };
     let mut sequencer = ledger.sequencer();
-    // What still agrees with the head is held to it.
+    // What still agrees with the head is held to it. A checkpoint that somebody spoiled agrees with nothing.
     let head = ledger.head.trusted();
-    let trust = if lost.is_some() { Trust::Database } else { Trust::Head(head.as_ref()) };
+    let is_spoiled = ledger.verifier().verify(state.checkpoint.as_bytes()).is_err();
+    let trust = if lost.is_some() || is_spoiled { Trust::Database } else { Trust::Head(head.as_ref()) };
     sequencer.examine(trust).await?;
     let mut state = state;
-    if lost.is_none() {
+    if lost.is_none() && !is_spoiled {
         // What only waits is nothing to adopt.
         ledger.drain(&mut sequencer, trust, app.clock.now()).await?;
         state = ledger.store.state().await?.ok_or(LedgerError::NotThere)?;
     }
-    let requeued = sequencer.requeue().await?;
-    if lost.is_none() && requeued == 0 {
+    let requeued = sequencer.count_unplaced().await?;
+    if lost.is_none() && !is_spoiled && requeued == 0 {
         return Ok(Adopted::NothingToAdopt);
     }
     let kept = AdoptedTree { size: state.size(), root: state.frontier.root().to_base64() };
+    // Before anything is changed, so that nothing is changed without a record.
     record(app, request, lost.as_ref(), &kept, requeued, reason).await.map_err(AdoptError::Record)?;
+    sequencer.requeue().await?;
     ledger.drain(&mut sequencer, trust, app.clock.now()).await?;
     let (note, checkpoint) = ledger.checkpoint().await?;
     let size = checkpoint.size;
     if size <= kept.size {
         return Err(AdoptError::NotRecorded);
     }
-    ledger.head.replace(&note, checkpoint).await?;
+    if lost.is_some() {
+        ledger.head.replace(&note, checkpoint).await?;
+    } else {
+        ledger.head.advance(&ledger.store, &note).await?;
+    }
     Ok(Adopted::GoesOn { lost: lost.map(|lost| lost.size), kept: kept.size, requeued, size })
 }
 

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::health::Following;
 use crate::app::App;
+use crate::caught::caught;
 
 /// What comes meanwhile shares the next step. Readers wait for the trail; coverage tells of whole days.
 const TRAIL_PACE: Duration = Duration::from_millis(20);
@@ -115,7 +116,7 @@ impl<P: Projection> Follower<P> {
             // Asked first: what is there once the keeper has stopped is its last word.
             let over = self.sizes.has_changed().is_err();
             let size = *self.sizes.borrow_and_update();
-            let outcome = self.step(size).await;
+            let outcome = caught(self.step(size)).await.unwrap_or_else(|panicked| Err(panicked.to_string()));
             match self.note(outcome) {
                 Some(Followed::Everything | Followed::Stopped(_)) | None if over => return,
                 Some(Followed::Everything) => {
@@ -264,6 +265,8 @@ fn text(error: DatabaseError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use tokio::time::timeout;
 
     use super::*;
@@ -271,6 +274,7 @@ mod tests {
     use crate::testing::app_in;
 
     const PATIENCE: Duration = Duration::from_secs(20);
+    const ALARM: &str = "The audit trail does not follow the ledger.";
 
     /// An app whose ledger has one entry, which its trail has not taken in.
     async fn app(directory: &tempfile::TempDir) -> Arc<App> {
@@ -346,12 +350,34 @@ mod tests {
         };
         timeout(PATIENCE, alarmed).await.unwrap();
         let alarms = app.ledger.health.noticed().alarms();
-        assert_eq!(alarms, ["The audit trail does not follow the ledger."]);
+        assert_eq!(alarms, [ALARM]);
         let repair = "UPDATE projection_checkpoints SET position = 0 WHERE projection = 'audit_trail'";
         app.database.write(repair, &[]).await.unwrap();
         until_the_trail_holds_it(&app).await;
         drop(sender);
         follower.finish().await;
         assert!(app.ledger.health.noticed().alarms().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_step_that_panics_is_an_alarm_and_is_tried_again() {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let directory = tempfile::tempdir().unwrap();
+        let app = app(&directory).await;
+        let (sender, sizes) = watch::channel(Some(1));
+        let tell = |app: &App, size| {
+            let alarms = app.ledger.health.noticed().alarms();
+            match CALLS.fetch_add(1, Ordering::SeqCst) {
+                0 => panic!("the first time"),
+                1 => assert_eq!(alarms, [ALARM]),
+                _ => {}
+            }
+            tell_readers(app, size);
+        };
+        let follower = tokio::spawn(Follower::new(AuditTrail, TRAIL_PACE, tell, &app, &sizes).run());
+        until_the_trail_holds_it(&app).await;
+        drop(sender);
+        follower.await.unwrap();
+        assert_eq!(app.ledger.health.noticed().alarms(), [""; 0]);
     }
 }

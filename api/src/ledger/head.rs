@@ -106,9 +106,7 @@ impl Head {
     /// # Errors
     /// What is wrong with it, or with the file.
     pub async fn advance(&self, store: &LedgerStore, note: &str) -> Result<(), HeadError> {
-        let checkpoint = self.verifier.verify(note.as_bytes());
-        let checkpoint =
-            checkpoint.map_err(|reason| HeadError::NotOurs { path: self.path.clone(), reason })?;
+        let checkpoint = self.verifier.verify(note.as_bytes()).map_err(LedgerError::from)?;
         self.compare(store, (checkpoint.size, checkpoint.root)).await?;
         let known = self.trusted().map_or(0, |trusted| trusted.size);
         // A ledger without entries may still be given its name, so it has no head.

@@ -7,7 +7,7 @@ use countersign_domain::Timestamp;
 use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::catch_up;
 use countersign_projections::coverage::Coverage;
-use countersign_projections::ledger::sequencer::{Held, Looked};
+use countersign_projections::ledger::sequencer::{Held, Looked, MISSING_NAMED_MAX};
 use countersign_projections::ledger::store::LedgerError;
 
 use super::Ledger;
@@ -43,6 +43,8 @@ pub struct Leading {
     pub held: Held,
     /// Events that were recorded a while ago and never came to the sequencer.
     pub unsequenced: Vec<String>,
+    /// Why these are not looked for, until they are. Turns go on meanwhile.
+    pub look_failure: Option<String>,
 }
 
 impl Leading {
@@ -88,10 +90,10 @@ pub enum Stage {
     Lead,
     /// The sequencer's turn, and signing.
     Sign,
-    /// Looking for events that nobody announced.
-    Look,
     /// Keeping the head.
     Head,
+    /// Any of them, which panicked.
+    Round,
 }
 
 impl Stage {
@@ -100,8 +102,8 @@ impl Stage {
         match self {
             Self::Lead => "Who takes the sequencer's turns cannot be found out.",
             Self::Sign => "The ledger is not signed.",
-            Self::Look => "Events that nobody announced are not looked for.",
             Self::Head => "The ledger has not grown from its head, or the head cannot be kept.",
+            Self::Round => "The ledger is not kept, because of a fault in the program.",
         }
     }
 }
@@ -159,12 +161,16 @@ impl Noticed {
                 alarms.push(format!("{title} stops before entry {position}, which it cannot take."));
             }
         }
-        let Leading { held, unsequenced } = &self.leading;
+        let Leading { held, unsequenced, look_failure } = &self.leading;
         if held.count > 0 {
             alarms.push(format!("Events get no place in the ledger: {}.", held.count));
         }
         if !unsequenced.is_empty() {
-            alarms.push(format!("Events never came to the ledger: {}.", unsequenced.len()));
+            let or_more = if unsequenced.len() >= MISSING_NAMED_MAX { " or more" } else { "" };
+            alarms.push(format!("Events never came to the ledger: {}{or_more}.", unsequenced.len()));
+        }
+        if look_failure.is_some() {
+            alarms.push("Events that nobody announced are not looked for.".to_owned());
         }
         alarms
     }
@@ -186,7 +192,8 @@ impl Ledger {
                    AND e.sequence = p.sequence) AS oldest FROM ledger_state s";
         let rows = database.read(sql, &[]).await?;
         let row = rows.first().ok_or(LedgerError::NotThere)?;
-        let oldest: Option<Timestamp> = row.get("oldest")?;
+        // No moment at all gets no place, and has waited longer than any other.
+        let oldest = row.get("oldest").unwrap_or(Some(Timestamp::UNIX_EPOCH));
         let number = |column| row.get::<i64>(column).map(|number| u64::try_from(number).unwrap_or_default());
         Ok(Observed {
             size: number("size")?,
@@ -225,7 +232,7 @@ mod tests {
     fn what_is_held_is_not_missing() {
         let event = HeldEvent { event: "user/a/2".to_owned(), reason: "event 1 is missing".to_owned() };
         let held = Held { count: 1, first: vec![event] };
-        let mut leading = Leading { held, unsequenced: Vec::new() };
+        let mut leading = Leading { held, ..Leading::default() };
         assert_eq!(leading.notice_missing(looked(&["user/a/2"], true)), [""; 0]);
         assert_eq!(leading.unsequenced, [""; 0]);
     }

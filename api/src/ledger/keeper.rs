@@ -15,6 +15,7 @@ use super::head::HeadError;
 use super::health::{Leading, Stage};
 use super::leadership::Leadership;
 use crate::app::App;
+use crate::caught::caught;
 
 /// After a turn that found something the next one waits, so that what comes meanwhile shares it.
 const PACE: Duration = Duration::from_millis(100);
@@ -111,7 +112,13 @@ impl Keeping {
 
     /// How long to wait for the next round, and whether an append may shorten that.
     async fn round_or_pause(&mut self) -> (Duration, bool) {
-        let outcome = self.round().await;
+        let outcome = match caught(self.round()).await {
+            Ok(outcome) => outcome,
+            Err(panicked) => {
+                self.begin_anew();
+                Err(at(Stage::Round)(panicked))
+            }
+        };
         let mut noticed = self.app.ledger.health.lock();
         match outcome {
             Ok(found) => {
@@ -136,6 +143,13 @@ impl Keeping {
                 (PAUSE, false)
             }
         }
+    }
+
+    /// Nobody knows in which state a panic left what is remembered. Another node may lead.
+    fn begin_anew(&mut self) {
+        self.app.ledger.appends().forget();
+        self.sequencer = self.app.ledger.sequencer();
+        self.leadership = Leadership::of(&self.app.database);
     }
 
     async fn round(&mut self) -> Result<Found, Failed> {
@@ -171,10 +185,10 @@ impl Keeping {
         let turn = turn.map_err(at(Stage::Sign))?;
         self.notice_held(turn.held);
         self.tell_follower(Some(turn.size));
-        // Each of these goes on whatever becomes of the others.
+        // Each of these goes on whatever becomes of the other.
         let kept = self.keep_head_now_and_then().await;
-        let looked = self.look_now_and_then().await;
-        kept.and(looked)?;
+        self.look_now_and_then().await;
+        kept?;
         Ok(Found::by(turn.taken, turn.again))
     }
 
@@ -191,21 +205,32 @@ impl Keeping {
         noticed.leading.held = held;
     }
 
-    async fn look_now_and_then(&mut self) -> Result<(), Failed> {
+    /// A look that fails keeps no turn waiting; it is an alarm until one succeeds.
+    async fn look_now_and_then(&mut self) {
         if self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
-            return Ok(());
+            return;
         }
         let until = self.app.clock.now() - LOOK_AFTER;
-        let looked = self.sequencer.look_for_missing(until).await.map_err(at(Stage::Look));
-        // Where there is more to look at, the next round goes on; a look that failed does not keep turns waiting.
+        let looked = self.sequencer.look_for_missing(until).await;
+        // Where there is more to look at, the next round goes on.
         let goes_on = matches!(&looked, Ok(looked) if !looked.at_the_end);
         self.looked = (!goes_on).then(Instant::now);
-        let looked = looked?;
-        let missing = self.app.ledger.health.lock().leading.notice_missing(looked);
-        for event in missing {
-            tracing::error!(event, "an event never came to the ledger; run `countersign verify`");
+        let leading = &mut self.app.ledger.health.lock().leading;
+        match looked {
+            Ok(looked) => {
+                leading.look_failure = None;
+                for event in leading.notice_missing(looked) {
+                    tracing::error!(event, "an event never came to the ledger; run `countersign verify`");
+                }
+            }
+            Err(error) => {
+                let failure = Some(error.to_string());
+                if leading.look_failure != failure {
+                    tracing::error!(%error, "events that nobody announced are not looked for; this is tried again");
+                }
+                leading.look_failure = failure;
+            }
         }
-        Ok(())
     }
 
     async fn keep_head_now_and_then(&mut self) -> Result<(), Failed> {
@@ -272,6 +297,8 @@ fn at<E: std::fmt::Display>(stage: Stage) -> impl FnOnce(E) -> Failed {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
     use crate::testing::{app_in, open_agreement, toggle_enforcement};
 
@@ -319,5 +346,41 @@ mod tests {
         timeout(PATIENCE, sizes.wait_for(|size| *size == Some(3))).await.unwrap().unwrap();
         keeper.stop().await;
         assert_eq!(column(&app, "SELECT leaf_hash FROM ledger_entries ORDER BY position").await, made);
+    }
+
+    #[tokio::test]
+    async fn a_round_that_panics_is_an_alarm_and_the_next_one_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app_in(directory.path()).await;
+        let now = app.clock.now();
+        // Nothing is before it, so that what looks ten seconds back panics.
+        app.clock.set(DateTime::<Utc>::MIN_UTC);
+        let mut keeping = Keeping::new(Arc::clone(&app), watch::channel(None).0);
+        assert_eq!(keeping.round_or_pause().await.0, PAUSE);
+        let failure = app.ledger.health.noticed().failure.map(|(stage, _)| stage);
+        assert_eq!(failure, Some(Stage::Round));
+        app.clock.set(now);
+        open_agreement(&app).await;
+        keeping.round_or_pause().await;
+        assert_eq!(app.ledger.health.noticed().failure, None);
+        assert_eq!(app.ledger.observe(now).await.unwrap().signed_size, 1);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_fails_is_an_alarm_until_one_succeeds_and_keeps_no_turn_waiting() {
+        const ALARM: &str = "Events that nobody announced are not looked for.";
+        let directory = tempfile::tempdir().unwrap();
+        let app = app_in(directory.path()).await;
+        let mut keeping = Keeping::new(Arc::clone(&app), watch::channel(None).0);
+        app.database.write("ALTER TABLE events RENAME TO elsewhere", &[]).await.unwrap();
+        // The second of these looks for nothing.
+        for _ in 0..2 {
+            assert_eq!(keeping.round_or_pause().await, Found::Nothing.pause());
+            assert_eq!(app.ledger.health.noticed().alarms(), [ALARM]);
+        }
+        app.database.write("ALTER TABLE elsewhere RENAME TO events", &[]).await.unwrap();
+        keeping.looked = None;
+        keeping.round_or_pause().await;
+        assert_eq!(app.ledger.health.noticed().alarms(), [""; 0]);
     }
 }

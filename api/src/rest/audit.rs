@@ -124,7 +124,8 @@ impl App {
             URL_SAFE_NO_PAD.encode(format!("{}|{}", timestamp_text(entry.recorded_at), entry.position))
         });
         let names = self.names_in(&stored).await?;
-        let items = stored.into_iter().map(|entry| entry.view(self, &names, reader)).collect();
+        let items =
+            stored.into_iter().map(|entry| entry.view(self, &names, reader)).collect::<Result<_, _>>()?;
         Ok(Page { items, next_cursor })
     }
 }
@@ -193,10 +194,13 @@ pub(crate) fn check_period(from: Option<Timestamp>, to: Option<Timestamp>) -> Re
 /// What the path of a single entry names.
 const ENTRY: &str = "entry of the audit trail";
 
-/// No ledger has a position that a database cannot hold.
+/// That somebody asked for an entry is recorded as JSON, whose numbers are exact below this. No ledger is that long.
+const POSITIONS_END: u64 = 1 << 53;
+
+/// The position in a path; one that no ledger has is none.
 pub(crate) fn entry_position(text: &str) -> Result<u64, Problem> {
-    let position: u64 = path_id(text, ENTRY)?;
-    if i64::try_from(position).is_ok() { Ok(position) } else { Err(Problem::not_found(ENTRY)) }
+    let position = path_id(text, ENTRY)?;
+    if position < POSITIONS_END { Ok(position) } else { Err(Problem::not_found(ENTRY)) }
 }
 
 impl App {
@@ -208,7 +212,7 @@ impl App {
         let leaf = self.ledger.store.leaves(position, position.saturating_add(1)).await?.pop();
         let leaf = leaf.filter(|_| stored.is_whole_for(reader)).map(|leaf| leaf.leaf);
         let names = self.names_in(std::slice::from_ref(&stored)).await?;
-        Ok(OneEntry { entry: stored.view(self, &names, reader), leaf })
+        Ok(OneEntry { entry: stored.view(self, &names, reader)?, leaf })
     }
 
     /// The entry at a position, if the reader may see it; another is never there.

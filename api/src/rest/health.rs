@@ -154,7 +154,7 @@ impl Collector for LedgerFigures {
                 gauge(&mut encoder, name, help, value)?;
             }
         }
-        let Leading { held, unsequenced } = &noticed.leading;
+        let Leading { held, unsequenced, look_failure: _ } = &noticed.leading;
         let stops = |name: &str| {
             let following = noticed.followers.get(name);
             i64::from(following.is_some_and(|following| following.stopped_before.is_some()))

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
@@ -18,6 +18,7 @@ use sqlx::{
     Arguments, Column, ConnectOptions, Connection, Executor, Row as _, Transaction, TypeInfo, ValueRef,
 };
 
+use super::row::Cell;
 use super::{DatabaseError, Row, connection_lost};
 use crate::table::{Table, Value, to_microseconds};
 
@@ -170,22 +171,29 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may have been idle and still be used without a ping.
 const UNTESTED_IDLE_MAX: Duration = Duration::from_secs(1);
 
-fn value(row: &PgRow, index: usize) -> Result<Value, DatabaseError> {
+fn value(row: &PgRow, index: usize) -> Result<Cell, DatabaseError> {
     let raw = row.try_get_raw(index)?;
     if raw.is_null() {
-        return Ok(Value::Null);
+        return Ok(Some(Value::Null));
     }
-    match raw.type_info().name() {
-        "TEXT" | "VARCHAR" | "NAME" | "JSON" => raw
-            .as_str()
-            .map(Value::from)
-            .map_err(|_| DatabaseError::Corrupt("a text is not UTF-8".to_owned())),
-        "INT8" => Ok(Value::Integer(row.try_get(index)?)),
-        "INT4" => Ok(Value::Integer(i64::from(row.try_get::<i32, _>(index)?))),
-        "BOOL" => Ok(Value::Boolean(row.try_get(index)?)),
-        "TIMESTAMPTZ" => Ok(Value::from(row.try_get::<DateTime<Utc>, _>(index)?)),
-        other => Err(DatabaseError::Query(format!("a column of the unused type {other}: cast it"))),
-    }
+    Ok(match raw.type_info().name() {
+        "TEXT" | "VARCHAR" | "NAME" | "JSON" => raw.as_str().ok().map(Value::from),
+        "INT8" => Some(Value::Integer(row.try_get(index)?)),
+        "INT4" => Some(Value::Integer(i64::from(row.try_get::<i32, _>(index)?))),
+        "BOOL" => Some(Value::Boolean(row.try_get(index)?)),
+        "TIMESTAMPTZ" => raw.as_bytes().ok().and_then(moment).map(Value::from),
+        other => return Err(DatabaseError::Query(format!("a column of the unused type {other}: cast it"))),
+    })
+}
+
+/// Between the beginning of time here and PostgreSQL's, the first of January 2000.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// A moment as it comes over the wire, in microseconds. PostgreSQL also knows moments that no year of four digits
+/// has, infinity among them; the program writes none, and what sqlx makes of them is a panic.
+fn moment(bytes: &[u8]) -> Option<DateTime<Utc>> {
+    let micros = i64::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH_MICROS)?;
+    DateTime::from_timestamp_micros(micros).filter(|at| (0..=9999).contains(&at.year()))
 }
 
 fn arguments(params: &[Value]) -> Result<PgArguments, DatabaseError> {

@@ -11,8 +11,12 @@ use crate::table::{Value, timestamp_text};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     names: Arc<[String]>,
-    values: Vec<Value>,
+    values: Vec<Cell>,
 }
+
+/// What a column of a row holds; none if it is nothing that the program writes. Somebody else wrote that, and it is
+/// refused where it is read, so that it takes nothing with it that stands beside it.
+pub(super) type Cell = Option<Value>;
 
 /// What a column can be read as.
 pub trait FromValue: Sized {
@@ -31,7 +35,7 @@ pub trait FromValue: Sized {
 
 impl Row {
     /// A row of these columns; `names` is shared by all rows of one answer.
-    pub(super) fn new(names: Arc<[String]>, values: Vec<Value>) -> Self {
+    pub(super) fn new(names: Arc<[String]>, values: Vec<Cell>) -> Self {
         Row { names, values }
     }
 
@@ -41,8 +45,8 @@ impl Row {
     /// `Query` if there is no such column, `Corrupt` if what it holds is of another kind.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, DatabaseError> {
         let value = self.position(column).and_then(|index| self.values.get(index));
-        let value = value.ok_or_else(|| no_column(column))?;
-        T::from_value(value).ok_or_else(|| of_another_kind::<T>(column))
+        let value = value.ok_or_else(|| no_column(column))?.as_ref();
+        value.and_then(T::from_value).ok_or_else(|| of_another_kind::<T>(column))
     }
 
     /// The value of a column, moved out of the row: the column is null from here on.
@@ -51,8 +55,8 @@ impl Row {
     /// As for [`Row::get`].
     pub fn take<T: FromValue>(&mut self, column: &str) -> Result<T, DatabaseError> {
         let value = self.position(column).and_then(|index| self.values.get_mut(index));
-        let value = std::mem::take(value.ok_or_else(|| no_column(column))?);
-        T::from_owned(value).ok_or_else(|| of_another_kind::<T>(column))
+        let value = value.ok_or_else(|| no_column(column))?.replace(Value::Null);
+        value.and_then(T::from_owned).ok_or_else(|| of_another_kind::<T>(column))
     }
 
     fn position(&self, column: &str) -> Option<usize> {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
 
+use super::row::Cell;
 use super::{DatabaseError, Row};
 use crate::table::{Value, timestamp_text};
 use writer::{Sharing, Writer};
@@ -129,7 +130,8 @@ pub fn query(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec
     let mut answer = statement.raw_query();
     let mut rows = Vec::new();
     while let Some(row) = answer.next()? {
-        let values = (0..names.len()).map(|index| value(row.get_ref(index)?)).collect::<Result<_, _>>()?;
+        let values = (0..names.len()).map(|index| Ok(value(row.get_ref(index)?)));
+        let values = values.collect::<Result<_, rusqlite::Error>>()?;
         rows.push(Row::new(Arc::clone(&names), values));
     }
     Ok(rows)
@@ -212,15 +214,12 @@ fn bind(statement: &mut CachedStatement<'_>, params: &[Value]) -> Result<(), Dat
     Ok(())
 }
 
-fn value(stored: ValueRef<'_>) -> Result<Value, DatabaseError> {
+fn value(stored: ValueRef<'_>) -> Cell {
     match stored {
-        ValueRef::Null => Ok(Value::Null),
-        ValueRef::Integer(integer) => Ok(Value::Integer(integer)),
-        ValueRef::Text(text) => std::str::from_utf8(text)
-            .map(Value::from)
-            .map_err(|_| DatabaseError::Corrupt("a text is not UTF-8".to_owned())),
-        ValueRef::Real(_) | ValueRef::Blob(_) => {
-            Err(DatabaseError::Corrupt("a number with a fraction, or bytes".to_owned()))
-        }
+        ValueRef::Null => Some(Value::Null),
+        ValueRef::Integer(integer) => Some(Value::Integer(integer)),
+        ValueRef::Text(text) => std::str::from_utf8(text).ok().map(Value::from),
+        // A number with a fraction, or bytes.
+        ValueRef::Real(_) | ValueRef::Blob(_) => None,
     }
 }

@@ -33,6 +33,7 @@ use super::canonical::CanonicalError;
 use super::checkpoint::CheckpointError;
 use super::proof::ProofError;
 use super::tree::TreeError;
+use super::verify::finding::shown;
 
 const CHECKPOINT: &str = "checkpoint";
 const CONSISTENCY: &str = "consistency";
@@ -89,7 +90,7 @@ pub enum BundleError {
     #[error("the bundle has no {0}: it was not finished, or lost a part of itself")]
     NoFile(String),
     /// A file is there that no bundle has.
-    #[error("{0} does not belong into a bundle")]
+    #[error("{} does not belong into a bundle", shown(.0))]
     Stray(String),
     /// A file is not what its name says.
     #[error("{file}: {problem}")]

@@ -31,8 +31,8 @@ pub use appends::{Appended, Appends, KnownLeaf};
 use heads::{Head, Heads, last_entries_by_stream};
 use leaves::Placed;
 use queue::Queue;
-pub use reconcile::Looked;
 use reconcile::Search;
+pub use reconcile::{Looked, MISSING_NAMED_MAX};
 pub use stream::StreamKey;
 use sweeping::Sweeping;
 use tally::Tally;
@@ -241,11 +241,17 @@ impl Sequencer {
     }
 
     /// Signs the tree as it is, unless the stored checkpoint does. What that signs is read from itself: the
-    /// column beside it is for those who only want to know.
+    /// column beside it is for those who only want to know. One that somebody spoiled takes nothing with it here: the
+    /// tree is one that was looked at, see [`Sequencer::check`].
     async fn sign(&mut self, state: &LedgerState) -> Result<(), LedgerError> {
         let tree = (state.size(), state.frontier.root());
-        let stored = self.signer.verifier().verify(state.checkpoint.as_bytes())?;
-        if (stored.size, stored.root) != tree || state.signed_size != stored.size {
+        let stored = self.signer.verifier().verify(state.checkpoint.as_bytes());
+        if let Err(error) = &stored {
+            tracing::error!(%error, "the stored checkpoint is not one of this ledger; another takes its place");
+        }
+        let signs_it =
+            stored.is_ok_and(|stored| (stored.size, stored.root) == tree && state.signed_size == stored.size);
+        if !signs_it {
             let checkpoint = self.signer.sign(tree.0, tree.1);
             let sql = "UPDATE ledger_state SET checkpoint = $1, signed_size = $2 WHERE checkpoint = $3";
             let params = [checkpoint.into(), number(tree.0)?, state.checkpoint.clone().into()];

@@ -26,7 +26,10 @@ pub enum LedgerError {
     #[error(transparent)]
     Tile(#[from] TileError),
     /// The stored checkpoint is not what the key signed.
-    #[error(transparent)]
+    #[error(
+        "the checkpoint in the database is not one of this ledger: {0}. Somebody changed it; keep `ledger.head` as it is. \
+         `countersign verify` says what else is not as it was; `countersign ledger adopt` goes on, on the record"
+    )]
     Checkpoint(#[from] CheckpointError),
     /// The program is stopping.
     #[error("the program is stopping")]
@@ -316,7 +319,8 @@ fn read_state(row: &Row) -> Result<LedgerState, LedgerError> {
         frontier: Frontier::from_parts(natural(row, "size")?, hashes)?,
         checkpoint: row.get("checkpoint")?,
         signed_size: natural(row, "signed_size")?,
-        reconciled_to: row.get("reconciled_to")?,
+        // Where somebody spoiled it, nothing is known to be in the ledger, and everything is looked at again.
+        reconciled_to: row.get("reconciled_to").unwrap_or(Timestamp::UNIX_EPOCH),
     })
 }
 

@@ -124,18 +124,26 @@ impl Verification {
         self.check_position(position);
         let hash = leaf_hash(entry.leaf);
         self.frontier.push(hash).map_err(io::Error::other)?;
+        if let Some(leaf) = self.check_alone(position, entry, hash) {
+            self.streams.push(position, &leaf, hash)?;
+        }
+        Ok(hash)
+    }
+
+    /// Checks what an entry shows by itself; its leaf, if it has one.
+    fn check_alone(&mut self, position: u64, entry: &FoundEntry<'_>, hash: Hash) -> Option<Leaf> {
         match Leaf::parse(entry.leaf) {
             Ok(leaf) => {
                 self.check_entry(position, entry, &leaf, hash);
-                self.streams.push(position, &leaf, hash)?;
+                Some(leaf)
             }
             Err(error) => {
                 let place =
                     entry.beside.map_or_else(|| Place::at(position), |it| Place::beside(position, &it));
                 self.report(Finding { place, problem: Problem::NotALeaf(error) });
+                None
             }
         }
-        Ok(hash)
     }
 
     /// Takes in something that the source itself has found.

@@ -4,8 +4,11 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use countersign_domain::instance::{AuditFilter, AuditRoute};
+use countersign_projections::audit_trail::AuditTrail;
 use countersign_projections::ledger::proof::Receipt;
 use countersign_projections::ledger::tree::Hash;
+use countersign_projections::ledger::verify::Finding;
+use countersign_projections::ledger::verify::stored::verify_entry;
 use serde::Deserialize;
 
 use super::entry_position;
@@ -62,18 +65,29 @@ impl App {
         Ok(Some(Receipt { extra: None, index, hashes, checkpoint: note }))
     }
 
-    /// Checks such a proof as a stranger would: the signature, and the way from the leaf to the root.
+    /// Checks such a proof as a stranger would: the signature, and the way from the leaf to the root. Then whether what
+    /// the trail and the event say of the entry, which is all that people are shown of it, is what the leaf says.
     pub(crate) async fn verified_in(&self, index: u64) -> Result<Included, Problem> {
         let Some(receipt) = self.receipt(index).await? else { return Ok(Included::NotYet) };
         let leaves = self.ledger.store.leaves(index, index.saturating_add(1)).await?;
         let leaf = leaves.first().ok_or_else(|| Problem::internal("an entry has no leaf"))?;
-        match receipt.verify(self.ledger.verifier(), leaf.leaf.as_bytes()) {
-            Ok(checkpoint) => Ok(Included::Verified { size: checkpoint.size }),
-            Err(error) => {
-                tracing::error!(position = index, %error, "an entry is not proved by the ledger");
-                Ok(Included::NotProved)
-            }
+        let not_proved = |reason: String| {
+            tracing::error!(position = index, reason, "an entry is not proved by the ledger");
+            Ok(Included::NotProved)
+        };
+        let size = match receipt.verify(self.ledger.verifier(), leaf.leaf.as_bytes()) {
+            Ok(checkpoint) => checkpoint.size,
+            Err(error) => return not_proved(error.to_string()),
+        };
+        let found = verify_entry(&self.database, index).await;
+        let found = found.map_err(|error| Problem::internal(error.to_string()))?;
+        if let Some(Finding { problem, .. }) = found.first() {
+            return not_proved(problem.to_string());
         }
+        if !AuditTrail::tells_of_the_event(&self.database, index).await? {
+            return not_proved("the audit trail does not tell of it what its event says".to_owned());
+        }
+        Ok(Included::Verified { size })
     }
 }
 
@@ -87,7 +101,7 @@ pub(crate) enum Included {
     },
     /// No checkpoint covers it yet.
     NotYet,
-    /// A checkpoint covers it, and its proof does not verify.
+    /// A checkpoint covers it, and its proof does not verify, or what is shown is not what it proves.
     NotProved,
 }
 
@@ -123,4 +137,40 @@ pub async fn consistency(State(app): Shared, Params(growth): Params<Growth>) -> 
     }
     let hashes = app.ledger.store.consistency(growth.from, to).await?;
     Ok(plain(hashes.iter().map(|hash: &Hash| hash.to_base64() + "\n").collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{app_in, open_agreement, toggle_enforcement};
+
+    #[tokio::test]
+    async fn what_was_altered_since_it_was_signed_is_not_verified() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app_in(directory.path()).await;
+        open_agreement(&app).await;
+        toggle_enforcement(&app, true).await;
+        app.ledger.sequence_all(app.clock.now()).await.unwrap();
+        let verified = Included::Verified { size: 2 };
+        assert_eq!(app.verified_in(1).await.unwrap(), verified);
+        app.database.write("DROP TRIGGER events_refuse_update", &[]).await.unwrap();
+        for (table, column, other) in [
+            ("events", "payload", "replace(payload, 'true', 'false')"),
+            ("events", "actor_id", "'somebody'"),
+            ("audit_trail_v1", "recorded_at", "'2030-03-17T17:46:41.000000Z'"),
+            ("audit_trail_v1", "sequence", "1"),
+            ("audit_trail_v1", "agreement_id", "NULL"),
+        ] {
+            let only = format!("FROM {table} WHERE event_type = 'EnforcementToggled'");
+            let before = app.database.read(&format!("SELECT {column} AS found {only}"), &[]).await.unwrap();
+            let set = |to: &str| {
+                format!("UPDATE {table} SET {column} = {to} WHERE event_type = 'EnforcementToggled'")
+            };
+            app.database.write(&set(other), &[]).await.unwrap();
+            assert_eq!(app.verified_in(1).await.unwrap(), Included::NotProved, "{table}.{column}");
+            app.database.write(&set("$1"), &[before[0].get("found").unwrap()]).await.unwrap();
+            assert_eq!(app.verified_in(1).await.unwrap(), verified, "{table}.{column}");
+        }
+        assert_eq!(app.verified_in(0).await.unwrap(), verified);
+    }
 }

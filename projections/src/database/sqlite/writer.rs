@@ -1,5 +1,7 @@
 //! The writer thread: whatever waits is committed together, since the sync to disk is what costs.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,7 +90,9 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> bool {
-        self.outcome = self.task.take().map(|task| task(connection));
+        // A panic must not end the thread on which everybody's work is done. What this one wrote is taken back.
+        let done = |task: F| panic::catch_unwind(AssertUnwindSafe(|| task(connection)));
+        self.outcome = self.task.take().map(|task| done(task).unwrap_or_else(|_| Err(panicked().into())));
         matches!(self.outcome, Some(Ok(_)))
     }
 
@@ -106,6 +110,10 @@ where
 
 fn writer_stopped() -> DatabaseError {
     DatabaseError::Unavailable("the writer has stopped".to_owned())
+}
+
+fn panicked() -> DatabaseError {
+    DatabaseError::Query("the work panicked; see the log line before this one".to_owned())
 }
 
 fn serve(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Job>>) {

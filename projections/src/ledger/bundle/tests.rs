@@ -345,6 +345,13 @@ fn missing_and_stray_files_are_named() {
     fs::write(made.path("payloads/more"), "").unwrap();
     assert_eq!(made.refusal(None), "payloads/more does not belong into a bundle");
     let made = write(&history(3), 0);
+    fs::write(made.path("\u{1b}[2J"), "").unwrap();
+    assert_eq!(
+        made.refusal(None),
+        "\\u{1b}[2J does not belong into a bundle",
+        "no terminal is steered by it"
+    );
+    let made = write(&history(3), 0);
     fs::remove_file(made.path(EVENTS)).unwrap();
     std::os::unix::fs::symlink("/dev/zero", made.path(EVENTS)).unwrap();
     assert_eq!(made.refusal(None), "events.jsonl: it is not a plain file");

@@ -59,8 +59,8 @@ pub(super) const LOOK_MAX: i64 = 8_000;
 /// So many missing events are looked for again one by one.
 pub(super) const MISSING_KEPT_MAX: usize = 2_000;
 
-/// So many of them are named.
-const MISSING_NAMED_MAX: usize = 100;
+/// So many of them are named, and counted.
+pub const MISSING_NAMED_MAX: usize = 100;
 
 /// The ledger is gone through once for so many streams that have events without a place.
 const BEHIND_MAX: usize = 20_000;
@@ -81,6 +81,11 @@ const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last, \
 const FORGET_CHAIN: &str = "UPDATE snapshots SET leaf_sequence = NULL, leaf_hash = NULL \
     WHERE aggregate_type = $1 AND aggregate_id = $2";
 
+/// What waits, and is to wait anew.
+const UNANNOUNCE: &str = "DELETE FROM ledger_pending WHERE pending_id IN (SELECT p.pending_id FROM ledger_pending p \
+    JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id AND e.sequence = p.sequence \
+    LEFT JOIN ledger_entries l ON {entry_of_event} WHERE l.position IS NULL)";
+
 const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
     SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.sequence FROM events e \
     WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND e.sequence > $3 ORDER BY e.sequence";
@@ -94,17 +99,24 @@ impl Sequencer {
     /// When the database does not answer.
     pub async fn look_for_missing(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
         self.heads.look_again();
-        // A clock that was set back makes nothing unseen that was looked at.
-        let until = whole_second(self.search.looked_to.map_or(until, |looked_to| looked_to.max(until)));
+        // A clock that was set back makes nothing unseen that was looked at. Where it had been ahead, what is recorded
+        // from now on was not.
+        let looked_to = self.search.looked_to;
+        let begin = looked_to.map(|looked_to| whole_second(looked_to.min(until) - OVERLAP));
+        let until = whole_second(looked_to.map_or(until, |looked_to| looked_to.max(until)));
         if self.search.at.is_none() {
             self.look_again().await?;
-            if let Some(begin) = self.search.looked_to
-                && self.none_is_missing(whole_second(begin - OVERLAP), until).await?
+            if let Some(begin) = begin
+                && self.none_is_missing(begin, until).await?
             {
-                return self.looked_to(until).await;
+                return self.looked_to(until, begin).await;
             }
         }
-        let (from, after) = self.where_to_go_on(until).await?;
+        let begin = match begin {
+            Some(begin) => begin,
+            None => self.first_begin(until).await?,
+        };
+        let (from, after) = self.search.at.clone().unwrap_or_else(|| (begin.into(), String::new()));
         let database = self.store.database();
         let params = [from, after.into(), until.into(), LOOK_MAX.into(), nothing()];
         let rows = database.read_bulk(&look(database), &params).await?;
@@ -120,21 +132,13 @@ impl Sequencer {
             return Ok(Looked { missing: self.search.names(), at_the_end: false });
         }
         self.search.at = None;
-        self.looked_to(until).await
+        self.looked_to(until, begin).await
     }
 
     /// A sequencer that begins has counted nothing yet, and goes through all.
-    async fn where_to_go_on(&self, until: Timestamp) -> Result<(Value, String), LedgerError> {
-        if let Some(at) = &self.search.at {
-            return Ok(at.clone());
-        }
-        let begin = match self.search.looked_to {
-            Some(looked_to) => looked_to,
-            None => {
-                self.store.state().await?.ok_or(LedgerError::NotThere)?.reconciled_to.min(until - LOOK_BACK)
-            }
-        };
-        Ok((whole_second(begin - OVERLAP).into(), String::new()))
+    async fn first_begin(&self, until: Timestamp) -> Result<Timestamp, LedgerError> {
+        let state = self.store.state().await?.ok_or(LedgerError::NotThere)?;
+        Ok(whole_second(state.reconciled_to.min(until - LOOK_BACK) - OVERLAP))
     }
 
     /// Looks for what was missing, by name, and keeps what still is.
@@ -169,10 +173,11 @@ impl Sequencer {
 
     /// Notes that a look is at its end. The database's note is for another sequencer, which knows nothing of what is
     /// missing: it begins with that.
-    async fn looked_to(&mut self, until: Timestamp) -> Result<Looked, LedgerError> {
+    async fn looked_to(&mut self, until: Timestamp, begin: Timestamp) -> Result<Looked, LedgerError> {
         let looked_to = self.search.too_many.take().unwrap_or(until);
         self.search.looked_to = Some(looked_to);
-        self.tally.forget_before(whole_second(looked_to - OVERLAP));
+        // One that begins before this one, since a clock was set back, goes through the events.
+        self.tally.forget_before(begin);
         let missing = self.search.missing.iter().filter_map(|missing| missing.recorded_at);
         let reconciled_to = missing.min().unwrap_or(looked_to).min(looked_to);
         let sql = "UPDATE ledger_state SET reconciled_to = $1";
@@ -180,15 +185,28 @@ impl Sequencer {
         Ok(Looked { missing: self.search.names(), at_the_end: true })
     }
 
-    /// Empties the queue and puts every event without a place into it, to have its leaf made anew; how many
-    /// these are. Running nodes may go on: what they append meanwhile is announced twice at most.
+    /// How many events have no place, and would be put into the queue by [`Sequencer::requeue`].
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_unplaced(&mut self) -> Result<u64, LedgerError> {
+        self.for_unplaced(Unplaced::Counted).await
+    }
+
+    /// Puts every event without a place into the queue anew, to have its leaf made anew; how many these are. Whatever
+    /// else is in the queue stays there: it is held, and shows what somebody did. Running nodes may go on: what they
+    /// append meanwhile is announced twice at most.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn requeue(&mut self) -> Result<u64, LedgerError> {
+        self.store.database().write(UNANNOUNCE, &[]).await?;
+        self.for_unplaced(Unplaced::Requeued).await
+    }
+
+    async fn for_unplaced(&mut self, unplaced: Unplaced) -> Result<u64, LedgerError> {
         let database = self.store.database().clone();
-        database.write("DELETE FROM ledger_pending", &[]).await?;
-        let (mut after, mut requeued, mut behind) = ((String::new(), String::new()), 0, Vec::new());
+        let (mut after, mut found, mut behind) = ((String::new(), String::new()), 0, Vec::new());
         loop {
             let (stream_type, id) = after;
             let rows = database.read_bulk(NEXT_STREAMS, &[stream_type.into(), id.into()]).await?;
@@ -201,19 +219,19 @@ impl Sequencer {
                 }
             }
             if behind.len() >= BEHIND_MAX {
-                requeued += self.requeue_streams(&behind).await?;
+                found += self.for_unplaced_of(&behind, unplaced).await?;
                 behind.clear();
             }
         }
-        Ok(requeued + self.requeue_streams(&behind).await?)
+        Ok(found + self.for_unplaced_of(&behind, unplaced).await?)
     }
 
     /// An event whose id was changed has an entry that is not found by it, and is not to get another.
-    async fn requeue_streams(&mut self, behind: &[Behind]) -> Result<u64, LedgerError> {
+    async fn for_unplaced_of(&mut self, behind: &[Behind], unplaced: Unplaced) -> Result<u64, LedgerError> {
         let streams: Vec<&StreamKey> = behind.iter().map(|behind| &behind.stream).collect();
         let size = self.store.state().await?.ok_or(LedgerError::NotThere)?.size();
         let last_entries = last_entries_by_stream(self.store.database(), &streams, size).await?;
-        let mut requeued = 0;
+        let mut count = 0;
         for Behind { stream, last, reached } in behind {
             let found = last_entries.get(stream).map_or(0, |(sequence, _)| *sequence);
             if found > *reached {
@@ -221,16 +239,31 @@ impl Sequencer {
             }
             let reached = found.max(*reached);
             if *last > reached {
-                // Stream by stream, so that each comes back in its own order.
-                let name: [Value; 2] = [stream.stream_type().into(), stream.id().into_owned().into()];
-                let forget = Step::new(FORGET_CHAIN, name.to_vec());
-                let requeue = Step::new(REQUEUE, name.into_iter().chain([number(reached)?]).collect());
-                self.store.database().transact(vec![forget, requeue]).await?;
-                requeued += last - reached;
+                count += last - reached;
+                match unplaced {
+                    Unplaced::Counted => {}
+                    Unplaced::Requeued => self.requeue_stream(stream, reached).await?,
+                }
             }
         }
-        Ok(requeued)
+        Ok(count)
     }
+
+    /// Stream by stream, so that each comes back in its own order.
+    async fn requeue_stream(&self, stream: &StreamKey, reached: u64) -> Result<(), LedgerError> {
+        let name: [Value; 2] = [stream.stream_type().into(), stream.id().into_owned().into()];
+        let forget = Step::new(FORGET_CHAIN, name.to_vec());
+        let requeue = Step::new(REQUEUE, name.into_iter().chain([number(reached)?]).collect());
+        self.store.database().transact(vec![forget, requeue]).await?;
+        Ok(())
+    }
+}
+
+/// What is done with events that have no place.
+#[derive(Clone, Copy)]
+enum Unplaced {
+    Counted,
+    Requeued,
 }
 
 /// A stream with events that have no place.

@@ -188,6 +188,6 @@ fn stream(stream_type: &str, stream_id: &str) -> String {
 }
 
 /// Such a text as a terminal can be shown, whoever wrote it.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect()
 }

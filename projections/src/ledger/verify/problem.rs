@@ -20,6 +20,12 @@ pub enum Problem {
         /// The size that was signed, or is stored.
         size: u64,
     },
+    /// There is a row that counts no more, before all that is gone through.
+    #[error("an entry is here, before the ledger's first: position {position}")]
+    BeforeFirst {
+        /// Its position, below zero.
+        position: i64,
+    },
     /// The position was there already.
     #[error("the position is taken twice, or out of order")]
     Repeated,
@@ -186,7 +192,9 @@ impl Problem {
     #[must_use]
     pub const fn field(&self) -> &str {
         match self {
-            Self::Missing { .. } | Self::BeyondSize { .. } | Self::Repeated => "position",
+            Self::Missing { .. } | Self::BeyondSize { .. } | Self::BeforeFirst { .. } | Self::Repeated => {
+                "position"
+            }
             Self::NotALeaf(_) => "leaf",
             Self::LeafHash => "leaf_hash",
             Self::BesideLeaf { field }

@@ -19,7 +19,7 @@ pub use report::{Stored, StoredReport};
 use super::{Finding, Problem, Verification};
 use crate::database::{Database, DatabaseError, Row};
 use crate::ledger::checkpoint::{Checkpoint, Verifier};
-use crate::ledger::tree::{Hash, empty_root};
+use crate::ledger::tree::{Hash, empty_root, leaf_hash};
 use crate::table::Value;
 use rows::{EntryRow, read_entries};
 use state::State;
@@ -99,6 +99,24 @@ pub async fn verify_stored(
         findings_total: outcome.findings_total,
         source: Stored { signed_size: signed.map_or(0, |signed| signed.size), pending },
     })
+}
+
+/// What is wrong with one entry and its event, as far as these show it by themselves: whether the tree has the entry
+/// is for its proof to say.
+///
+/// # Errors
+/// It could not be read.
+pub async fn verify_entry(database: &Database, position: u64) -> Result<Vec<Finding>, StoredError> {
+    let mut verification = Verification::default();
+    let rows = read_entries(database, position, position.saturating_add(1)).await?;
+    for row in &rows {
+        let entry = row.found();
+        verification.check_alone(row.position, &entry, leaf_hash(entry.leaf));
+    }
+    if rows.is_empty() {
+        verification.report(Finding::at(position, Problem::Missing { until: position.saturating_add(1) }));
+    }
+    Ok(verification.finish()?.findings)
 }
 
 /// What grows from page to page.

@@ -306,3 +306,74 @@ async fn a_row_of_the_queue_that_makes_no_sense_holds_up_nobody_else() {
         assert_eq!((turn.taken, turn.held.count), (1, 1));
     }
 }
+
+#[tokio::test]
+async fn what_is_recorded_after_a_clock_was_set_right_is_looked_at() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let (ahead, right) = (now() + TimeDelta::hours(1), now() + TimeDelta::seconds(10));
+        for until in [right, ahead] {
+            assert_eq!(log.sequencer.look_for_missing(until).await.unwrap().missing, [""; 0]);
+        }
+        log.event_without_notice(2, 1).await;
+        let looked = log.sequencer.look_for_missing(right).await.unwrap();
+        assert_eq!(looked.missing, [format!("user/{}/1", name(2))]);
+    }
+}
+
+#[tokio::test]
+async fn a_spoiled_checkpoint_is_made_anew_by_whoever_knows_the_tree_and_by_nobody_else() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let (head, spoil) = (log.signed().await, "UPDATE ledger_state SET checkpoint = 'spoiled'");
+        log.database.write(spoil, &[]).await.unwrap();
+        let mut next = log.another_sequencer();
+        let refused = next.turn(Trust::Head(Some(&head)), now()).await.unwrap_err();
+        assert!(refused.to_string().contains("the checkpoint in the database"), "{refused}");
+        log.turn().await;
+        assert_eq!(log.signed().await.size, 1);
+        log.database.write(spoil, &[]).await.unwrap();
+        // Whoever adopts the ledger takes it as it is.
+        next.turn(Trust::Database, now()).await.unwrap();
+        assert_eq!(log.signed().await.size, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_no_moment_holds_its_stream_alone() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.event(2, 1).await;
+        unlock(&log.database).await.unwrap();
+        let spoil = "UPDATE events SET recorded_at = 'infinity' WHERE aggregate_id = $1";
+        log.database.write(spoil, &[name(1).into()]).await.unwrap();
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.count), (1, 1));
+        log.database.write("UPDATE ledger_state SET reconciled_to = 'infinity'", &[]).await.unwrap();
+        log.event(2, 2).await;
+        assert_eq!(log.turn().await.taken, 1);
+        let mut next = log.another_sequencer();
+        next.look_for_missing(now() + TimeDelta::seconds(10)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn putting_events_back_leaves_what_shows_a_removed_one() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        log.announce(3, 1).await;
+        log.event_without_notice(2, 1).await;
+        log.event(1, 2).await;
+        for _ in 0..2 {
+            assert_eq!((log.sequencer.count_unplaced().await.unwrap(), log.pending().await), (2, 2));
+        }
+        assert_eq!(log.sequencer.requeue().await.unwrap(), 2);
+        assert_eq!(log.pending().await, 3);
+        let turn = log.turn().await;
+        assert_eq!((turn.taken, turn.held.count), (2, 1));
+        assert!(turn.held.first[0].reason.contains("is gone"), "{:?}", turn.held);
+    }
+}

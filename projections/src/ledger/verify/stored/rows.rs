@@ -56,31 +56,41 @@ pub(super) async fn read_entries(
 }
 
 fn read_entry(row: &Row) -> Result<EntryRow, DatabaseError> {
-    let event_id: Option<String> = row.get("event_id")?;
+    let event_id = row.get::<Option<String>>("event_id");
     Ok(EntryRow {
         position: natural(row, "position")?,
-        stream_type: row.get("aggregate_type")?,
-        stream_id: row.get("aggregate_id")?,
-        sequence: natural(row, "sequence")?,
-        leaf: row.get("leaf")?,
-        leaf_hash: row.get("leaf_hash")?,
-        event: event_id.map(|event_id| read_event(row, event_id)).transpose()?,
+        stream_type: as_found(row, "aggregate_type"),
+        stream_id: as_found(row, "aggregate_id"),
+        sequence: natural(row, "sequence").unwrap_or_default(),
+        leaf: as_found(row, "leaf"),
+        leaf_hash: as_found(row, "leaf_hash"),
+        event: event_id.unwrap_or_else(|_| Some(String::new())).map(|event_id| read_event(row, event_id)),
     })
 }
 
-fn read_event(row: &Row, event_id: String) -> Result<EventRow, DatabaseError> {
-    Ok(EventRow {
+/// SQLite keeps anything in any column. What is no text is not what was recorded, and neither is an empty one: it is
+/// found by that, and what is beside it is looked at all the same.
+fn as_found(row: &Row, column: &str) -> String {
+    row.get(column).unwrap_or_default()
+}
+
+fn as_found_or_none(row: &Row, column: &str) -> Option<String> {
+    row.get(column).unwrap_or_else(|_| Some(String::new()))
+}
+
+fn read_event(row: &Row, event_id: String) -> EventRow {
+    EventRow {
         event_id,
-        event_type: row.get("event_type")?,
-        event_version: row.get("event_version")?,
-        // SQLite has a moment as text, and the text may be no moment any more, or sort where another one does.
+        event_type: as_found(row, "event_type"),
+        event_version: as_found(row, "event_version"),
+        // It may be no moment any more, or on SQLite sort where another one does.
         recorded_at: row.get("recorded_at").ok(),
-        user_id: row.get("user_id")?,
-        agreement_id: row.get("agreement_id")?,
-        actor_id: row.get("actor_id")?,
-        payload: row.get("payload")?,
-        metadata: row.get("metadata")?,
-    })
+        user_id: as_found_or_none(row, "user_id"),
+        agreement_id: as_found_or_none(row, "agreement_id"),
+        actor_id: as_found_or_none(row, "actor_id"),
+        payload: as_found(row, "payload"),
+        metadata: as_found(row, "metadata"),
+    }
 }
 
 impl EntryRow {

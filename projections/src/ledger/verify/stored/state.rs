@@ -17,10 +17,13 @@ pub(super) struct State {
     signed_size: u64,
     /// How many entries there would be if all up to the last one were there.
     entries: u64,
+    /// The position of the first entry.
+    first: Option<i64>,
 }
 
-/// One statement, so that the last entry is that of the same moment.
+/// One statement, so that the first and the last entry are those of the same moment.
 const READ: &str = "SELECT origin, verifier_key, size, frontier, checkpoint, signed_size, \
+    (SELECT min(position) FROM ledger_entries) AS first_position, \
     (SELECT max(position) FROM ledger_entries) AS last_position FROM ledger_state";
 
 impl State {
@@ -38,6 +41,7 @@ impl State {
             checkpoint: row.get("checkpoint")?,
             signed_size: natural(row, "signed_size")?,
             entries: last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last.saturating_add(1)),
+            first: row.get("first_position")?,
         })
     }
 
@@ -74,6 +78,9 @@ impl State {
         }
         if let Some(head) = head {
             self.check_size(head, verification);
+        }
+        if let Some(position) = self.first.filter(|first| *first < 0) {
+            verification.report(Finding::of_ledger(Problem::BeforeFirst { position }));
         }
         if self.entries > self.size {
             verification.report(Finding::at(self.size, Problem::BeyondSize { size: self.size }));

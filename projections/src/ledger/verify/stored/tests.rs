@@ -369,3 +369,69 @@ async fn a_checkpoint_of_another_key_or_tree_is_found() {
         assert!(matches!(error, StoredError::NotThere));
     }
 }
+
+/// An event that was slipped in, and an entry for it where nobody counts.
+const BEFORE_FIRST: &str = "INSERT INTO ledger_entries (position, aggregate_type, aggregate_id, sequence, leaf, leaf_hash) \
+                            SELECT -1, e.aggregate_type, e.aggregate_id, 61, replace(l.leaf, s.event_id, e.event_id), \
+                            l.leaf_hash FROM events e JOIN ledger_entries l ON l.position = 7 JOIN events s \
+                            ON s.aggregate_id = l.aggregate_id AND s.sequence = l.sequence WHERE e.sequence = 61";
+
+#[tokio::test]
+async fn an_entry_before_the_first_is_named_and_is_no_place_for_an_event() {
+    for made in made(SIZE).await {
+        made.run(&append(61, 61)).await;
+        let allow = match made.fresh.database.engine() {
+            Engine::Postgres(_) => "ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_position_check",
+            Engine::Sqlite(_) => "PRAGMA ignore_check_constraints = ON",
+        };
+        made.fresh.database.write(allow, &[]).await.unwrap();
+        made.run(BEFORE_FIRST).await;
+        let report = made.verify(None).await;
+        let problems: Vec<_> = report.findings.into_iter().map(|it| it.problem).collect();
+        assert_eq!(problems, [Problem::BeforeFirst { position: -1 }, Problem::EventWithoutEntry]);
+    }
+}
+
+#[tokio::test]
+async fn a_moment_that_no_calendar_has_is_named() {
+    for moment in ["infinity", "-infinity", "294000-01-01", "10000-01-01"] {
+        for made in made(20).await {
+            made.run(&format!("UPDATE events SET recorded_at = '{moment}' {EVENT_7}")).await;
+            assert_eq!(made.findings(None).await, [at(7, "recorded_at")], "{moment}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_named_with_its_column() {
+    for made in made(20).await {
+        if matches!(made.fresh.database.engine(), Engine::Sqlite(_)) {
+            made.fresh.database.write("PRAGMA ignore_check_constraints = ON", &[]).await.unwrap();
+            for (column, expected) in
+                [("payload", vec![at(7, "payload")]), ("actor_id", vec![at(7, "actor_id"), at(7, "payload")])]
+            {
+                made.run(&format!("UPDATE events SET {column} = x'ff00' {EVENT_7}")).await;
+                assert_eq!(made.findings(None).await, expected);
+            }
+            made.run("UPDATE ledger_entries SET leaf = x'ff00' WHERE position = 3").await;
+            assert!(made.findings(None).await.contains(&at(3, "leaf")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_entry_shows_by_itself_what_is_wrong_with_it() {
+    for made in made(20).await {
+        let problems = async |position| {
+            let found = verify_entry(&made.fresh.database, position).await.unwrap();
+            found.into_iter().map(|finding| finding.problem).collect::<Vec<_>>()
+        };
+        assert_eq!(problems(7).await, []);
+        assert_eq!(problems(20).await, [Problem::Missing { until: 21 }]);
+        made.run(&format!("UPDATE events SET actor_id = NULL {EVENT_7}")).await;
+        assert_eq!(problems(7).await, [Problem::Altered { field: "actor_id" }]);
+        made.run(&format!("DELETE FROM events {EVENT_7}")).await;
+        assert_eq!(problems(7).await, [Problem::NoEvent]);
+        assert_eq!(problems(8).await, []);
+    }
+}
