@@ -123,6 +123,11 @@ pub enum LedgerStartError {
     Ledger(#[from] LedgerError),
 }
 
+/// Rows that name no event, or one that has its entry, stand for nothing that is to come.
+const WAITS_STILL: &str = "SELECT e.sequence FROM ledger_pending p JOIN events e \
+    ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id AND e.sequence = p.sequence \
+    LEFT JOIN ledger_entries l ON {entry_of_event} WHERE e.recorded_at <= $1 AND l.position IS NULL LIMIT 1";
+
 impl Ledger {
     /// Opens the ledger, and makes it at the first start.
     ///
@@ -249,19 +254,14 @@ impl Ledger {
         }
     }
 
-    /// Waits for a while until all that waits now has its place; whether that came to be.
+    /// Waits for a while until nothing waits any more that was recorded at a moment or before; whether that came to be.
     ///
     /// # Errors
     /// As for [`Ledger::checkpoint`].
-    pub async fn has_placed_what_waits(&self) -> Result<bool, LedgerError> {
+    pub async fn has_placed_what_was_recorded(&self, at: Timestamp) -> Result<bool, LedgerError> {
         let database = self.store.database();
         let deadline = Instant::now() + SIGNED_WAIT;
-        let last = database.read("SELECT max(pending_id) AS last FROM ledger_pending", &[]).await?;
-        let last: Option<i64> = last.first().map(|row| row.get("last")).transpose()?.flatten();
-        let still = "SELECT 1 AS waits FROM ledger_pending WHERE pending_id <= $1 LIMIT 1";
-        while let Some(last) = last
-            && !database.read(still, &[last.into()]).await?.is_empty()
-        {
+        while !database.read(WAITS_STILL, &[at.into()]).await?.is_empty() {
             if Instant::now() >= deadline {
                 return Ok(false);
             }

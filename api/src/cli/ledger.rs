@@ -149,12 +149,15 @@ impl Ledger {
             Adopted::NothingToAdopt => {
                 print::result("nothing to adopt: the ledger has grown from what was signed")?;
             }
-            Adopted::GoesOn { lost, kept, requeued, size } => {
+            Adopted::GoesOn { lost, kept, requeued, strays, size } => {
                 let lost = lost.map_or(String::new(), |lost| format!(" in place of one of {lost}"));
                 print::result(&format!(
                     "the ledger of {kept} entries goes on{lost}; {requeued} events were put back into its queue; \
-                     it has {size} entries now, and the last says so"
+                     it has {size} entries now, and LedgerAdopted is among them"
                 ))?;
+                for event in strays {
+                    print::note(&format!("taken out of the queue, since it stands for nothing: {event}"));
+                }
             }
         }
         Ok(())

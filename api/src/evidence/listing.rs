@@ -218,7 +218,7 @@ impl App {
             }
             let names = self.names_in(&page).await?;
             for entry in page {
-                rows.push(self.row_of(entry, &names)?)?;
+                rows.push(self.row_of(entry, &names))?;
             }
         }
         let count = match listing.counts {
@@ -229,20 +229,19 @@ impl App {
         Ok(Findings::new(listing.columns, rows, summary))
     }
 
-    fn row_of(&self, entry: StoredEntry, names: &Names) -> Result<Row, Problem> {
+    fn row_of(&self, entry: StoredEntry, names: &Names) -> Row {
         let position = u64::try_from(entry.position).unwrap_or_default();
         let (at, event) = (entry.recorded_at, entry.event_type.clone());
         let person = |id: &str| Cell::Named(Named { id: id.to_owned(), name: names.person(id) });
         let agreement = |id: &str| Cell::Named(Named { id: id.to_owned(), name: names.agreement(id) });
         let about = entry.user_id.as_deref().map(person);
         let concerning = entry.agreement_id.as_deref().map(agreement);
-        let EntryView { actor, on_behalf_of, summary, data, .. } =
-            entry.view(self, names, Reader::Auditor)?;
+        let EntryView { actor, on_behalf_of, summary, data, .. } = entry.view(self, names, Reader::Auditor);
         let text = |field| data.get(field).and_then(Value::as_str).map(str::to_owned);
         let deadline = text("deadline").and_then(|text| crate::time::parse(&text).ok());
         let administrator = text("administered_by").as_deref().map(agreement);
         let asked = reports_asked(&event).then(|| Cell::Data(data.clone()));
-        Ok(Row::default()
+        Row::default()
             .with("position", Cell::Position(position))
             .with("at", Cell::Time(at))
             .with("event", Cell::Code(event))
@@ -257,7 +256,7 @@ impl App {
                 on_behalf_of.map(|person| Cell::Named(Named { id: person.id, name: person.name })),
             )
             .with_any("reason", text("reason").map(Cell::Text))
-            .with_any("asked", asked))
+            .with_any("asked", asked)
     }
 }
 

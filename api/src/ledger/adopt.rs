@@ -17,7 +17,8 @@ use crate::request::Request;
 /// What adopting came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Adopted {
-    /// The ledger has grown from its head and is signed, and no event is without its place.
+    /// The ledger has grown from its head and is signed, no event is without its place, and nothing else is in the
+    /// queue.
     NothingToAdopt,
     /// The ledger goes on, and says so.
     GoesOn {
@@ -27,6 +28,8 @@ pub enum Adopted {
         kept: u64,
         /// How many events were put back into the queue.
         requeued: u64,
+        /// The first rows of the queue that named none of these, and were taken away.
+        strays: Vec<String>,
         /// The size that is signed now.
         size: u64,
     },
@@ -71,7 +74,11 @@ pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Ad
     // What still agrees with the head is held to it. A checkpoint that somebody spoiled agrees with nothing.
     let head = ledger.head.trusted();
     let is_spoiled = ledger.verifier().verify(state.checkpoint.as_bytes()).is_err();
-    let trust = if lost.is_some() || is_spoiled { Trust::Database } else { Trust::Head(head.as_ref()) };
+    let trust = match lost {
+        Some(_) => Trust::Database,
+        None if is_spoiled => Trust::HeadAlone(head.as_ref()),
+        None => Trust::Head(head.as_ref()),
+    };
     sequencer.examine(trust).await?;
     let mut state = state;
     if lost.is_none() && !is_spoiled {
@@ -79,9 +86,15 @@ pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Ad
         ledger.drain(&mut sequencer, trust, app.clock.now()).await?;
         state = ledger.store.state().await?.ok_or(LedgerError::NotThere)?;
     }
-    let requeued = sequencer.count_unplaced().await?;
-    if lost.is_none() && !is_spoiled && requeued == 0 {
+    let (requeued, strays) = (sequencer.count_unplaced().await?, sequencer.strays().await?);
+    if lost.is_none() && !is_spoiled && requeued == 0 && strays.is_empty() {
         return Ok(Adopted::NothingToAdopt);
+    }
+    for event in &strays {
+        tracing::warn!(
+            event,
+            "a row of the ledger's queue that stands for no event without a place is taken away"
+        );
     }
     let kept = AdoptedTree { size: state.size(), root: state.frontier.root().to_base64() };
     // Before anything is changed, so that nothing is changed without a record.
@@ -98,7 +111,7 @@ pub async fn adopt(app: &Arc<App>, request: &Request, reason: &str) -> Result<Ad
     } else {
         ledger.head.advance(&ledger.store, &note).await?;
     }
-    Ok(Adopted::GoesOn { lost: lost.map(|lost| lost.size), kept: kept.size, requeued, size })
+    Ok(Adopted::GoesOn { lost: lost.map(|lost| lost.size), kept: kept.size, requeued, strays, size })
 }
 
 async fn record(

@@ -124,8 +124,7 @@ impl App {
             URL_SAFE_NO_PAD.encode(format!("{}|{}", timestamp_text(entry.recorded_at), entry.position))
         });
         let names = self.names_in(&stored).await?;
-        let items =
-            stored.into_iter().map(|entry| entry.view(self, &names, reader)).collect::<Result<_, _>>()?;
+        let items = stored.into_iter().map(|entry| entry.view(self, &names, reader)).collect();
         Ok(Page { items, next_cursor })
     }
 }
@@ -212,7 +211,7 @@ impl App {
         let leaf = self.ledger.store.leaves(position, position.saturating_add(1)).await?.pop();
         let leaf = leaf.filter(|_| stored.is_whole_for(reader)).map(|leaf| leaf.leaf);
         let names = self.names_in(std::slice::from_ref(&stored)).await?;
-        Ok(OneEntry { entry: stored.view(self, &names, reader)?, leaf })
+        Ok(OneEntry { entry: stored.view(self, &names, reader), leaf })
     }
 
     /// The entry at a position, if the reader may see it; another is never there.

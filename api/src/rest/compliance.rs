@@ -307,19 +307,30 @@ impl App {
         }
     }
 
+    /// What was recorded long before and waits still is held back, mostly in one stream: answers about the others are
+    /// not refused for that.
     async fn moment_of(&self, as_of: Timestamp) -> Result<Moment, Problem> {
-        self.wait_for_what_was_recorded(as_of).await?;
+        if as_of > self.clock.now() - RECENT {
+            self.wait_for_what_was_recorded(as_of).await?;
+        } else {
+            self.wait_for_the_trail().await?;
+        }
         Ok(moment(&self.database, as_of).await?)
     }
 
     /// Waits until everything recorded at a moment or before has its place, and the trail shows it.
     pub(crate) async fn wait_for_what_was_recorded(&self, as_of: Timestamp) -> Result<(), Problem> {
-        if as_of > self.clock.now() - RECENT && !self.ledger.has_placed_what_waits().await? {
+        if !self.ledger.has_placed_what_was_recorded(as_of).await? {
             return Err(busy(
-                "What was recorded just now has no place in the ledger yet. Ask again, or for an earlier moment.",
+                "Something that was recorded by then has no place in the ledger yet. Ask again, or for an earlier \
+                 moment; if that goes on, /readyz says what is the matter.",
             ));
         }
-        // What the trail has not taken in, however old it is, would be missing.
+        self.wait_for_the_trail().await
+    }
+
+    /// What the trail has not taken in, however old it is, would be missing.
+    async fn wait_for_the_trail(&self) -> Result<(), Problem> {
         if !self.ledger.has_taken_in_everything::<AuditTrail>().await? {
             return Err(busy(
                 "The trail has not taken in every entry of the ledger yet; /metrics says how far it is, /readyz what keeps it.",

@@ -14,6 +14,7 @@ use super::figures::Outcome;
 use super::signature::Secret;
 use super::target::{self, Reach, TargetRefusal, WithinReach};
 use super::trouble::{self, Trouble};
+use super::turn::FRESH;
 use crate::rest::audit::feed::Message;
 use crate::tls;
 
@@ -108,9 +109,12 @@ impl Connection {
                 .header("webhook-signature", &signature)
                 .body(message.body.clone())
         };
+        let began = Instant::now();
         let sent = judge(post().send().await);
-        // A receiver may close a connection just when it is used again, which is its right.
-        let may_be_closed = mem::replace(&mut self.is_used, true);
+        // A receiver may close a connection just when it is used again, which is its right. One that takes its time
+        // first gets what is read anew.
+        let is_used = mem::replace(&mut self.is_used, true);
+        let may_be_closed = is_used && began.elapsed() < FRESH;
         if may_be_closed && sent == Err(Failure::Unreachable(Trouble::Broken)) {
             return judge(post().send().await);
         }

@@ -26,7 +26,7 @@ pub(super) const LASTS: Duration = Duration::from_secs(15);
 /// So many positions are looked at in search of entries.
 const POSITIONS_MAX: i64 = 4_096;
 /// What was read longer ago is read anew before it is sent: whom it names may have been erased since.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 /// What a webhook's reader is told when the fault is not the receiver's.
 const OWN_FAILURE: &str = "the entry could not be prepared; the program's log says why";
 /// Where not even that can be stored, so that it would be tried again at once.

@@ -80,6 +80,8 @@ pub struct Turn {
 pub enum Trust<'t> {
     /// From the checkpoint that is known outside the database, if there is one, and from the stored one.
     Head(Option<&'t Checkpoint>),
+    /// From the first of these alone, where somebody spoiled the stored one. For adopting it, on the record.
+    HeadAlone(Option<&'t Checkpoint>),
     /// From nothing: the database is taken as it is. For adopting it, on the record.
     Database,
 }
@@ -226,9 +228,12 @@ impl Sequencer {
         if self.store.root(size, size).await? != root {
             return Err(LedgerError::Corrupt("its right edge is not that of its tiles".to_owned()));
         }
-        let Trust::Head(head) = trust else { return Ok(()) };
-        let stored = self.signer.verifier().verify(state.checkpoint.as_bytes())?;
-        let signed = head.into_iter().chain([&stored]).map(|signed| (signed.size, signed.root));
+        let (head, stored) = match trust {
+            Trust::Head(head) => (head, Some(self.signer.verifier().verify(state.checkpoint.as_bytes())?)),
+            Trust::HeadAlone(head) => (head, None),
+            Trust::Database => return Ok(()),
+        };
+        let signed = head.into_iter().chain(&stored).map(|signed| (signed.size, signed.root));
         for signed in signed.chain(self.signed) {
             if !self.store.has_grown(signed, (size, root)).await? {
                 let before = signed.0;

@@ -30,7 +30,8 @@ impl Known {
         let now = app.clock.now();
         let changes = [Some(agreement), shown.administrator.as_ref()].into_iter().flatten();
         let mut changes = changes.filter_map(|agreement| agreement.enforcement.since);
-        if changes.any(|since| now - since < JUST_CHANGED) && !app.ledger.has_placed_what_waits().await? {
+        let has_just_changed = changes.any(|since| now - since < JUST_CHANGED);
+        if has_just_changed && !app.ledger.has_placed_what_was_recorded(now).await? {
             return Ok(Self { days: None, reach });
         }
         match app.coverage_of(&visit.request, agreement.id, Period::default()).await {

@@ -9,7 +9,10 @@ use super::query::Conditions;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::rest::people::ERASED;
-use crate::vault::{DataKey, Purpose, VaultError, WrappedKey};
+use crate::vault::{DataKey, Purpose, WrappedKey};
+
+/// Said in place of what somebody altered where it is stored. `countersign verify` says in which entry.
+const ALTERED: &str = "[altered]";
 
 /// People's names and keys, and agreements' names.
 pub(crate) struct Names {
@@ -31,32 +34,20 @@ impl Names {
         self.agreements.get(id).cloned().unwrap_or_else(|| id.to_owned())
     }
 
-    /// Opens a sealed field of an event; see [`Names::open`].
-    pub(super) fn open_field(
-        &self,
-        app: &App,
-        field: &str,
-        sealed: &str,
-    ) -> Result<Option<String>, VaultError> {
+    /// Opens a sealed field of an event.
+    pub(super) fn open_field(&self, app: &App, field: &str, sealed: &str) -> Option<String> {
         let purposes =
             [Purpose::Email, Purpose::DisplayName, Purpose::Label, Purpose::Reason, Purpose::WebhookUrl];
-        match purposes.into_iter().find(|purpose| purpose.name() == field) {
-            Some(purpose) => self.open(app, purpose, "", sealed),
-            None => Ok(None),
-        }
+        let purpose = purposes.into_iter().find(|purpose| purpose.name() == field)?;
+        self.open(app, purpose, "", sealed)
     }
 
     /// Opens something sealed under one of these people's keys, or the installation's; none if the key went with an
-    /// erasure. What does not open although its key is there was altered, and must not pass for erased.
-    pub(super) fn open(
-        &self,
-        app: &App,
-        purpose: Purpose,
-        row: &str,
-        sealed: &str,
-    ) -> Result<Option<String>, VaultError> {
+    /// erasure. What does not open although its key is there does not pass for erased.
+    pub(super) fn open(&self, app: &App, purpose: Purpose, row: &str, sealed: &str) -> Option<String> {
         let mut keys = self.people.values().map(|person| &person.key).chain([app.vault.instance_key()]);
-        keys.find(|key| key.sealed(sealed)).map(|key| key.open_text(purpose, row, sealed)).transpose()
+        let key = keys.find(|key| key.sealed(sealed))?;
+        Some(key.open_text(purpose, row, sealed).unwrap_or_else(|_| ALTERED.to_owned()))
     }
 }
 

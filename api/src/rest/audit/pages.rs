@@ -138,31 +138,26 @@ impl App {
     /// As those see them who may see everything, up to the first whose names do not open.
     async fn views_that_open(&self, stored: Vec<StoredEntry>) -> (Vec<EntryView>, Option<Obstacle>) {
         let mut views = Vec::with_capacity(stored.len());
-        let names = self.names_in(&stored).await.ok();
+        let names = self.names_in(&stored).await;
+        if let Ok(names) = names {
+            views.extend(stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor)));
+            return (views, None);
+        }
+        // One by one, which tells whose they are.
         for entry in stored {
             let position = entry.position;
-            let view = match &names {
-                Some(names) => entry.view(self, names, Reader::Auditor),
-                // One by one, which tells whose they are.
-                None => self.view_alone(entry).await,
-            };
-            match view {
-                Ok(view) => views.push(view),
+            match self.views(vec![entry]).await {
+                Ok(view) => views.extend(view),
                 Err(problem) => return (views, Some(Obstacle { position, problem })),
             }
         }
         (views, None)
     }
 
-    async fn view_alone(&self, entry: StoredEntry) -> Result<EntryView, Problem> {
-        let names = self.names_in(std::slice::from_ref(&entry)).await?;
-        entry.view(self, &names, Reader::Auditor)
-    }
-
     /// As those see them who may see everything.
     async fn views(&self, stored: Vec<StoredEntry>) -> Result<Vec<EntryView>, Problem> {
         let names = self.names_in(&stored).await?;
-        stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor)).collect()
+        Ok(stored.into_iter().map(|entry| entry.view(self, &names, Reader::Auditor)).collect())
     }
 }
 

@@ -9,6 +9,7 @@ use super::tally::whole_second;
 use super::{Sequencer, StreamKey};
 use crate::database::{Database, Row, Step};
 use crate::ledger::store::{LedgerError, natural, number};
+use crate::ledger::verify::finding::shown;
 use crate::ledger::waiting::{KEY, and_nothing, nothing, waiting};
 use crate::table::{Value, text, timestamp};
 
@@ -28,6 +29,9 @@ pub struct Looked {
 pub(super) struct Search {
     /// Everything that was recorded before this was looked at.
     looked_to: Option<Timestamp>,
+    /// The moment up to which the last look was asked for: before the other one where a clock had been ahead. What was
+    /// recorded between the two since then was not looked at.
+    asked_to: Option<Timestamp>,
     /// Where the look that is under way is, as the database has it: on SQLite a time may have been respelled.
     at: Option<(Value, String)>,
     /// What was missing when it was last looked for, the oldest first.
@@ -81,10 +85,16 @@ const NEXT_STREAMS: &str = "SELECT s.aggregate_type, s.aggregate_id, s.last, \
 const FORGET_CHAIN: &str = "UPDATE snapshots SET leaf_sequence = NULL, leaf_hash = NULL \
     WHERE aggregate_type = $1 AND aggregate_id = $2";
 
-/// What waits, and is to wait anew.
-const UNANNOUNCE: &str = "DELETE FROM ledger_pending WHERE pending_id IN (SELECT p.pending_id FROM ledger_pending p \
-    JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id AND e.sequence = p.sequence \
-    LEFT JOIN ledger_entries l ON {entry_of_event} WHERE l.position IS NULL)";
+/// So many rows leave the queue in one statement.
+const DELETED_AT_ONCE: usize = 10_000;
+
+/// So many are named.
+const STRAYS_MAX: i64 = 100;
+
+const STRAYS: &str = "SELECT p.aggregate_type, p.aggregate_id, p.sequence, e.recorded_at FROM ledger_pending p \
+    LEFT JOIN events e ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id \
+    AND e.sequence = p.sequence LEFT JOIN ledger_entries l ON {entry_of_event} \
+    WHERE e.sequence IS NULL OR l.position IS NOT NULL ORDER BY p.pending_id LIMIT $1";
 
 const REQUEUE: &str = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
     SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.sequence FROM events e \
@@ -101,15 +111,16 @@ impl Sequencer {
         self.heads.look_again();
         // A clock that was set back makes nothing unseen that was looked at. Where it had been ahead, what is recorded
         // from now on was not.
-        let looked_to = self.search.looked_to;
-        let begin = looked_to.map(|looked_to| whole_second(looked_to.min(until) - OVERLAP));
+        let (looked_to, asked) = (self.search.looked_to, until);
+        let before = self.search.asked_to.map_or(asked, |asked_to| asked_to.min(asked));
+        let begin = looked_to.map(|looked_to| whole_second(looked_to.min(before) - OVERLAP));
         let until = whole_second(looked_to.map_or(until, |looked_to| looked_to.max(until)));
         if self.search.at.is_none() {
             self.look_again().await?;
             if let Some(begin) = begin
                 && self.none_is_missing(begin, until).await?
             {
-                return self.looked_to(until, begin).await;
+                return self.looked_to(until, asked, begin).await;
             }
         }
         let begin = match begin {
@@ -132,7 +143,7 @@ impl Sequencer {
             return Ok(Looked { missing: self.search.names(), at_the_end: false });
         }
         self.search.at = None;
-        self.looked_to(until, begin).await
+        self.looked_to(until, asked, begin).await
     }
 
     /// A sequencer that begins has counted nothing yet, and goes through all.
@@ -173,9 +184,14 @@ impl Sequencer {
 
     /// Notes that a look is at its end. The database's note is for another sequencer, which knows nothing of what is
     /// missing: it begins with that.
-    async fn looked_to(&mut self, until: Timestamp, begin: Timestamp) -> Result<Looked, LedgerError> {
+    async fn looked_to(
+        &mut self,
+        until: Timestamp,
+        asked: Timestamp,
+        begin: Timestamp,
+    ) -> Result<Looked, LedgerError> {
         let looked_to = self.search.too_many.take().unwrap_or(until);
-        self.search.looked_to = Some(looked_to);
+        (self.search.looked_to, self.search.asked_to) = (Some(looked_to), Some(asked));
         // One that begins before this one, since a clock was set back, goes through the events.
         self.tally.forget_before(begin);
         let missing = self.search.missing.iter().filter_map(|missing| missing.recorded_at);
@@ -193,15 +209,34 @@ impl Sequencer {
         self.for_unplaced(Unplaced::Counted).await
     }
 
-    /// Puts every event without a place into the queue anew, to have its leaf made anew; how many these are. Whatever
-    /// else is in the queue stays there: it is held, and shows what somebody did. Running nodes may go on: what they
-    /// append meanwhile is announced twice at most.
+    /// The first rows of the queue that name no event without a place, as `Countersign-Write` names events. Somebody
+    /// put them there, removed their events, or gave these another entry; they would be held for ever.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn strays(&self) -> Result<Vec<String>, LedgerError> {
+        let rows = self.store.database().read_bulk(STRAYS, &[STRAYS_MAX.into()]).await?;
+        rows.iter().map(|row| Ok(Missing::read(row)?.name())).collect()
+    }
+
+    /// Puts every event without a place into the queue anew, to have its leaf made anew, and takes away what was in the
+    /// queue before; how many events these are. That goes last: stopped in between, each event waits twice and not
+    /// never. Running nodes may go on: what they append meanwhile is announced twice at most.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn requeue(&mut self) -> Result<u64, LedgerError> {
-        self.store.database().write(UNANNOUNCE, &[]).await?;
-        self.for_unplaced(Unplaced::Requeued).await
+        let database = self.store.database().clone();
+        let rows =
+            database.read_bulk("SELECT pending_id FROM ledger_pending ORDER BY pending_id", &[]).await?;
+        let before: Vec<i64> = rows.iter().map(|row| row.get("pending_id")).collect::<Result<_, _>>()?;
+        let requeued = self.for_unplaced(Unplaced::Requeued).await?;
+        // By their ids, so that a row that is committed only now stays.
+        let delete = format!("DELETE FROM ledger_pending WHERE {}", database.any_of("pending_id", 1));
+        for ids in before.chunks(DELETED_AT_ONCE) {
+            database.write(&delete, &[json!(ids).to_string().into()]).await?;
+        }
+        Ok(requeued)
     }
 
     async fn for_unplaced(&mut self, unplaced: Unplaced) -> Result<u64, LedgerError> {
@@ -324,14 +359,16 @@ impl Search {
     }
 
     fn names(&self) -> Vec<String> {
-        let name = |Missing { stream: (stream_type, id), sequence, .. }: &Missing| {
-            format!("{stream_type}/{id}/{sequence}")
-        };
-        self.missing.iter().take(MISSING_NAMED_MAX).map(name).collect()
+        self.missing.iter().take(MISSING_NAMED_MAX).map(Missing::name).collect()
     }
 }
 
 impl Missing {
+    fn name(&self) -> String {
+        let Self { stream: (stream_type, id), sequence, .. } = self;
+        format!("{}/{}/{sequence}", shown(stream_type), shown(id))
+    }
+
     fn read(row: &Row) -> Result<Self, LedgerError> {
         Ok(Self {
             stream: (row.get("aggregate_type")?, row.get("aggregate_id")?),

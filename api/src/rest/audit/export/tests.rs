@@ -9,8 +9,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
+use chrono::TimeDelta;
+
 use super::*;
+use crate::operator;
+use crate::problem::ProblemCode;
 use crate::rest::audit::entry::{EntryActor, EntryPerson};
+use crate::testing::{app_in, open_agreement};
 
 const EVENT: &str = "01890a5d-ac96-7b7c-8f8f-5c1c6f4f0001";
 const USER: &str = "01890a5d-ac96-7b7c-8f8f-5c1c6f4f0002";
@@ -153,4 +158,24 @@ fn the_head_names_the_columns_and_only_csv_has_one() {
     assert_eq!(names.len(), cells(&line(Format::Csv, &sign_in())).len());
     assert_eq!((names[0].as_str(), names[14].as_str()), ("position", "data"));
     assert!([Format::Ndjson, Format::Ocsf, Format::Cef].iter().all(|format| format.head().is_empty()));
+}
+
+#[tokio::test]
+async fn an_export_of_a_time_long_past_waits_for_what_was_recorded_then_and_for_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = app_in(directory.path()).await;
+    open_agreement(&app).await;
+    let request = operator::request(&app).unwrap();
+    let recorded_at = app.clock.now();
+    app.clock.advance(TimeDelta::hours(1));
+    let export = async |to| app.begin_export(&request, Format::Ndjson, None, Some(to)).await;
+    let refused = export(recorded_at + TimeDelta::minutes(1)).await.unwrap_err();
+    assert_eq!(refused.code(), ProblemCode::Busy);
+    assert_eq!(export(recorded_at - TimeDelta::minutes(1)).await.unwrap().size, 0);
+    app.ledger.sequence_all(app.clock.now()).await.unwrap();
+    // A row that stands for nothing keeps nobody waiting.
+    let stray = "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+                 VALUES ('none', 'user', 'nobody', 1)";
+    app.database.write(stray, &[]).await.unwrap();
+    assert_eq!(export(recorded_at + TimeDelta::minutes(1)).await.unwrap().size, 2);
 }

@@ -317,8 +317,13 @@ async fn what_is_recorded_after_a_clock_was_set_right_is_looked_at() {
             assert_eq!(log.sequencer.look_for_missing(until).await.unwrap().missing, [""; 0]);
         }
         log.event_without_notice(2, 1).await;
+        // A look that failed in between, or took long, leaves nothing out.
+        let later = right + TimeDelta::minutes(2);
         let looked = log.sequencer.look_for_missing(right).await.unwrap();
         assert_eq!(looked.missing, [format!("user/{}/1", name(2))]);
+        log.event_without_notice(3, 1).await;
+        let looked = log.sequencer.look_for_missing(later).await.unwrap();
+        assert_eq!(looked.missing, [2, 3].map(|stream| format!("user/{}/1", name(stream))));
     }
 }
 
@@ -360,7 +365,7 @@ async fn an_event_of_no_moment_holds_its_stream_alone() {
 }
 
 #[tokio::test]
-async fn putting_events_back_leaves_what_shows_a_removed_one() {
+async fn putting_events_back_takes_away_what_stands_for_nothing() {
     for mut log in logs().await {
         log.event(1, 1).await;
         log.turn().await;
@@ -369,11 +374,27 @@ async fn putting_events_back_leaves_what_shows_a_removed_one() {
         log.event(1, 2).await;
         for _ in 0..2 {
             assert_eq!((log.sequencer.count_unplaced().await.unwrap(), log.pending().await), (2, 2));
+            assert_eq!(log.sequencer.strays().await.unwrap(), [format!("user/{}/1", name(3))]);
         }
         assert_eq!(log.sequencer.requeue().await.unwrap(), 2);
-        assert_eq!(log.pending().await, 3);
+        assert_eq!((log.pending().await, log.sequencer.strays().await.unwrap()), (2, Vec::new()));
         let turn = log.turn().await;
-        assert_eq!((turn.taken, turn.held.count), (2, 1));
-        assert!(turn.held.first[0].reason.contains("is gone"), "{:?}", turn.held);
+        assert_eq!((turn.taken, turn.held.count), (2, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_spoiled_checkpoint_does_not_get_a_tree_signed_that_contradicts_the_head() {
+    for mut log in logs().await {
+        log.event(1, 1).await;
+        log.turn().await;
+        let head = log.signed().await;
+        log.database.write("UPDATE ledger_state SET checkpoint = 'spoiled'", &[]).await.unwrap();
+        let other = Checkpoint { root: empty_root(), ..head.clone() };
+        let mut next = log.another_sequencer();
+        let refused = next.turn(Trust::HeadAlone(Some(&other)), now()).await.unwrap_err();
+        assert!(refused.to_string().contains("has not grown"), "{refused}");
+        next.turn(Trust::HeadAlone(Some(&head)), now()).await.unwrap();
+        assert_eq!(log.signed().await, head);
     }
 }
