@@ -19,6 +19,7 @@ program_on_both_databases![
     a_database_that_was_forked_is_refused,
     a_ledger_that_has_grown_needs_no_adopting,
     an_event_that_lost_its_place_in_the_queue_is_put_back_by_adopting,
+    what_stands_for_nothing_is_taken_out_of_the_queue_by_adopting,
     s23_a_flipped_byte_is_named_by_verify,
     s23_a_removed_last_entry_is_found,
     s23_a_tree_signed_with_another_key_is_found,
@@ -187,6 +188,22 @@ async fn an_event_that_lost_its_place_in_the_queue_is_put_back_by_adopting(place
     let adopted = place.run(&["ledger", "adopt", "--reason", "the queue was emptied"]).exits(0);
     assert!(adopted.stdout.contains("1 events were put back"), "{}", adopted.stdout);
     place.run(&["verify"]).exits(0);
+}
+
+async fn what_stands_for_nothing_is_taken_out_of_the_queue_by_adopting(place: Arc<Place>) {
+    lived(&place, &["Ada"]).await;
+    place
+        .tamper(
+            "INSERT INTO ledger_pending (event_id, aggregate_type, aggregate_id, sequence) \
+             VALUES ('none', 'user', 'nobody', 1)",
+        )
+        .await;
+    place.run(&["verify"]).exits(1);
+    let adopted = place.run(&["ledger", "adopt", "--reason", "somebody wrote into the queue"]).exits(0);
+    assert!(adopted.stderr.contains("stands for nothing: user/nobody/1"), "{}", adopted.stderr);
+    place.run(&["verify"]).exits(0);
+    let again = place.run(&["ledger", "adopt", "--reason", "none"]).exits(0);
+    assert!(again.stdout.contains("nothing to adopt"), "{}", again.stdout);
 }
 
 /// PostgreSQL alone has roles.
