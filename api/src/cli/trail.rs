@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::Args;
 use countersign_domain::Timestamp;
 use countersign_projections::audit_trail::AuditTrail;
-use countersign_projections::catch_up::{CaughtUp, Projection, catch_up};
+use countersign_projections::catch_up::{self, Projection};
 use tokio::time::timeout;
 
 use super::print;
@@ -39,7 +40,7 @@ impl Trail {
         let app = super::open(config).await?;
         // No server may be running that gives everything its place.
         let (_, signed) = app.ledger.sequence_all(app.clock.now()).await?;
-        take_in(&app, signed.size).await?;
+        refuse_what_stops(&app, signed.size).await?;
         let request = operator::request(&app)?;
         let exporting = app.begin_export(&request, self.format, self.from, self.to).await;
         let mut exporting = exporting.map_err(OperatorError::from)?;
@@ -55,16 +56,16 @@ impl Trail {
     }
 }
 
-/// Lets the trail take in every entry below a position: what it stops before would be missing.
-async fn take_in(app: &App, size: u64) -> anyhow::Result<()> {
-    match catch_up(&AuditTrail, &app.database, size).await? {
-        CaughtUp::To(_) => Ok(()),
-        CaughtUp::Poisoned(position) => anyhow::bail!(
-            "{} stops before entry {position}, which it cannot take, so that one and all that follow would be \
-             missing; run `countersign verify`",
-            AuditTrail::TITLE
-        ),
-    }
+/// Refuses a trail that stops before the ledger's end: what it lacks would be missing.
+async fn refuse_what_stops(app: &App, size: u64) -> anyhow::Result<()> {
+    let position = catch_up::position::<AuditTrail>(&app.database).await?;
+    ensure!(
+        position >= size,
+        "{} stops before entry {position}, which it cannot take, so that one and all that follow would be \
+         missing; run `countersign verify`",
+        AuditTrail::TITLE
+    );
+    Ok(())
 }
 
 /// Of how many entries the progress tells: of those in the period, or of the ledger's where they cannot be counted

@@ -117,6 +117,13 @@ pub async fn unlock(database: &Database) -> Result<(), DatabaseError> {
             database.write(&sql, &[]).await?;
         }
     }
+    let checks = match database.engine() {
+        Engine::Postgres(_) => {
+            "ALTER TABLE ledger_entries DROP CONSTRAINT IF EXISTS ledger_entries_position_check"
+        }
+        Engine::Sqlite(_) => "PRAGMA ignore_check_constraints = ON",
+    };
+    database.write(checks, &[]).await?;
     Ok(())
 }
 

@@ -1,14 +1,14 @@
 //! What both databases must do alike, tried on real ones.
 
 mod opening;
+mod writer;
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::task::JoinHandle;
 
 use super::testing::{cut_short, empty_databases, empty_postgres, empty_sqlite, fresh_databases};
-use super::{Database, DatabaseError, Engine, Sqlite, StatementCounts, Step, Transacted};
+use super::{Database, DatabaseError, Engine, StatementCounts, Step, Transacted};
 use crate::table::{APPEND_TABLES, EVENTS, SNAPSHOTS, Value, to_microseconds};
 
 const ALL_MIGRATIONS: [&str; 9] = [
@@ -276,96 +276,6 @@ async fn one_failing_job_leaves_its_neighbours_alone() {
     );
     let stored = fresh.database.read("SELECT count(*) AS found FROM email_claims", &[]).await.unwrap();
     assert_eq!(stored[0].get::<i64>("found").unwrap(), 100);
-}
-
-/// Something that holds the writer in its first job until those that must share a batch are waiting.
-async fn hold(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, JoinHandle<Result<(), DatabaseError>>) {
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (started, holding) = tokio::sync::oneshot::channel();
-    let holder = sqlite.clone();
-    let first = tokio::spawn(async move {
-        let wait = move |_: &rusqlite::Connection| {
-            started.send(()).ok();
-            held.recv().ok();
-            Ok::<_, DatabaseError>(())
-        };
-        holder.submit(wait).await
-    });
-    holding.await.unwrap();
-    (release, first)
-}
-
-/// A job that claims this address.
-fn claim(email: &'static str) -> impl FnOnce(&rusqlite::Connection) -> Result<(), DatabaseError> + Send {
-    move |writer| {
-        writer.execute("INSERT INTO email_claims VALUES (?1, 'u1')", [email])?;
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn work_that_panics_is_taken_back_and_takes_nobody_with_it() {
-    let fresh = empty_sqlite().await.unwrap();
-    fresh.database.migrate(at(NOW)).await.unwrap();
-    let Engine::Sqlite(sqlite) = fresh.database.engine().clone() else { panic!("opened SQLite") };
-    let (release, first) = hold(&sqlite).await;
-    let panics = sqlite.submit(|writer| {
-        claim("panics")(writer)?;
-        assert!(writer.is_autocommit(), "it is within a transaction, so this panics");
-        Ok::<_, DatabaseError>(())
-    });
-    let releasing = async { release.send(()).unwrap() };
-    let (before, panicked, after, ()) =
-        tokio::join!(sqlite.submit(claim("before")), panics, sqlite.submit(claim("after")), releasing);
-    first.await.unwrap().unwrap();
-    assert_eq!((before, after), (Ok(()), Ok(())));
-    assert!(matches!(panicked, Err(DatabaseError::Query(_))), "{panicked:?}");
-    sqlite.submit(claim("later")).await.unwrap();
-    let claims =
-        fresh.database.read("SELECT digest AS found FROM email_claims ORDER BY digest", &[]).await.unwrap();
-    let claims: Vec<String> = claims.iter().map(|row| row.get("found").unwrap()).collect();
-    assert_eq!(claims, ["after", "before", "later"]);
-}
-
-#[tokio::test]
-async fn a_batch_that_sqlite_rolled_back_fails_whole() {
-    let fresh = empty_sqlite().await.unwrap();
-    fresh.database.migrate(at(NOW)).await.unwrap();
-    let Engine::Sqlite(sqlite) = fresh.database.engine().clone() else { panic!("opened SQLite") };
-    let (release, first) = hold(&sqlite).await;
-    let stored = sqlite.submit(claim("lost"));
-    // What SQLite does by itself when the disk is full.
-    let rolled_back = sqlite.submit(|writer| {
-        writer.execute_batch("ROLLBACK")?;
-        Ok::<_, DatabaseError>(())
-    });
-    let releasing = async { release.send(()).unwrap() };
-    let (stored, rolled_back, ()) = tokio::join!(stored, rolled_back, releasing);
-    first.await.unwrap().unwrap();
-    assert!(matches!(stored, Err(DatabaseError::Unavailable(_))));
-    assert!(matches!(rolled_back, Err(DatabaseError::Unavailable(_))));
-    let count = fresh.database.read("SELECT count(*) AS found FROM email_claims", &[]).await.unwrap();
-    assert_eq!(count[0].get::<i64>("found").unwrap(), 0);
-    insert_event(&fresh.database, 1).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_full_queue_answers_busy() {
-    let fresh = empty_sqlite().await.unwrap();
-    let Engine::Sqlite(sqlite) = fresh.database.engine().clone() else { panic!("opened SQLite") };
-    // It has no place in the queue itself any more.
-    let (release, first) = hold(&sqlite).await;
-    let mut waiting = tokio::task::JoinSet::new();
-    for _ in 0..2_000 {
-        let sqlite = sqlite.clone();
-        waiting.spawn(async move { sqlite.submit(|_| Ok::<_, DatabaseError>(())).await });
-    }
-    // The first to answer can only be one that was turned away.
-    assert_eq!(waiting.join_next().await.unwrap().unwrap(), Err(DatabaseError::Busy));
-    release.send(()).unwrap();
-    first.await.unwrap().unwrap();
-    let outcomes = waiting.join_all().await;
-    assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() >= 1_024);
 }
 
 /// PostgreSQL has a timeout for this; SQLite must be made to look at the clock.

@@ -97,11 +97,6 @@ async fn an_entry_beyond_the_ledger_is_no_place() {
 #[tokio::test]
 async fn an_entry_before_the_first_is_no_place() {
     for FreshDatabase { database, .. } in &with_six_events().await {
-        let allow = match database.engine() {
-            Engine::Postgres(_) => "ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_position_check",
-            Engine::Sqlite(_) => "PRAGMA ignore_check_constraints = ON",
-        };
-        database.write(allow, &[]).await.unwrap();
         event(database, &user(1), 3, AT).await;
         entry_of(database, -1, &user(1), 3).await;
         assert_eq!(matching(database).await, (6, 1));
